@@ -1,0 +1,187 @@
+"""What a backend is: it lowers a Model to readable source, and draws from its posterior.
+
+A backend is a plug-in found under the entry-point group `hdsl.backends`. `lower` is pure; `sample` runs the
+very source that `lower` shows. Capabilities are computed from a backend's lowering tables, never claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hdsl.diagnostics import Diagnostic, did_you_mean
+from hdsl.model.ir import Model, ModelData
+from hdsl.model.walk import distributions_used, functions_used
+
+GROUP = "hdsl.backends"
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to sample. `engine` names a backend's sampler or engine; None takes the backend's default."""
+
+    chains: int = 4
+    draws: int = 1000
+    warmup: int = 1000
+    seed: int = 1
+    target_accept: float = 0.9
+    max_tree_depth: int = 10
+    engine: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A lowered model.
+
+    `source` runs without hdsl. `parameters` maps each random variable of the Model to its name in the source.
+    """
+
+    backend: str
+    source: str
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The state of one chain while it samples. `seconds_left` is None while unknown."""
+
+    chain: int
+    done: int
+    total: int
+    warming_up: bool
+    divergences: int
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What sampling returned.
+
+    Attributes
+    ----------
+    values : mapping
+        Random variable of the Model to draws of shape (chain, draw, *dims), on its natural (constrained) scale.
+    statistics : mapping
+        ArviZ sampler statistics of shape (chain, draw): `diverging`, `tree_depth`, `energy`, `n_steps`,
+        `acceptance_rate`, `step_size`, `lp`; those that the engine gives.
+    engine : str
+        Which sampler ran, with its version.
+    seconds : mapping
+        Wall time of `compile`, `warmup`, `sampling` where known.
+    max_tree_depth : int
+        The depth at which trees were cut off.
+    """
+
+    values: Mapping[str, Array]
+    statistics: Mapping[str, NDArray[np.generic]]
+    engine: str
+    seconds: Mapping[str, float]
+    max_tree_depth: int = 10
+
+
+class SamplingFailed(Exception):
+    """Sampling gave no usable draws; carries diagnostics (HDM7xx) that say what to try."""
+
+    def __init__(self, diagnostics: list[Diagnostic]) -> None:
+        super().__init__("; ".join(diagnostic.message for diagnostic in diagnostics))
+        self.diagnostics = diagnostics
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can lower: names of `hdsl.model.functions` and `hdsl.model.distributions`.
+
+    `observed` lists distributions that it can only take as laws of data (censoring included).
+    """
+
+    functions: frozenset[str]
+    distributions: frozenset[str]
+    weights: bool = True
+    censoring: bool = True
+
+
+LogDensity = Callable[[Mapping[str, Array]], tuple[float, Mapping[str, Array]]]
+
+
+class Backend(Protocol):
+    """The protocol that a backend plug-in fulfils."""
+
+    name: str
+
+    def missing_packages(self) -> list[str]:
+        """Return the packages that must still be installed, without importing heavy ones."""
+        ...
+
+    def capabilities(self) -> Capabilities:
+        """Return what the lowering tables cover."""
+        ...
+
+    def lower(self, model: Model, data: ModelData) -> Program:
+        """Return the program; raises nothing for a model within `capabilities`."""
+        ...
+
+    def sample(
+        self,
+        program: Program,
+        model: Model,
+        data: ModelData,
+        settings: Settings,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Draws:
+        """Draw from the posterior of the program. Raises SamplingFailed."""
+        ...
+
+    def log_density(self, program: Program, model: Model, data: ModelData) -> LogDensity:
+        """Return the function that gives the log density on the natural scale and its gradient.
+
+        The density is that of the random variables (constrained values, no Jacobian), up to a constant.
+        The gradient is with respect to the unconstrained-free entries as given: same shapes as the input.
+        Used by the conformance suite.
+        """
+        ...
+
+
+def unsupported(model: Model, capabilities: Capabilities) -> list[str]:
+    """Return the functions and distributions of `model` that a backend with `capabilities` lacks, sorted."""
+    missing = (functions_used(model) - capabilities.functions) | (
+        distributions_used(model) - capabilities.distributions
+    )
+    if not capabilities.weights and any(observation.weight for observation in model.observations):
+        missing |= {"weighted observations"}
+    if not capabilities.censoring and any(observation.event for observation in model.observations):
+        missing |= {"censored observations"}
+    return sorted(missing)
+
+
+def installed() -> dict[str, EntryPoint]:
+    """Return the backends installed here by name, without importing them."""
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def load(name: str) -> Backend | Diagnostic:
+    """Return the backend called `name`, or the HDM6xx diagnostic that says how to get it."""
+    found = installed()
+    if name not in found:
+        close = did_you_mean(name, list(found))
+        known = ", ".join(sorted(found))
+        return Diagnostic(
+            "HDM601",
+            f"There is no backend called {name!r}.",
+            help=f"Did you mean {close}?" if close else f"Installed backends: {known}.",
+        )
+    backend: Backend = found[name].load()
+    missing = backend.missing_packages()
+    if missing:
+        return Diagnostic(
+            "HDM602",
+            f"The backend {name!r} needs {', '.join(missing)}, which is not installed.",
+            help=f'Install it with: pip install "hdsl[{name}]"',
+        )
+    return backend

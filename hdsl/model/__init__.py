@@ -1,0 +1,1 @@
+"""The Model IR and how models are derived."""
