@@ -1,0 +1,1 @@
+"""Data: tables are opened, coerced by kind and bound to the design."""
