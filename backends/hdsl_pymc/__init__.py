@@ -1,0 +1,1 @@
+"""The PyMC backend of hdsl."""

@@ -1,0 +1,1 @@
+"""The Stan backend of hdsl."""

@@ -1,0 +1,1 @@
+"""hdsl: from a declared study design to its causal answer."""
