@@ -34,7 +34,7 @@ def _gathered(args: Sequence[Dims], static: Static) -> Dims:
     values, index = args
     (over,) = static
     place = values.index(str(over))
-    return values[:place] + index + values[place + 1 :]
+    return tuple(dict.fromkeys(values[:place] + index + values[place + 1 :]))
 
 
 def _without(args: Sequence[Dims], static: Static) -> Dims:
