@@ -1,13 +1,13 @@
 """Small hand-written models for the tests of the reference, the passes and the backends.
 
-Each builder returns (Model, ModelData). `MODELS` holds designs, `observed` gives one model for each distribution
-as the law of data, `prior` one for each distribution as the law of a parameter, and `computed` one for each
-function of expressions.
+Each builder returns (Model, ModelData). `MODELS` holds designs, `observed` gives one model for each
+distribution as the law of data, `prior` one for each distribution as the law of a parameter, and `computed`
+one for each function of expressions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ from hdsl.model.ir import (
 Case = tuple[Model, ModelData]
 Builder = Callable[[], Case]
 Number = float | int
+Numbers = NDArray[np.float64] | NDArray[np.int64]
 Term = Expr | Number | str
 
 
@@ -97,13 +98,6 @@ def level(name: str, size: int) -> IndexSet:
     return IndexSet(name=name, size=size, kind="level")
 
 
-def _schools(rng: np.random.Generator, rows: int, schools: int) -> dict[str, NDArray[np.int64]]:
-    return {
-        "school_of_student": (np.arange(rows) % schools).astype(np.int64),
-        "tutor": rng.permutation(np.arange(rows) // schools % 2).astype(np.int64),
-    }
-
-
 _SCHOOL_SETS = (
     level("school", 6),
     level("student", 48),
@@ -121,10 +115,11 @@ _SCHOOL_SLOTS = (
 
 def _school_data() -> ModelData:
     rng = np.random.default_rng(20)
-    values: dict[str, NDArray[np.float64] | NDArray[np.int64]] = {**_schools(rng, 48, 6)}
-    values["pretest"] = rng.normal(0, 1, 48)
-    site = rng.normal(0, 0.8, 6)[values["school_of_student"]]
-    values["y"] = 1 + site + 0.5 * values["pretest"] + 0.7 * values["tutor"] + rng.normal(0, 1, 48)
+    school = (np.arange(48) % 6).astype(np.int64)
+    tutor = rng.permutation(np.arange(48) // 6 % 2).astype(np.int64)
+    pretest = rng.normal(0, 1, 48)
+    y = 1 + rng.normal(0, 0.8, 6)[school] + 0.5 * pretest + 0.7 * tutor + rng.normal(0, 1, 48)
+    values: dict[str, Numbers] = {"y": y, "pretest": pretest, "school_of_student": school, "tutor": tutor}
     return ModelData(values=values, coords=labels(_SCHOOL_SETS))
 
 
@@ -202,7 +197,7 @@ def crossed() -> Case:
     sets = (level("person", 8), level("item", 5), level("answer", 40))
     rows = np.arange(40)
     rng = np.random.default_rng(21)
-    values: dict[str, NDArray[np.float64] | NDArray[np.int64]] = {
+    values: dict[str, Numbers] = {
         "person_of_answer": (rows % 8).astype(np.int64),
         "item_of_answer": (rows // 8).astype(np.int64),
     }
@@ -250,7 +245,7 @@ _GROUP_HYPER = (
 )
 
 
-def _group_values(rng: np.random.Generator) -> dict[str, NDArray[np.float64] | NDArray[np.int64]]:
+def _group_values(rng: np.random.Generator) -> dict[str, Numbers]:
     rows = np.arange(30)
     return {
         "site_of_person": (rows % 5).astype(np.int64),
@@ -271,10 +266,10 @@ def _predictor() -> Definition:
 
 def _grouped(
     name: str,
-    y: NDArray[np.float64] | NDArray[np.int64],
+    y: Numbers,
     observation: Observation,
     extra: tuple[RandomVariable | Definition, ...] = (),
-    more: dict[str, NDArray[np.float64] | NDArray[np.int64]] | None = None,
+    more: Mapping[str, Numbers] | None = None,
     sets: tuple[IndexSet, ...] = (),
 ) -> Case:
     values = {**_group_values(np.random.default_rng(22)), "y": y, **(more or {})}
@@ -339,7 +334,7 @@ def weighted() -> Case:
 def censored_weibull() -> Case:
     """Weighted and censored durations."""
     rng = np.random.default_rng(7)
-    more: dict[str, NDArray[np.float64] | NDArray[np.int64]] = {
+    more: dict[str, Numbers] = {
         "weight": rng.uniform(0.5, 2, 30),
         "ended": (np.arange(30) % 3 > 0).astype(np.float64),
     }
@@ -420,7 +415,7 @@ OBSERVABLE = tuple(name for name in DISTRIBUTIONS if name in _ARGUMENTS)
 _ROWS = 12
 
 
-def _outcome(distribution: str) -> NDArray[np.float64] | NDArray[np.int64]:
+def _outcome(distribution: str) -> Numbers:
     rng = np.random.default_rng(30)
     support = DISTRIBUTIONS[distribution].support
     counts = np.array([0, 1, 3, 0, 2, 5, 1, 0, 4, 2, 6, 1], dtype=np.int64)
@@ -445,7 +440,7 @@ def observed(distribution: str, weight: bool = False, event: bool = False) -> Ca
         IndexSet(name="cuts", size=3, kind="categories"),
         IndexSet(name="categories", size=4, kind="categories"),
     )
-    values: dict[str, NDArray[np.float64] | NDArray[np.int64]] = {
+    values: dict[str, Numbers] = {
         "y": y,
         "x": rng.normal(0, 1, _ROWS),
         "trials": np.array([6, 2, 3, 5, 4, 7, 2, 1, 9, 3, 6, 2], dtype=np.int64),
@@ -538,7 +533,7 @@ def prior(distribution: str) -> Case:
         IndexSet(name="part", size=3, kind="effects"),
         IndexSet(name="part_2", size=3, kind="effects"),
     )
-    values: dict[str, NDArray[np.float64] | NDArray[np.int64]] = {
+    values: dict[str, Numbers] = {
         "y": np.array([0.3, -1.2, 0.8]),
         "factor": np.array([[1.0, 0, 0], [0.5, 0.8, 0], [-0.4, 0.3, 0.9]]),
         "part_index": np.array([2, 0, 1], dtype=np.int64),
@@ -567,14 +562,14 @@ def prior(distribution: str) -> Case:
     return model, ModelData(values=values, coords=labels(sets))
 
 
-# For each function: its arguments and static arguments, in terms of real parameters `b[part]` and `c[part]`,
-# shares `q[part]`, positive `s[part]`, a matrix `w[group, part]`, and slots `group_index[row]`, `part_slot[part]`.
+# For each function: its arguments and static arguments, in terms of the real parameters `b[part]`, `c[part]`
+# and `w[group, part]`, shares `q[part]`, positive `s[part]`, and slots `group_index[row]`, `part_slot[part]`.
 _COMPUTED: dict[str, tuple[tuple[Term, ...], tuple[str | int, ...]]] = {
-    **{name: (("b", "c"), ()) for name in ("add", "sub", "mul", "min", "max")},
-    **{name: (("b",), ()) for name in ("neg", "exp", "expm1", "square", "abs", "sin", "cos", "tanh")},
-    **{name: (("b",), ()) for name in ("inv_logit", "inv_probit", "inv_cloglog", "log_inv_logit")},
-    **{name: (("s",), ()) for name in ("log", "log1p", "sqrt")},
-    **{name: (("q",), ()) for name in ("logit", "probit")},
+    **dict.fromkeys(("add", "sub", "mul", "min", "max"), (("b", "c"), ())),
+    **dict.fromkeys(("neg", "exp", "expm1", "square", "abs", "sin", "cos", "tanh"), (("b",), ())),
+    **dict.fromkeys(("inv_logit", "inv_probit", "inv_cloglog", "log_inv_logit"), (("b",), ())),
+    **dict.fromkeys(("log", "log1p", "sqrt"), (("s",), ())),
+    **dict.fromkeys(("logit", "probit"), (("q",), ())),
     "div": (("b", "s"), ()),
     "pow": (("s", "b"), ()),
     "equal": (("part_slot", 1), ()),
@@ -644,7 +639,7 @@ def computed(function: str) -> Case:
         observations=(observe(("row",), "normal", "total", 1),),
         reported=(Reported(role="f", value=var("f"), dims=dims),),
     )
-    values: dict[str, NDArray[np.float64] | NDArray[np.int64]] = {
+    values: dict[str, Numbers] = {
         "y": np.array([0.5, -0.3, 1.2, 0.1]),
         "x": np.array([0.4, -0.7, 1.9]),
         "part_slot": np.array([0, 1, 1], dtype=np.int64),
