@@ -1,0 +1,1 @@
+"""The parts of the derivation of a Model from a study's design."""

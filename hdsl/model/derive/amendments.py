@@ -1,0 +1,91 @@
+"""A study's amendments sorted by what they amend; what cannot be derived yet is told apart here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hdsl.design import expr as study
+from hdsl.design import ir
+from hdsl.design.roles import role_text
+from hdsl.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True)
+class Amendments:
+    """The amendments that the derivation uses, each kind in order."""
+
+    families: tuple[ir.Family, ...]
+    terms: tuple[study.Expr, ...]
+    varying: tuple[ir.VaryAcross, ...]
+    moderators: tuple[ir.VaryWith, ...]
+    interactions: tuple[ir.Interact, ...]
+    variance_by: tuple[ir.VarianceBy, ...]
+    variance_with: tuple[ir.VarianceWith, ...]
+    variance_across: tuple[ir.VarianceAcross, ...]
+    pools: dict[str, str]
+
+
+def sort(design: ir.StudyFields) -> Amendments:
+    """Return the amendments of a study by kind."""
+
+    def pick[T](kind: type[T]) -> tuple[T, ...]:
+        return tuple(item for item in design.analysis if isinstance(item, kind))
+
+    terms = dict.fromkeys(term for adjust in pick(ir.Adjust) for term in adjust.terms)
+    return Amendments(
+        families=pick(ir.Family),
+        terms=tuple(terms),
+        varying=pick(ir.VaryAcross),
+        moderators=pick(ir.VaryWith),
+        interactions=pick(ir.Interact),
+        variance_by=pick(ir.VarianceBy),
+        variance_with=pick(ir.VarianceWith),
+        variance_across=pick(ir.VarianceAcross),
+        pools={pool.group: pool.how for pool in pick(ir.Pool)},
+    )
+
+
+def not_yet(design: ir.StudyFields) -> list[Diagnostic]:
+    """Return a HDM620 error for every statement that parses but has no derivation."""
+    found = [
+        Diagnostic("HDM620", f"{what} is not derived yet.", help=help_, path=("analysis", place))
+        for place, item in enumerate(design.analysis)
+        for what, help_ in _unsupported(item)
+    ]
+    for place, principal in enumerate(design.principals):
+        text = f"`principal {principal.name} ...` (principal strata)"
+        found.append(Diagnostic("HDM620", f"{text} is not derived yet.", path=("principals", place)))
+    for i, level in enumerate(design.levels):
+        for j, variable in enumerate(level.variables):
+            if variable.missing:
+                text = f"`{variable.name} : ... missing` (gaps that are modelled)"
+                help_ = "Without `missing`, rows with gaps are dropped and counted."
+                path = ("levels", i, "variables", j)
+                found.append(Diagnostic("HDM620", f"{text} is not derived yet.", help=help_, path=path))
+    return found
+
+
+def _unsupported(item: ir.Amendment) -> list[tuple[str, str]]:
+    match item:
+        case ir.Shrink(prior=prior):
+            return [(f"`shrink interactions as {prior}`", "")]
+        case ir.EffectVarianceWith(effect=effect, across=across):
+            return [(f"`variance of {role_text(effect)} across {across} with ...`", "")]
+        case ir.Correlate(outcome=outcome, structure=structure):
+            help_ = "Varying intercepts and slopes over waves are derived: `vary intercept across UNIT`."
+            return [(f"`correlate {outcome} ... as {structure}`", help_)]
+        case ir.Propensity(treatment=treatment):
+            return [(f"`propensity for {treatment} ...`", "")]
+        case ir.Surface(outcome=outcome, law=law):
+            return [(f"`surface of {outcome} ... as {law}`", "")]
+        case ir.Poststratify():
+            return [("`poststratify over ...`", "")]
+        case ir.VaryAcross(law=law, effect=effect) if law in ("dirichlet", "array"):
+            return [(f"`vary {role_text(effect)} ... as {law}`", "")]
+        case ir.VaryWith(shape=shape, effect=effect) if shape != "linear":
+            return [(f"`vary {role_text(effect)} with ... as {shape}`", "")]
+        case ir.VaryWith(status="exploratory", effect=effect):
+            help_ = "A prespecified moderator (`prespecified`) has a wide prior and is derived."
+            return [(f"`vary {role_text(effect)} with ... exploratory` (a shared shrinkage prior)", help_)]
+        case _:
+            return []

@@ -1,0 +1,190 @@
+"""Coefficients of the linear predictor: treatments, covariates, interactions and moderators, and why each is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hdsl.data.bound import BoundTreatment, Reals
+from hdsl.design import expr as study
+from hdsl.design import ir
+from hdsl.model.derive.amendments import Amendments
+from hdsl.model.derive.draft import Draft
+from hdsl.model.derive.predictor import Parts
+from hdsl.model.derive.terms import (
+    Column,
+    NotDerivable,
+    at_rows,
+    columns,
+    frozen_column,
+    product,
+    spread,
+    term_text,
+    treatment_columns,
+)
+
+ROUNDING = 1.0 + 1e-9
+
+
+@dataclass
+class Coefficient:
+    """A coefficient and its column.
+
+    `family` is the role without arm or category, under which one prior may serve all. `moderated` collects
+    (coefficient, column) pairs whose product with this column enters the predictor.
+    """
+
+    role: str
+    family: str
+    column: Column
+    reason: str
+    prior_scale: float
+    moderators: list[tuple[str, Column]] = field(default_factory=list)
+    deviations: Parts = field(default_factory=Parts)
+
+
+def treatment_role(treatment: BoundTreatment, label: str) -> str:
+    """Return `effect(z)`, or `effect(z)[arm]` where there are more than two arms."""
+    arm = f"[{label}]" if len(treatment.arms) > 2 else ""
+    return f"effect({treatment.name}){arm}"
+
+
+def treatment_coefficients(draft: Draft, design: ir.StudyFields) -> list[Coefficient]:
+    """Return the effects of the treatments, each at the level of its assignment (rule 2)."""
+    found: list[Coefficient] = []
+    for declared in design.treatments:
+        treatment = draft.bound.treatments[declared.name]
+        for column in treatment_columns(draft, treatment):
+            scale = spread(at_rows(draft, column)) if treatment.continuous else 1.0
+            reason = f"treatment {declared.name}, assigned to each {treatment.level}"
+            role = treatment_role(treatment, column.label)
+            found.append(Coefficient(role, f"effect({declared.name})", column, reason, scale))
+    return found
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A term to adjust for and the reason."""
+
+    term: study.Expr
+    reason: str
+
+
+def wanted_terms(design: ir.StudyFields, amendments: Amendments) -> list[Wanted]:
+    """Return the terms of `adjust for`, of the assignment mechanisms (rule 5), and those that amendments imply."""
+    found = [Wanted(term, "adjusted for") for term in amendments.terms]
+    for assignment in design.assignments:
+        found += _assignment_terms(assignment)
+    for moderator in amendments.moderators:
+        found.append(Wanted(moderator.term, f"main effect of the moderator of {term_text(moderator.effect)}"))
+    treatments = {treatment.name for treatment in design.treatments}
+    for vary in amendments.varying:
+        named = vary.effect.name if isinstance(vary.effect, study.Ref) else ""
+        if named != "intercept" and named not in treatments:
+            found.append(Wanted(vary.effect, f"the mean of the effects that vary across {', '.join(vary.across)}"))
+    unique: dict[str, Wanted] = {}
+    for wanted in found:
+        unique.setdefault(term_text(wanted.term), wanted)
+    return [wanted for wanted in unique.values() if not _is_interaction(wanted.term, amendments)]
+
+
+def _is_interaction(term: study.Expr, amendments: Amendments) -> bool:
+    names = set(study.names(term))
+    return any(names == set(interact.treatments) for interact in amendments.interactions)
+
+
+def _assignment_terms(assignment: ir.Assignment) -> Iterable[Wanted]:
+    mechanism = assignment.mechanism
+    treatment = assignment.treatment
+    for term in mechanism.given:
+        yield Wanted(term, f"the assignment of {treatment} is {mechanism.name} given it")
+    if mechanism.probability is not None:
+        for name in study.names(mechanism.probability):
+            yield Wanted(study.Ref(name=name), f"the probability of {treatment} depends on it")
+
+
+def slope_coefficients(draft: Draft, wanted: Iterable[Wanted]) -> list[Coefficient]:
+    """Return the slopes of the terms, at their own levels (rule 2)."""
+    found: list[Coefficient] = []
+    for item in wanted:
+        text = term_text(item.term)
+        for column in columns(draft, item.term):
+            if column.level is None:
+                raise NotDerivable("HDM621", f"`{text}` is a constant, not a covariate.")
+            role = f"slope({text})" + (f"[{column.label}]" if column.label else "")
+            scale = spread(at_rows(draft, column))
+            found.append(Coefficient(role, f"slope({text})", column, item.reason, scale))
+    return found
+
+
+def interaction_coefficients(draft: Draft, amendments: Amendments) -> list[Coefficient]:
+    """Return the treatment-by-treatment interactions."""
+    found: list[Coefficient] = []
+    for interact in amendments.interactions:
+        text = " * ".join(interact.treatments)
+        parts = [treatment_columns(draft, draft.bound.treatments[name]) for name in interact.treatments]
+        crossed: list[Column] = list(parts[0])
+        for other in parts[1:]:
+            crossed = [product(draft, left, right) for left in crossed for right in other]
+        for column in crossed:
+            role = f"interaction({text})" + (f"[{column.label}]" if len(crossed) > 1 else "")
+            reason = f"the effects of {' and '.join(interact.treatments)} are not additive"
+            found.append(Coefficient(role, f"interaction({text})", column, reason, 1.0))
+    return found
+
+
+def share_columns(draft: Draft, design: ir.StudyFields) -> list[Coefficient]:
+    """Return the treated shares of blocks, centred, where they differ beyond rounding (rule 3).
+
+    Source: Feller & Gelman (2015), stratified experiments: where the probability of treatment is not
+    constant across groups, z-bar_g is a group-level predictor.
+    """
+    found: list[Coefficient] = []
+    for assignment in design.assignments:
+        treatment = draft.bound.treatments[assignment.treatment]
+        for block in assignment.within:
+            if block in draft.bound.levels:
+                found += _shares(draft, treatment, block, assignment)
+    unique = {coefficient.role: coefficient for coefficient in found}
+    return list(unique.values())
+
+
+def _shares(
+    draft: Draft, treatment: BoundTreatment, block: str, assignment: ir.Assignment
+) -> Iterable[Coefficient]:
+    units = draft.bound.element_of(treatment.level, block)
+    size = draft.bound.levels[block].size
+    counts = np.bincount(units, minlength=size)
+    text = f"mean({treatment.name}, {block})"
+    for column in treatment_columns(draft, treatment):
+        shares = np.bincount(units, column.values, minlength=size) / np.maximum(counts, 1)
+        if not _differ(shares, counts, column, assignment):
+            continue
+        centred = shares - float(np.average(shares[draft.bound.levels[block].rows]))
+        made = frozen_column(draft, text, block, centred, column.label if len(treatment.arms) > 2 else "")
+        role = f"slope({text})" + (f"[{made.label}]" if made.label else "")
+        reason = f"the treated share of {treatment.name} differs between the units of {block} (centred)"
+        yield Coefficient(role, f"slope({text})", made, reason, spread(at_rows(draft, made)))
+
+
+def _differ(shares: Reals, counts: Reals, column: Column, assignment: ir.Assignment) -> bool:
+    """Return whether shares differ by more than the design's own rounding or coin tosses."""
+    probability = assignment.mechanism.probability
+    if float(np.ptp(shares)) < 1e-9:
+        return False
+    if assignment.mechanism.name == "complete":
+        expected = probability.value if isinstance(probability, study.Number) else float(np.mean(column.values))
+        return bool(np.any(np.abs(shares - expected) * counts > ROUNDING))
+    return assignment.mechanism.name != "bernoulli" or not isinstance(probability, study.Number)
+
+
+def find(coefficients: list[Coefficient], effect: study.Expr) -> list[Coefficient]:
+    """Return the coefficients that an EFFECT of `vary` names; raises NotDerivable if there is none."""
+    text = term_text(effect)
+    families = {f"effect({text})", f"slope({text})", f"interaction({text})"}
+    found = [coefficient for coefficient in coefficients if coefficient.family in families]
+    if not found:
+        raise NotDerivable("HDM629", f"`vary {text}`: there is no such effect.", "Name a treatment or a term.")
+    return found

@@ -1,0 +1,88 @@
+"""Varying effects of a level: deviations with standard deviations, jointly normal with an LKJ correlation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hdsl.model.derive.draft import Draft
+from hdsl.model.derive.priors import Priors, halfnormal
+from hdsl.model.ir import Dims, Expr, Law, Var, column, const, dot, mul, stack
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An effect that varies: its role, the roles under which a prior may be given, its default spread, why."""
+
+    role: str
+    prior_sd: float
+    reason: str
+    law: str = "normal"
+    uncorrelated: bool = False
+
+
+def deviations(draft: Draft, level: str, effects: Sequence[Effect], priors: Priors) -> dict[str, Expr]:
+    """Add the deviations of a level's effects and return them by role, each of dims (level,).
+
+    Source: Feller & Gelman (2015), the bivariate normal model for (alpha_g, tau_g); with more effects the
+    covariance is diag(sd) Omega diag(sd), Omega ~ LKJ.
+    """
+    joint = [effect for effect in effects if not effect.uncorrelated]
+    alone = [effect for effect in effects if effect.uncorrelated]
+    if len(joint) == 1:
+        joint, alone = [], [*joint, *alone]
+    found = {effect.role: _single(draft, level, effect, priors) for effect in alone}
+    if joint:
+        found |= _joint(draft, level, joint, priors)
+    return found
+
+
+def _sd(draft: Draft, level: str, effect: Effect, priors: Priors) -> Var:
+    role = f"sd({effect.role}, {level})"
+    law = priors.positive(halfnormal(effect.prior_sd), role, *_parent(effect.role, level))
+    found = draft.random(role, law, reason=effect.reason)
+    draft.report(role, found)
+    return found
+
+
+def _parent(role: str, level: str) -> tuple[str, ...]:
+    """Return the role without its arm, under which one prior serves all arms."""
+    whole = role.split("[", 1)[0]
+    return (f"sd({whole}, {level})",) if whole != role else ()
+
+
+def _single(draft: Draft, level: str, effect: Effect, priors: Priors) -> Expr:
+    sd = _sd(draft, level, effect, priors)
+    dims: Dims = (draft.level(level),)
+    role = f"deviation({effect.role}, {level})"
+    if effect.law == "student":
+        df_role = f"df({effect.role}, {level})"
+        df = draft.random(df_role, priors.positive(Law(distribution="gamma", args=(const(2), const(0.1))), df_role))
+        draft.report(df_role, df)
+        law = Law(distribution="student", args=(df, const(0), sd))
+    else:
+        law = Law(distribution="normal", args=(const(0), sd))
+    return draft.random(role, law, dims, effect.reason)
+
+
+def _joint(draft: Draft, level: str, effects: Sequence[Effect], priors: Priors) -> dict[str, Expr]:
+    roles = [effect.role for effect in effects]
+    sds = [_sd(draft, level, effect, priors) for effect in effects]
+    dim = draft.index_set(f"{level}_effects", roles, "effects")
+    other = draft.index_set(f"{level}_effects_", roles, "effects")
+    shape = Law(distribution="lkj_cholesky", args=(const(2),))
+    corr = draft.random(
+        f"corr_cholesky({level})",
+        priors.law(shape, f"corr({level})"),
+        (dim, other),
+        f"the effects that vary across {level} are jointly normal",
+    )
+    scale = draft.define(f"sd {level}", stack(sds, dim))
+    law = Law(distribution="multinormal_cholesky", args=(const(0), mul(scale, corr)))
+    reason = "; ".join(dict.fromkeys(effect.reason for effect in effects))
+    joint = draft.random(f"deviation({level})", law, (draft.level(level), dim), reason)
+    for i, first in enumerate(roles):
+        for j in range(i + 1, len(roles)):
+            value = dot(column(corr, dim, i), column(corr, dim, j), other)
+            draft.report(f"corr({first}, {roles[j]}, {level})", value)
+    return {role: column(joint, dim, k) for k, role in enumerate(roles)}

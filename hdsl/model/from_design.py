@@ -1,0 +1,422 @@
+"""The derivation of a Model from a bound study: what went into the design is in the analysis.
+
+Source: Feller & Gelman (2015). The rules are those of the language definition; every term carries its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hdsl.data.bound import Bound, BoundVariable, Reals
+from hdsl.design import expr as study
+from hdsl.diagnostics import Diagnostic
+from hdsl.model.derive import amendments as amend
+from hdsl.model.derive.coefficients import (
+    Coefficient,
+    find,
+    interaction_coefficients,
+    share_columns,
+    slope_coefficients,
+    treatment_coefficients,
+    wanted_terms,
+)
+from hdsl.model.derive.draft import Draft
+from hdsl.model.derive.groups import Effect, deviations
+from hdsl.model.derive.likelihood import observed_slot, ordinal_law, outcome_law
+from hdsl.model.derive.predictor import Parts, total
+from hdsl.model.derive.priors import Priors, normal, rounded
+from hdsl.model.derive.scales import FAMILIES, Family, Scale, choose, scale_of
+from hdsl.model.derive.terms import NotDerivable, at_rows, columns, spread, term_text, variable_slot
+from hdsl.model.ir import Expr, Law, Model, ModelData, Observation, add, apply, const, mul, sub, var
+
+SHIFT = "shift"
+WIDE = 10.0
+
+
+@dataclass
+class _Plan:
+    """What the steps of one derivation share."""
+
+    draft: Draft
+    amendments: amend.Amendments
+    priors: Priors
+    outcome: BoundVariable
+    family: Family
+    scale: Scale
+    offset: Reals | None
+
+
+def derive(bound: Bound) -> tuple[tuple[Model, ModelData] | None, list[Diagnostic]]:
+    """Derive the model of a bound study without explicit equations.
+
+    Returns
+    -------
+    (model, data) or None
+        None when a statement cannot be derived.
+    diagnostics
+        HDM6xx errors that name what cannot be derived, and HDM4xx warnings.
+    """
+    found = amend.not_yet(bound.study)
+    if found:
+        return None, found
+    draft = Draft(bound)
+    try:
+        model = _derive(draft)
+    except NotDerivable as reason:
+        return None, [*draft.diagnostics, Diagnostic(reason.code, reason.message, help=reason.help)]
+    return model, draft.diagnostics
+
+
+def _derive(draft: Draft) -> tuple[Model, ModelData]:
+    plan = _plan(draft)
+    coefficients = _coefficients(plan)
+    fixed = _fixed(plan, coefficients)
+    _vary(plan, coefficients)
+    predictor = _predictor(plan, coefficients, fixed)
+    _observe(plan, predictor)
+    _check_priors(plan)
+    return draft.finish(draft.bound.study.name)
+
+
+def _plan(draft: Draft) -> _Plan:
+    bound = draft.bound
+    outcomes = [variable for variable in bound.variables.values() if variable.role == "outcome"]
+    if len(outcomes) != 1:
+        names = ", ".join(variable.name for variable in outcomes) or "none"
+        raise NotDerivable(
+            "HDM630", f"A model has one outcome; this study declares {names}.", "Write one study for each outcome."
+        )
+    outcome = outcomes[0]
+    if outcome.level != bound.row:
+        raise NotDerivable(
+            "HDM631",
+            f"The outcome `{outcome.name}` belongs to {outcome.level}, but the rows are {bound.row}.",
+            f"Declare {outcome.level} as the last unit, with a table of its own.",
+        )
+    amendments = amend.sort(bound.study)
+    laws = [family.law for family in amendments.families if family.outcome == outcome.name]
+    family = choose(outcome, laws[-1] if laws else None)
+    offset = _offset(bound, family)
+    scale = scale_of(outcome, family, offset)
+    return _Plan(draft, amendments, Priors.of(bound.study.priors), outcome, family, scale, offset)
+
+
+def _offset(bound: Bound, family: Family) -> Reals | None:
+    exposures = [variable for variable in bound.variables.values() if variable.role == "exposure"]
+    if not exposures:
+        return None
+    if family.link != "log" or len(exposures) > 1:
+        raise NotDerivable(
+            "HDM632", "An exposure needs a count outcome with a log link, and there can be only one.", ""
+        )
+    values = bound.at_rows(exposures[0].level, exposures[0].values)
+    if not np.all(values > 0):
+        raise NotDerivable("HDM632", f"The exposure `{exposures[0].name}` must be positive.", "")
+    return np.log(values.astype(np.float64))
+
+
+def _coefficients(plan: _Plan) -> list[Coefficient]:
+    draft, design = plan.draft, plan.draft.bound.study
+    found = treatment_coefficients(draft, design)
+    found += interaction_coefficients(draft, plan.amendments)
+    slopes = slope_coefficients(draft, wanted_terms(design, plan.amendments))
+    known = {coefficient.role for coefficient in slopes}
+    shares = [share for share in share_columns(draft, design) if share.role not in known]
+    treatments = {coefficient.family for coefficient in found}
+    found += [slope for slope in slopes if slope.family.replace("slope", "effect", 1) not in treatments]
+    return found + shares
+
+
+def _fixed(plan: _Plan, coefficients: list[Coefficient]) -> dict[str, Expr]:
+    """Add the population coefficients and return them by role; moderated effects come after their moderators."""
+    made: dict[str, Expr] = {}
+    for statement in plan.amendments.moderators:
+        _moderate(plan, coefficients, statement.effect, statement.term, made)
+    for coefficient in coefficients:
+        size = 2.5 * plan.scale.sd / coefficient.prior_scale
+        shift = add(*(mul(made[role], const(_mean(plan, column))) for role, column in coefficient.moderators))
+        law = _centred(plan, coefficient.role, normal(0, size), shift, coefficient.role, coefficient.family)
+        made[coefficient.role] = plan.draft.random(coefficient.role, law, reason=coefficient.reason)
+        plan.draft.report(coefficient.role, made[coefficient.role])
+    return made
+
+
+def _mean(plan: _Plan, column: object) -> float:
+    return float(np.mean(at_rows(plan.draft, column)))  # pyright: ignore[reportArgumentType]
+
+
+def _centred(plan: _Plan, role: str, default: Law, shift: Expr, *prior_roles: str) -> Law:
+    """Return the law of a coefficient whose default prior is about average predictors, not predictors at zero.
+
+    `shift` is what averaging adds; its definition is also what lets the sampler work on the average.
+    """
+    if shift == const(0):
+        return plan.priors.law(default, *prior_roles)
+    moved = plan.draft.define(f"{SHIFT} {role}", shift, role=f"{SHIFT}({role})")
+    middle, sd = default.args
+    located = Law(distribution="normal", args=(sub(middle, moved), sd))
+    return plan.priors.law(located, *prior_roles)
+
+
+def _moderate(
+    plan: _Plan, coefficients: list[Coefficient], effect: study.Expr, term: study.Expr, made: dict[str, Expr]
+) -> None:
+    """`vary EFFECT with TERM`: predictable variation of an effect, linear in the moderator."""
+    for coefficient in find(coefficients, effect):
+        for column in columns(plan.draft, term):
+            text = f"{term_text(effect)} * {term_text(term)}"
+            label = ", ".join(part for part in (_arm(coefficient), column.label) if part)
+            role = f"interaction({text})" + (f"[{label}]" if label else "")
+            size = 2.5 * plan.scale.sd / coefficient.prior_scale / spread(at_rows(plan.draft, column))
+            law = plan.priors.law(normal(0, size), role, f"interaction({text})")
+            reason = f"{coefficient.role} varies with {term_text(term)}"
+            made[role] = plan.draft.random(role, law, reason=reason)
+            plan.draft.report(role, made[role])
+            coefficient.moderators.append((role, column))
+
+
+def _arm(coefficient: Coefficient) -> str:
+    return coefficient.column.label if "[" in coefficient.role else ""
+
+
+def _vary(plan: _Plan, coefficients: list[Coefficient]) -> None:
+    """Check the `vary` statements; the deviations themselves are added level by level."""
+    for statement in plan.amendments.varying:
+        if statement.across[0] not in plan.draft.bound.levels:
+            raise NotDerivable("HDM629", f"`{statement.across[0]}` is not a level to vary across.")
+        if not _is_intercept(statement.effect):
+            find(coefficients, statement.effect)
+
+
+def _is_intercept(effect: study.Expr) -> bool:
+    return isinstance(effect, study.Ref) and effect.name == "intercept"
+
+
+def _effects(plan: _Plan, coefficients: list[Coefficient]) -> dict[str, list[Effect]]:
+    """Return the varying effects of each level: its intercept first (rule 1), then what `vary` names."""
+    by_level: dict[str, list[Effect]] = {}
+    for level in plan.draft.bound.levels:
+        reason = _intercept_reason(plan, level)
+        if reason is not None and plan.amendments.pools.get(level, "partially") == "partially":
+            by_level[level] = [Effect("intercept", plan.scale.group_sd, reason)]
+    for statement in plan.amendments.varying:
+        level = statement.across[0]
+        effects = by_level.setdefault(level, [])
+        if _is_intercept(statement.effect):
+            _amend_intercept(plan, level, effects, statement.law, statement.uncorrelated)
+            continue
+        for coefficient in find(coefficients, statement.effect):
+            size = plan.scale.group_sd / coefficient.prior_scale
+            reason = f"{coefficient.role} varies across {level}"
+            effects.append(Effect(coefficient.role, size, reason, statement.law, statement.uncorrelated))
+    return by_level
+
+
+def _amend_intercept(plan: _Plan, level: str, effects: list[Effect], law: str, uncorrelated: bool) -> None:
+    for place, effect in enumerate(effects):
+        if effect.role == "intercept":
+            effects[place] = Effect("intercept", effect.prior_sd, effect.reason, law, uncorrelated)
+            return
+    if level == plan.draft.bound.row and FAMILIES[plan.family.name].spread and plan.outcome.known_sd is None:
+        raise NotDerivable(
+            "HDM629", f"`vary intercept across {level}`: each {level} is one row, which the residual covers."
+        )
+    effects.insert(0, Effect("intercept", plan.scale.group_sd, f"varies across {level}", law, uncorrelated))
+
+
+def _intercept_reason(plan: _Plan, level: str) -> str | None:
+    """Return why a level has an intercept of its own, None where it has none."""
+    bound = plan.draft.bound
+    if level == bound.row:
+        known = plan.outcome.known_sd is not None
+        return f"the true value of each {level} varies around the mean" if known else None
+    size = bound.levels[level].size
+    if size < 2:
+        _leave_out(plan, level, "there is only one in the data")
+        return None
+    if size == bound.rows and (FAMILIES[plan.family.name].spread or plan.outcome.known_sd is not None):
+        _leave_out(plan, level, f"each has one row, so its spread is part of {bound.row}'s")
+        return None
+    blocked = [a.treatment for a in bound.study.assignments if level in a.within]
+    if blocked:
+        return f"{', '.join(blocked)} was assigned within each {level}"
+    clustered = [a.treatment for a in bound.study.assignments if a.to == level]
+    if clustered:
+        return f"{', '.join(clustered)} was assigned to each {level}"
+    return f"each {bound.row} belongs to a {level}"
+
+
+def _leave_out(plan: _Plan, level: str, why: str) -> None:
+    message = f"The {level} has no intercept of its own: {why}."
+    plan.draft.diagnostics.append(
+        Diagnostic("HDM411", message, severity="warning", help="Check the id column of this level.")
+    )
+
+
+def _predictor(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str, Expr]) -> Expr:
+    """Add group effects and intercept, and return the linear predictor at the rows."""
+    draft, parts = plan.draft, Parts()
+    by_role = {coefficient.role: coefficient for coefficient in coefficients}
+    for level, effects in _effects(plan, coefficients).items():
+        for role, value in deviations(draft, level, effects, plan.priors).items():
+            (parts if role == "intercept" else by_role[role].deviations).put(level, value)
+    _unpooled(plan, parts)
+    _intercept(plan, coefficients, fixed, parts)
+    for coefficient in coefficients:
+        _contribute(plan, coefficient, fixed, parts)
+    levels = [level for level in parts.levels() if level != draft.bound.row]
+    named = {level: f"intercept[{level}]" for level in levels if _has_intercept(plan, level)}
+    summed = total(draft, parts, "intercept", named, at=draft.bound.row)
+    for level in named:
+        draft.report(named[level], summed.totals[level])
+    if plan.outcome.known_sd is not None:
+        truth = draft.define(f"intercept {draft.bound.row}", summed.value, role=f"intercept[{draft.bound.row}]")
+        draft.report(f"intercept[{draft.bound.row}]", truth)
+        return truth
+    return summed.value
+
+
+def _has_intercept(plan: _Plan, level: str) -> bool:
+    wanted = f"deviation(intercept, {level})"
+    joint = f"deviation({level})"
+    return any(getattr(s, "role", "") in (wanted, joint) for s in plan.draft.statements)
+
+
+def _unpooled(plan: _Plan, parts: Parts) -> None:
+    """`pool GROUP none`: intercepts with wide independent priors around the common one (fixed effects).
+
+    Their unweighted mean is zero: the common intercept carries it.
+    """
+    for level, how in plan.amendments.pools.items():
+        if how != "none" or level not in plan.draft.bound.levels:
+            continue
+        dim = plan.draft.level(level)
+        law = normal(0, WIDE * plan.scale.sd)
+        raw = plan.draft.random(
+            f"unpooled(intercept, {level})", law, (dim,), f"`pool {level} none`: fixed effects, no pooling"
+        )
+        centred = sub(raw, apply("mean", raw, static=(dim,)))
+        parts.put(level, plan.draft.define(f"deviation intercept {level}", centred, role=f"deviation(intercept, {level})"))
+
+
+def _intercept(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str, Expr], parts: Parts) -> None:
+    if plan.family.name in ("ordinal",):
+        return
+    shift = _shift(plan, coefficients, fixed)
+    default = normal(plan.scale.middle, 2.5 * plan.scale.sd)
+    law = _centred(plan, "intercept", default, shift, "intercept")
+    found = plan.draft.random("intercept", law, reason="the mean where every predictor is zero")
+    plan.draft.report("intercept", found)
+    parts.put(None, found)
+
+
+def _shift(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str, Expr]) -> Expr:
+    """Return what average predictors add to the linear predictor."""
+    summands: list[Expr] = []
+    for coefficient in coefficients:
+        rows = at_rows(plan.draft, coefficient.column)
+        summands.append(_scaled(fixed[coefficient.role], float(np.mean(rows))))
+        for role, column in coefficient.moderators:
+            summands.append(_scaled(fixed[role], float(np.mean(rows * at_rows(plan.draft, column)))))
+    return add(*summands)
+
+
+def _scaled(coefficient: Expr, mean: float) -> Expr:
+    return const(0) if abs(mean) < 1e-12 else mul(coefficient, const(rounded(mean)))
+
+
+def _contribute(plan: _Plan, coefficient: Coefficient, fixed: Mapping[str, Expr], parts: Parts) -> None:
+    """Put coefficient * column into the predictor, at the lowest of their levels."""
+    draft = plan.draft
+    pieces = coefficient.deviations
+    varied = pieces.levels()
+    pieces.put(None, fixed[coefficient.role])
+    for role, column in coefficient.moderators:
+        pieces.put(column.level, mul(fixed[role], column.expr))
+    named = {level: f"{coefficient.role}[{level}]" for level in varied}
+    summed = total(draft, pieces, coefficient.role, named)
+    for level, role in named.items():
+        draft.report(role, summed.totals[level])
+    level = draft.join(summed.level, coefficient.column.level)
+    assert level is not None
+    slope = draft.at(summed.value, summed.level, level)
+    parts.put(level, mul(slope, draft.at(coefficient.column.expr, coefficient.column.level, level)))
+
+
+def _observe(plan: _Plan, predictor: Expr) -> None:
+    draft, outcome = plan.draft, plan.outcome
+    dims = (draft.level(draft.bound.row),)
+    if plan.offset is not None:
+        offset = draft.slot("log exposure", dims, plan.offset, source="log of the exposure")
+        predictor = add(predictor, offset)
+    predictor = draft.define(f"{outcome.name} predictor", predictor, reason=f"the linear predictor of {outcome.name}")
+    if draft.scope[var_name(predictor)] != dims:
+        predictor = draft.define("rows predictor", add(predictor, _zeros(draft)), reason="the same for each row")
+    if plan.family.name == "ordinal":
+        law = _ordinal(plan, predictor)
+    elif plan.family.name == "categorical":
+        raise NotDerivable("HDM620", "`family ... categorical` is not derived yet.", "Use binary outcomes.")
+    else:
+        law = outcome_law(draft, outcome, plan.family, predictor, plan.amendments, plan.scale, plan.priors)
+    slot = observed_slot(draft, outcome)
+    weight, event = _weight(draft), _event(draft, outcome)
+    reason = f"family {plan.family.name}" + ("" if plan.family.declared else f", the default for {outcome.kind}")
+    draft.observations.append(
+        Observation(
+            name=draft.name(f"observed {outcome.name}"),
+            outcome=outcome.name,
+            slot=slot,
+            dims=dims,
+            law=law,
+            weight=weight,
+            event=event,
+            reason=reason,
+        )
+    )
+
+
+def var_name(expr: Expr) -> str:
+    """Return the name of a reference."""
+    return getattr(expr, "name", "")
+
+
+def _zeros(draft: Draft) -> Expr:
+    dims = (draft.level(draft.bound.row),)
+    return draft.slot("zeros", dims, np.zeros(draft.bound.rows), source="zero for each row")
+
+
+def _ordinal(plan: _Plan, predictor: Expr) -> Law:
+    law = ordinal_law(plan.draft, plan.outcome, plan.family, predictor, plan.priors)
+    plan.draft.report("cutpoint", law.args[1])
+    return law
+
+
+def _weight(draft: Draft) -> str | None:
+    weights = [variable for variable in draft.bound.variables.values() if variable.role == "weight"]
+    if not weights:
+        return None
+    if len(weights) > 1 or weights[0].level != draft.bound.row:
+        raise NotDerivable("HDM633", f"There can be one weight, and it belongs to {draft.bound.row}.", "")
+    return var_name(variable_slot(draft, weights[0]))
+
+
+def _event(draft: Draft, outcome: BoundVariable) -> str | None:
+    if outcome.event is None:
+        return None
+    dims = (draft.level(outcome.level),)
+    return draft.slot(f"{outcome.name} event", dims, outcome.event, integer=True, source="1 = the event was seen").name
+
+
+def _check_priors(plan: _Plan) -> None:
+    unused = plan.priors.unused()
+    if unused:
+        roles = ", ".join(dict.fromkeys(reported.role for reported in plan.draft.reported if "][" not in reported.role))
+        raise NotDerivable(
+            "HDM231", f"The model has no parameter `{unused[0]}` to give a prior to.", f"It has: {roles}, corr(...)."
+        )
+
+
+__all__ = ["derive", "var"]
