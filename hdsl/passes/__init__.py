@@ -1,0 +1,24 @@
+"""Passes: rewritings of a Model that keep its posterior and make it faster or easier to sample.
+
+Every name of the plain model that a pass replaces becomes a definition of the same name, so that evaluating
+the rewritten model's definitions on its draws gives back the plain model's parameters.
+"""
+
+from __future__ import annotations
+
+from hdsl.model.ir import Model, ModelData
+from hdsl.passes.centre import centre
+from hdsl.passes.noncentre import reparameterise
+from hdsl.passes.precompute import precompute
+from hdsl.passes.standardise import standardise
+
+
+def prepare(model: Model, data: ModelData) -> tuple[Model, ModelData]:
+    """Run the passes in order: what is known from data is computed, then parameters are moved and scaled."""
+    model, data = precompute(model, data)
+    model = centre(model)
+    model = reparameterise(model, data)
+    return standardise(model), data
+
+
+__all__ = ["centre", "precompute", "prepare", "reparameterise", "standardise"]

@@ -1,0 +1,90 @@
+"""How much the data say about a varying effect, compared with its law."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hdsl.model.distributions import DISTRIBUTIONS
+from hdsl.model.ir import Model, ModelData, RandomVariable
+from hdsl.reference.density import log_likelihood
+from hdsl.reference.values import Array, Value, evaluate
+
+TYPICAL = 0.3
+
+
+def informed(model: Model, data: ModelData, variable: RandomVariable) -> float:
+    """Return the typical ratio of the data's information on an element of `variable` to its prior's.
+
+    The information is the curvature of the log likelihood in each column of the variable, averaged over the
+    level's units, at a typical point: locations at their prior's middle, scales at 0.3 of their prior's. The
+    least informed column counts. An effect sd is often far below its prior's scale, hence a cautious reading.
+    """
+    point = typical(model, data)
+    columns = model.sizes[variable.dims[-1]] if len(variable.dims) > 1 else 1
+    return min(_ratio(model, data, variable, point, place) for place in range(columns))
+
+
+def _ratio(
+    model: Model, data: ModelData, variable: RandomVariable, point: dict[str, Array], place: int
+) -> float:
+    base = point[variable.name]
+    prior = _prior_sd(model, data, variable, point, place)
+    step = 0.05 * prior
+    moves = np.zeros((3, *base.shape))
+    moves[(slice(None), slice(None), place) if base.ndim > 1 else slice(None)] = (
+        np.array([-step, 0.0, step])[:, None] if base.ndim > 0 else 0.0
+    )
+    batch = {name: np.broadcast_to(value, (3, *value.shape)) for name, value in point.items()}
+    batch[variable.name] = base + moves
+    likelihood = sum(value.reshape(3, -1).sum(axis=1) for value in log_likelihood(model, data, batch).values())
+    curvature = -(likelihood[0] - 2 * likelihood[1] + likelihood[2]) / step**2
+    return float(curvature / base.shape[0] * prior**2)
+
+
+def _prior_sd(
+    model: Model, data: ModelData, variable: RandomVariable, point: dict[str, Array], place: int
+) -> float:
+    env = _environment(model, data, point)
+    scale = evaluate(variable.law.args[-1], env).real
+    if scale.ndim >= 2:
+        factor = scale.reshape(-1, *scale.shape[-2:])[0]
+        return float(np.sqrt(np.sum(factor[place] ** 2)))
+    return float(np.mean(scale))
+
+
+def _environment(model: Model, data: ModelData, point: dict[str, Array]) -> dict[str, Value]:
+    from hdsl.reference.density import definitions
+
+    return dict(definitions(model, data, point))
+
+
+def typical(model: Model, data: ModelData) -> dict[str, Array]:
+    """Return a typical point: a value for every random variable, shaped by its dims."""
+    sizes = model.sizes
+    env = {slot.name: Value(slot.dims, data.values[slot.name]) for slot in model.slots}
+    point: dict[str, Array] = {}
+    for statement in model.statements:
+        if isinstance(statement, RandomVariable):
+            shape = tuple(sizes[dim] for dim in statement.dims)
+            point[statement.name] = _middle(statement, [evaluate(arg, env).real for arg in statement.law.args], shape)
+            env[statement.name] = Value(statement.dims, point[statement.name])
+        else:
+            env[statement.name] = evaluate(statement.value, env)
+    return point
+
+
+def _middle(variable: RandomVariable, args: list[Array], shape: tuple[int, ...]) -> Array:
+    family = DISTRIBUTIONS[variable.law.distribution]
+    if family.support == "cholesky_corr":
+        return np.eye(shape[-1])
+    if family.support == "ordered":
+        return np.linspace(-1.0, 1.0, shape[-1])
+    if family.support == "simplex":
+        return np.full(shape, 1.0 / shape[-1])
+    if family.support == "vector":
+        return np.zeros(shape)
+    if family.location is not None:
+        return np.broadcast_to(args[family.parameters.index(family.location)], shape).astype(np.float64)
+    if family.scale is not None:
+        return np.broadcast_to(TYPICAL * args[family.parameters.index(family.scale)], shape).astype(np.float64)
+    return np.full(shape, 0.5 if family.support in ("unit", "interval") else 1.0)
