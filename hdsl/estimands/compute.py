@@ -1,0 +1,247 @@
+"""Estimands from draws, in chunks, so that memory does not grow with rows times draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hdsl.data.bound import Bound
+from hdsl.design import expr as study
+from hdsl.design.expr import Aggregate, Potential, walk
+from hdsl.design.ir import Estimand
+from hdsl.estimands.aggregate import Units, aggregate, units_of
+from hdsl.estimands.rows import EstimandError, arithmetic
+from hdsl.estimands.worlds import World, coupled, expected, new_groups, simulated, world
+from hdsl.model.ir import Model, ModelData
+from hdsl.reference.values import Array
+
+CELLS = 4_000_000
+REPLICATES = 16
+IDENTITY_MEAN = ("normal", "student")
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Draws of an estimand.
+
+    Attributes
+    ----------
+    draws : float array, shape (chain, draw, *sizes of the index levels)
+    index : mapping
+        Level to the labels of its units, for an indexed estimand.
+    """
+
+    name: str
+    draws: Array
+    index: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class _Atom:
+    """One aggregate of an estimand with its index, units and worlds."""
+
+    node: Aggregate
+    units: Units
+    worlds: Mapping[Potential, World]
+
+
+def compute(
+    estimands: Sequence[Estimand], model: Model, data: ModelData, bound: Bound, draws: Mapping[str, Array], seed: int
+) -> list[Computed]:
+    """Compute estimands from posterior draws of the plain model.
+
+    Parameters
+    ----------
+    estimands : sequence of Estimand
+    model, data
+        The plain (derived) model and its arrays.
+    bound : Bound
+        The study with its data.
+    draws : mapping
+        Random variable to draws of shape (chain, draw, *dims).
+    seed : int
+        For quantities that need simulated outcomes or new groups.
+
+    Raises
+    ------
+    EstimandError
+        For what cannot be computed (HDM502, HDM52x).
+    """
+    chains, number = next(iter(draws.values())).shape[:2]
+    flat = {name: value.reshape(chains * number, *value.shape[2:]) for name, value in draws.items()}
+    cache: dict[Potential, World] = {}
+    atoms = [_atoms(estimand, model, data, bound, cache) for estimand in estimands]
+    results: list[list[list[Array]]] = [[[] for _ in group] for group in atoms]
+    step = max(1, CELLS // max(bound.rows, 1))
+    for start in range(0, chains * number, step):
+        chunk = {name: value[start : start + step] for name, value in flat.items()}
+        memory = _Memory(bound.rows, chunk, seed + start)
+        for place, group in enumerate(atoms):
+            for inner, atom in enumerate(group):
+                results[place][inner].append(_chunk(atom, memory))
+    return [
+        _combined(estimand, group, found, bound, (chains, number))
+        for estimand, group, found in zip(estimands, atoms, results, strict=True)
+    ]
+
+
+def _atoms(
+    estimand: Estimand, model: Model, data: ModelData, bound: Bound, cache: dict[Potential, World]
+) -> list[_Atom]:
+    found: list[_Atom] = []
+    for node in dict.fromkeys(n for n in walk(estimand.value) if isinstance(n, Aggregate)):
+        if node.cells:
+            raise EstimandError("HDM620", f"`over \"{node.over}\"` (poststratification) is not computed yet.")
+        potentials = [n for n in walk(node.of) if isinstance(n, Potential)]
+        for potential in potentials:
+            if potential not in cache:
+                cache[potential] = world(model, data, bound, potential.outcome, potential.settings)
+        units = units_of(bound, node, estimand.index)
+        found.append(_Atom(node, units, {p: cache[p] for p in potentials}))
+    if not found:
+        raise EstimandError("HDM520", f"The estimand `{estimand.name}` has no aggregate such as `average over ...`.")
+    return found
+
+
+class _Memory:
+    """Expected potential outcomes of one chunk of draws, computed once for all estimands."""
+
+    def __init__(self, rows: int, draws: Mapping[str, Array], seed: int) -> None:
+        self.rows = rows
+        self.draws = draws
+        self.seed = seed
+        self.found: dict[int, Array] = {}
+
+    def expected(self, place: World) -> Array:
+        """Return the expected potential outcome of the units in the data, shape (draws, rows)."""
+        if id(place) not in self.found:
+            self.found[id(place)] = expected(place, self.draws, self.rows)
+        return self.found[id(place)]
+
+
+def is_linear(expr: study.Expr) -> bool:
+    """Return whether an expression is linear in its potential outcomes, so that expectations suffice."""
+    match expr:
+        case Potential():
+            return True
+        case study.Negative(of=inner):
+            return is_linear(inner)
+        case study.Operation(operator="+" | "-", left=left, right=right):
+            return is_linear(left) and is_linear(right)
+        case study.Operation(operator="*", left=left, right=right):
+            return (is_linear(left) and not _potentials(right)) or (is_linear(right) and not _potentials(left))
+        case study.Operation(operator="/", left=left, right=right):
+            return is_linear(left) and not _potentials(right)
+        case _:
+            return not _potentials(expr)
+
+
+def _potentials(expr: study.Expr) -> set[Potential]:
+    return {node for node in walk(expr) if isinstance(node, Potential)}
+
+
+def _chunk(atom: _Atom, memory: _Memory) -> Array:
+    node = atom.node
+    if node.aggregate == "average" and is_linear(node.of):
+        return _average(atom, memory)
+    if len(_potentials(node.of)) > 1 and node.correlation is None:
+        raise EstimandError(
+            "HDM502",
+            f"The {node.aggregate} of a difference of potential outcomes needs their joint distribution.",
+            "State it with `assuming correlation = r`, or take the difference of two aggregates.",
+        )
+    return _simulated(atom, memory)
+
+
+def _average(atom: _Atom, memory: _Memory) -> Array:
+    if not atom.node.population:
+        found = {potential: memory.expected(place) for potential, place in atom.worlds.items()}
+        return _aggregated(atom, found)
+    if all(place.observation.law.distribution in IDENTITY_MEAN for place in atom.worlds.values()):
+        return _aggregated(atom, _in_new_groups(atom, memory, None))
+    rng = np.random.default_rng(memory.seed)
+    total: Array | float = 0.0
+    for _ in range(REPLICATES):
+        total = total + _aggregated(atom, _in_new_groups(atom, memory, rng))
+    return np.asarray(total / REPLICATES)
+
+
+def _in_new_groups(atom: _Atom, memory: _Memory, rng: np.random.Generator | None) -> dict[Potential, Array]:
+    """Return expected outcomes in new groups; the same new groups in every world."""
+    seed = None if rng is None else int(rng.integers(2**62))
+    found: dict[Potential, Array] = {}
+    for potential, place in atom.worlds.items():
+        shared = None if seed is None else np.random.default_rng(seed)
+        draws = new_groups(place.model, place.data, memory.draws, shared)
+        found[potential] = expected(place, draws, memory.rows)
+    return found
+
+
+def _simulated(atom: _Atom, memory: _Memory) -> Array:
+    """Return an aggregate over simulated outcomes, averaged over replicates where there are few rows."""
+    node = atom.node
+    replicates = int(np.clip(5000 // max(memory.rows, 1), 1, REPLICATES))
+    rng = np.random.default_rng(memory.seed)
+    total: Array | float = 0.0
+    for _ in range(replicates):
+        seed = int(rng.integers(2**62))
+        found: dict[Potential, Array] = {}
+        for number, (potential, place) in enumerate(atom.worlds.items()):
+            draws = memory.draws
+            if node.population:
+                draws = new_groups(place.model, place.data, draws, np.random.default_rng(seed + 1))
+            own = np.random.default_rng(seed)
+            if node.correlation is None:
+                found[potential] = simulated(place, draws, memory.rows, own)
+            else:
+                scores = _scores(own, number, len(atom.worlds), node.correlation, memory)
+                found[potential] = coupled(place, draws, memory.rows, scores)
+        total = total + _aggregated(atom, found)
+    return np.asarray(total / replicates)
+
+
+def _scores(rng: np.random.Generator, number: int, worlds: int, correlation: float, memory: _Memory) -> Array:
+    """Return the standard normal scores of one of the worlds: any two worlds have the stated correlation."""
+    shape = (worlds, *_shape(memory))
+    matrix = np.full((worlds, worlds), correlation)
+    np.fill_diagonal(matrix, 1.0)
+    values, vectors = np.linalg.eigh(matrix)
+    if values.min() < -1e-9:
+        raise EstimandError("HDM502", f"{worlds} potential outcomes cannot all have the correlation {correlation:g}.")
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    return np.tensordot(root[number], rng.standard_normal(shape), axes=1)
+
+
+def _shape(memory: _Memory) -> tuple[int, int]:
+    return next(iter(memory.draws.values())).shape[0], memory.rows
+
+
+def _aggregated(atom: _Atom, outcomes: Mapping[Potential, Array]) -> Array:
+    def lookup(node: study.Expr) -> Array | None:
+        if isinstance(node, Potential):
+            return outcomes[node]
+        if isinstance(node, study.Ref):
+            return atom.units.row_value(node)
+        return None
+
+    values = arithmetic(atom.node.of, lookup)
+    if values.ndim < 2:
+        number = next(iter(outcomes.values())).shape[0] if outcomes else 1
+        values = np.broadcast_to(values, (number, atom.units.rows))
+    return aggregate(values, atom.units, atom.node)
+
+
+def _combined(
+    estimand: Estimand, atoms: Sequence[_Atom], found: Sequence[list[Array]], bound: Bound, shape: tuple[int, int]
+) -> Computed:
+    whole = {atom.node: np.concatenate(parts, axis=0) for atom, parts in zip(atoms, found, strict=True)}
+
+    def lookup(node: study.Expr) -> Array | None:
+        return whole[node] if isinstance(node, Aggregate) else None
+
+    values = arithmetic(estimand.value, lookup)
+    index = {level: bound.levels[level].labels for level in estimand.index}
+    sizes = tuple(len(labels) for labels in index.values())
+    return Computed(estimand.name, np.asarray(values, dtype=np.float64).reshape(*shape, *sizes), index)

@@ -1,0 +1,52 @@
+"""The estimands of a study that declares none: one average effect per arm against the reference."""
+
+from __future__ import annotations
+
+from hdsl.design.expr import Aggregate, Expr, Number, Operation, Potential, Ref, Setting
+from hdsl.design.ir import Condition, Estimand, StudyFields, Treatment
+from hdsl.design.levels import assignment_of, outcomes, row_level
+
+
+def with_defaults(study: StudyFields) -> tuple[Estimand, ...]:
+    """Return the declared estimands, or one average effect per treatment arm where there are none.
+
+    A dose is compared with itself plus one unit. Where a treatment was assigned only under an arm of another
+    (`if T2 = arm`), both potential outcomes have that arm.
+    """
+    if study.estimands:
+        return study.estimands
+    found: list[Estimand] = []
+    for treatment in study.treatments:
+        for name, treated, control in _contrasts(treatment):
+            found.append(_average(study, treatment, name, treated, control))
+    return tuple(found)
+
+
+def _contrasts(treatment: Treatment) -> list[tuple[str, Expr, Expr]]:
+    if not treatment.arms:
+        here = Ref(name=treatment.name)
+        more = Operation(operator="+", left=here, right=Number(value=1.0))
+        return [(f"average_effect_{treatment.name}", more, here)]
+    control = Ref(name=treatment.arms[0].name)
+    several = len(treatment.arms) > 2
+    return [
+        (f"average_effect_{treatment.name}" + (f"_{arm.name}" if several else ""), Ref(name=arm.name), control)
+        for arm in treatment.arms[1:]
+    ]
+
+
+def _average(study: StudyFields, treatment: Treatment, name: str, treated: Expr, control: Expr) -> Estimand:
+    outcome = outcomes(study)[0][1].name
+    assigned = assignment_of(study, treatment.name)
+    under = () if assigned is None or assigned.condition is None else (_setting(assigned.condition),)
+
+    def potential(value: Expr) -> Potential:
+        return Potential(outcome=outcome, settings=(*under, Setting(treatment=treatment.name, value=value)))
+
+    difference = Operation(operator="-", left=potential(treated), right=potential(control))
+    value = Aggregate(aggregate="average", over=row_level(study).name, of=difference)
+    return Estimand(name=name, value=value)
+
+
+def _setting(condition: Condition) -> Setting:
+    return Setting(treatment=condition.treatment, value=Ref(name=condition.arm))

@@ -1,0 +1,173 @@
+"""Worlds: the model with treatments set, from which expected and simulated potential outcomes come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from hdsl.data.bound import Bound, Reals
+from hdsl.design import expr as study
+from hdsl.design.expr import Setting
+from hdsl.estimands.rows import EstimandError, row_values
+from hdsl.model.distributions import DISTRIBUTIONS
+from hdsl.model.ir import Const, Model, ModelData, Observation, RandomVariable, Slot
+from hdsl.passes.precompute import precompute
+from hdsl.reference import distributions
+from hdsl.reference.density import definitions, law_references
+from hdsl.reference.values import Array, Value, evaluate
+
+Draws = Mapping[str, Array]
+BATCH = ("draw",)
+
+
+@dataclass(frozen=True)
+class World:
+    """The plain model with some treatments set; what depends on data alone is computed already."""
+
+    model: Model
+    data: ModelData
+    observation: Observation
+
+
+def world(model: Model, data: ModelData, bound: Bound, outcome: str, settings: tuple[Setting, ...]) -> World:
+    """Return the world in which treatments are set as in a potential outcome, all else as observed."""
+    values = dict(data.values)
+    for setting in settings:
+        slot = _slot(model, setting.treatment)
+        if slot is None:
+            continue
+        values[slot.name] = _set(bound, slot, values[slot.name], setting)
+    lean, computed = precompute(model, ModelData(values=values, coords=data.coords))
+    found = [observation for observation in lean.observations if observation.outcome == outcome]
+    if not found:
+        raise EstimandError("HDM520", f"`{outcome}` is not the outcome of the model.")
+    return World(lean, computed, found[0])
+
+
+def _slot(model: Model, treatment: str) -> Slot | None:
+    return next((slot for slot in model.slots if slot.treatment == treatment), None)
+
+
+def _set(bound: Bound, slot: Slot, observed: np.ndarray, setting: Setting) -> np.ndarray:
+    treatment = bound.treatments[setting.treatment]
+    if treatment.arms:
+        wanted = setting.value.name if isinstance(setting.value, study.Ref) else ""
+        if wanted not in treatment.arms:
+            arms = ", ".join(treatment.arms)
+            raise EstimandError("HDM520", f"`{setting.treatment}` has no arm {wanted!r}.", f"Its arms are: {arms}.")
+        chosen = np.full_like(observed, treatment.arms.index(wanted))
+    else:
+        rows = np.broadcast_to(row_values(bound, setting.value), (bound.rows,))
+        chosen = rows[bound.levels[treatment.level].first_rows].astype(observed.dtype)
+    return chosen if setting.at is None else _at(bound, treatment.level, observed, chosen, setting.at)
+
+
+def _at(bound: Bound, level: str, observed: np.ndarray, chosen: np.ndarray, at: study.Occasions) -> np.ndarray:
+    """Return the chosen values on some occasions and the observed ones on all others."""
+    wave = bound.levels[at.wave]
+    assert wave.positions is not None
+    first, last = (_position(wave.labels, wave.positions, edge) for edge in (at.first, at.last))
+    positions = wave.positions[wave.rows][bound.levels[level].first_rows]
+    return np.where((positions >= first) & (positions <= last), chosen, observed)
+
+
+def _position(labels: tuple[str, ...], positions: Reals, edge: float | str) -> float:
+    if isinstance(edge, float):
+        return edge
+    if edge in labels:
+        return float(positions[labels.index(edge)])
+    raise EstimandError("HDM520", f"There is no occasion {edge!r}.", f"Occasions: {', '.join(labels[:12])}.")
+
+
+def law_arguments(world: World, draws: Draws) -> list[Value]:
+    """Return the parameters of the outcome's law over draws and rows."""
+    law = world.observation.law
+    env = definitions(world.model, world.data, draws, law_references(law), BATCH)
+    return [evaluate(argument, env) for argument in law.args]
+
+
+def expected(world: World, draws: Draws, rows: int) -> Array:
+    """Return the expected potential outcome, shape (draws, rows)."""
+    law, dims = world.observation.law, world.observation.dims
+    if DISTRIBUTIONS[law.distribution].support == "category":
+        raise EstimandError(
+            "HDM521", f"{world.observation.outcome} is a category, which has no average.", "Use `share over UNIT of ...`."
+        )
+    found = distributions.mean(law.distribution, law_arguments(world, draws), dims)
+    return _full(found, draws, rows)
+
+
+def simulated(world: World, draws: Draws, rows: int, rng: Generator) -> Array:
+    """Return one replicate of the potential outcome for each draw and row, shape (draws, rows)."""
+    law, dims = world.observation.law, world.observation.dims
+    args = law_arguments(world, draws)
+    sizes = {**world.model.sizes, "draw": count(draws)}
+    found = distributions.draw(law.distribution, rng, args, (*BATCH, *dims), sizes)
+    return _full(found, draws, rows)
+
+
+def coupled(world: World, draws: Draws, rows: int, normal: Array) -> Array:
+    """Return the potential outcome at standard normal scores (a Gaussian copula), shape (draws, rows)."""
+    from scipy.special import ndtr
+
+    law, dims = world.observation.law, world.observation.dims
+    probability = Value((*BATCH, *dims), ndtr(normal))
+    args = law_arguments(world, draws)
+    return _full(distributions.quantile(law.distribution, probability, args), draws, rows)
+
+
+def count(draws: Draws) -> int:
+    """Return the number of draws."""
+    return next(iter(draws.values())).shape[0] if draws else 1
+
+
+def _full(value: Value, draws: Draws, rows: int) -> Array:
+    array = value.real
+    if "draw" not in value.dims:
+        array = array[None]
+    return np.broadcast_to(array, (count(draws), rows))
+
+
+def new_groups(model: Model, data: ModelData, draws: Draws, rng: Generator | None) -> dict[str, Array]:
+    """Return draws in which every unit of every level is a new one.
+
+    Varying effects are drawn from their laws given the draws' hyperparameters, or set to their means where
+    `rng` is None.
+    """
+    levels = {index_set.name for index_set in model.index_sets if index_set.kind == "level"}
+    fresh = {v.name for v in model.variables if set(v.dims) & levels}
+    kept = {name: value for name, value in draws.items() if name not in fresh}
+    if not fresh:
+        return dict(draws)
+    number = count(draws)
+    env = {slot.name: Value(slot.dims, data.values[slot.name]) for slot in model.slots}
+    made: dict[str, Array] = {}
+    for statement in model.statements:
+        if not isinstance(statement, RandomVariable):
+            env[statement.name] = evaluate(statement.value, env)
+        elif statement.name in fresh:
+            made[statement.name] = _fresh(model, statement, env, number, rng)
+            env[statement.name] = Value((*BATCH, *statement.dims), made[statement.name])
+        else:
+            env[statement.name] = Value((*BATCH, *statement.dims), kept[statement.name])
+    return {**kept, **made}
+
+
+def _fresh(
+    model: Model, variable: RandomVariable, env: Mapping[str, Value], number: int, rng: Generator | None
+) -> Array:
+    law, sizes = variable.law, {**model.sizes, "draw": number}
+    args = [evaluate(argument, env) for argument in law.args]
+    shape = tuple(sizes[dim] for dim in (*BATCH, *variable.dims))
+    if rng is None:
+        family = DISTRIBUTIONS[law.distribution]
+        mean = law.args[family.parameters.index(family.location)] if family.location is not None else None
+        if mean == Const(value=0.0):
+            return np.zeros(shape)
+        found = distributions.mean(law.distribution, args, variable.dims).real
+        return np.broadcast_to(found, shape)
+    drawn = distributions.draw(law.distribution, rng, args, (*BATCH, *variable.dims), sizes)
+    return np.broadcast_to(drawn.real, shape)
