@@ -1,0 +1,359 @@
+"""The Study IR: what the design is. Built from text or in Python, two equal designs compare equal.
+
+Spans of the source live in a side table (`hdsl.design.from_syntax`), never here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Union
+
+from pydantic import Field
+
+from hdsl.design.expr import Call, Expr, Node
+
+Role = Literal["covariate", "intermediate", "outcome", "weight", "exposure"]
+KindName = Literal[
+    "real", "positive", "proportion", "count", "binary", "category", "ordered", "duration"
+]
+LevelWord = Literal["group", "wave", "unit"]
+MechanismName = Literal["complete", "bernoulli", "ignorable", "rule"]
+Shape = Literal["linear", "spline", "gp"]
+
+
+class Kind(Node):
+    """The kind of a variable.
+
+    `trials` is the N of `count of N` (a column or a number), `censored_by` the event column of a duration
+    (1 = the event was seen, 0 = censored), `known_sd` the sampling standard deviation of a summary.
+    """
+
+    name: KindName
+    trials: Expr | None = None
+    censored_by: str | None = None
+    known_sd: Expr | None = None
+
+
+class Variable(Node):
+    """A measured variable; it belongs to the level in whose block it stands."""
+
+    role: Role
+    name: str
+    kind: Kind
+    missing: bool = False
+    measured_in: str | None = None
+    column: str | None = None
+
+
+class Level(Node):
+    """A set of units. `parents` are levels it nests in, `crosses` the factors of a crossed unit."""
+
+    word: LevelWord
+    name: str
+    id: str | None = None
+    parents: tuple[str, ...] = ()
+    crosses: tuple[str, ...] = ()
+    file: str | None = None
+    variables: tuple[Variable, ...] = ()
+
+
+class Arm(Node):
+    """A treatment level and the code that stands for it in the data."""
+
+    name: str
+    code: float | str
+
+
+class Treatment(Node):
+    """A treatment: arms (the first is the reference) or, with `dose`, a continuous quantity."""
+
+    name: str
+    column: str | None = None
+    arms: tuple[Arm, ...] = ()
+    ordered: bool = False
+    dose: Literal["real", "positive", "proportion", "count"] | None = None
+    measured_in: str | None = None
+
+
+class Mechanism(Node):
+    """How a treatment was assigned.
+
+    `probability`: the p of `complete(p)` or `bernoulli(p)`, a number or the name of a proportion variable;
+    with more than two arms a sequence of probabilities, one per arm. `given`: the covariates of `ignorable`.
+    `cutoff`: of `rule(x, cutoff)`, whose x is the only element of `given`.
+    """
+
+    name: MechanismName
+    probability: Expr | None = None
+    given: tuple[Expr, ...] = ()
+    cutoff: float | None = None
+
+
+class Condition(Node):
+    """`if T2 = arm`: the assignment is made only where another treatment has that arm."""
+
+    treatment: str
+    arm: str
+
+
+class Assignment(Node):
+    """`assign T to UNIT [within G, ...] [if T2 = arm] by MECHANISM`."""
+
+    treatment: str
+    to: str
+    within: tuple[str, ...] = ()
+    condition: Condition | None = None
+    mechanism: Mechanism
+
+
+class Stratum(Node):
+    """A principal stratum: the intermediate's value under each arm; `unaffected` = exclusion restriction."""
+
+    name: str
+    values: tuple[float | str, ...]
+    unaffected: bool = False
+
+
+class Principal(Node):
+    """`principal NAME from D under Z { ... }`: the strata that exist; those not listed do not."""
+
+    name: str
+    intermediate: str
+    treatment: str
+    strata: tuple[Stratum, ...]
+
+
+class Family(Node):
+    """`family OUTCOME FAMILY(...)`; options such as `link = probit` are in `options` of `law`."""
+
+    node: Literal["family"] = "family"
+    outcome: str
+    law: Call
+
+
+class Adjust(Node):
+    """`adjust for TERM, ...`."""
+
+    node: Literal["adjust"] = "adjust"
+    terms: tuple[Expr, ...]
+
+
+class VaryAcross(Node):
+    """`vary EFFECT across GROUP [uncorrelated] [as LAW]`; several groups (`A * B`) only `as array`."""
+
+    node: Literal["vary_across"] = "vary_across"
+    effect: Expr
+    across: tuple[str, ...]
+    uncorrelated: bool = False
+    law: Literal["normal", "student", "dirichlet", "array"] = "normal"
+
+
+class VaryWith(Node):
+    """`vary EFFECT with TERM [as SHAPE] [prespecified / exploratory]` (neither said: prespecified)."""
+
+    node: Literal["vary_with"] = "vary_with"
+    effect: Expr
+    term: Expr
+    shape: Shape = "linear"
+    status: Literal["prespecified", "exploratory"] | None = None
+
+
+class Interact(Node):
+    """`interact z1 * z2 [* z3]`."""
+
+    node: Literal["interact"] = "interact"
+    treatments: tuple[str, ...]
+
+
+class Shrink(Node):
+    """`shrink interactions as PRIOR`."""
+
+    node: Literal["shrink"] = "shrink"
+    prior: Literal["halft", "horseshoe", "r2d2", "lasso", "heredity"]
+
+
+class VarianceBy(Node):
+    """`variance of OUTCOME by z [as MODEL]`."""
+
+    node: Literal["variance_by"] = "variance_by"
+    outcome: str
+    by: str
+    model: Literal["additive", "subtractive", "replacement"] | None = None
+
+
+class VarianceWith(Node):
+    """`variance of OUTCOME with x`: log-linear residual standard deviation."""
+
+    node: Literal["variance_with"] = "variance_with"
+    outcome: str
+    term: Expr
+
+
+class VarianceAcross(Node):
+    """`variance of OUTCOME across GROUP`: hierarchical residual standard deviations."""
+
+    node: Literal["variance_across"] = "variance_across"
+    outcome: str
+    across: str
+
+
+class EffectVarianceWith(Node):
+    """`variance of EFFECT across GROUP with x`: the spread of group effects depends on x."""
+
+    node: Literal["effect_variance_with"] = "effect_variance_with"
+    effect: Expr
+    across: str
+    term: Expr
+
+
+class Correlate(Node):
+    """`correlate OUTCOME within UNIT as STRUCTURE`."""
+
+    node: Literal["correlate"] = "correlate"
+    outcome: str
+    within: str
+    structure: Literal["ar1", "exchangeable", "unstructured"]
+
+
+class Pool(Node):
+    """`pool GROUP completely / partially / none`."""
+
+    node: Literal["pool"] = "pool"
+    group: str
+    how: Literal["completely", "partially", "none"]
+
+
+class Propensity(Node):
+    """`propensity for z [with x, ...] [across GROUP] as strata(k) / weight / covariate`."""
+
+    node: Literal["propensity"] = "propensity"
+    treatment: str
+    terms: tuple[Expr, ...] = ()
+    across: str | None = None
+    use: Literal["strata", "weight", "covariate"]
+    strata: int | None = None
+
+
+class Surface(Node):
+    """`surface of OUTCOME given x, ... as bart / gp`."""
+
+    node: Literal["surface"] = "surface"
+    outcome: str
+    given: tuple[Expr, ...]
+    law: Literal["bart", "gp"]
+
+
+class Poststratify(Node):
+    """`poststratify over "file.csv" weight COLUMN`."""
+
+    node: Literal["poststratify"] = "poststratify"
+    file: str
+    weight: str
+
+
+Amendment = Annotated[
+    Union[
+        Family,
+        Adjust,
+        VaryAcross,
+        VaryWith,
+        Interact,
+        Shrink,
+        VarianceBy,
+        VarianceWith,
+        VarianceAcross,
+        EffectVarianceWith,
+        Correlate,
+        Pool,
+        Propensity,
+        Surface,
+        Poststratify,
+    ],
+    Field(discriminator="node"),
+]
+
+
+class LawStatement(Node):
+    """`alpha[school], tau[school] ~ multinormal(...)` of an explicit model; a target without index is a Ref."""
+
+    node: Literal["law"] = "law"
+    targets: tuple[Expr, ...]
+    law: Call
+
+
+class DefinitionStatement(Node):
+    """`name = expr` or `name[level] = expr` of an explicit model."""
+
+    node: Literal["definition"] = "definition"
+    target: Expr
+    value: Expr
+
+
+Equation = Annotated[Union[LawStatement, DefinitionStatement], Field(discriminator="node")]
+
+
+class Prior(Node):
+    """`TARGET ~ DIST`: the target is a role, as in `sd(effect(tutor), school)`, or `effect(tutor)[trained]`."""
+
+    target: Expr
+    law: Call
+
+
+class Estimand(Node):
+    """`estimand NAME[index] = EXPR`."""
+
+    name: str
+    index: tuple[str, ...] = ()
+    value: Expr
+
+
+class AssumedSize(Node):
+    """`school: 40` or `student: 25 per school`; `high` closes a range."""
+
+    node: Literal["size"] = "size"
+    level: str
+    low: float
+    high: float | None = None
+    per: str | None = None
+
+
+class AssumedValue(Node):
+    """`effect(tutor) = 0.2`; `high` closes a range."""
+
+    node: Literal["value"] = "value"
+    target: Expr
+    low: float
+    high: float | None = None
+
+
+Assumption = Annotated[Union[AssumedSize, AssumedValue], Field(discriminator="node")]
+
+
+class Waiver(Node):
+    """`waive CODE because "reason"`."""
+
+    code: str
+    because: str
+
+
+class StudyFields(Node):
+    """The content of a study; `hdsl.design.study.Study` adds the Python way of writing it.
+
+    `hdm` is the language version. `analysis` is None where the study has explicit `model` equations; both
+    empty means the model is derived as it stands.
+    """
+
+    hdm: Literal[1] = 1
+    name: str
+    title: str | None = None
+    table: str | None = None
+    levels: tuple[Level, ...] = ()
+    treatments: tuple[Treatment, ...] = ()
+    assignments: tuple[Assignment, ...] = ()
+    principals: tuple[Principal, ...] = ()
+    analysis: tuple[Amendment, ...] = ()
+    equations: tuple[Equation, ...] = ()
+    priors: tuple[Prior, ...] = ()
+    estimands: tuple[Estimand, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+
