@@ -1,0 +1,164 @@
+"""How each distribution is written with NumPyro.
+
+Templates name the parameters of `hdsl.model.distributions`; `{x:*}` puts parentheses around x where it is to
+be a factor of a product. `{value}` is the observed variable and `{event}` the size of the last event dim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """A distribution's constructor; or, where `log_prob` is set, the log probability of `{value}`.
+
+    `full` names parameters that must be given over the event dim.
+    """
+
+    template: str
+    log_prob: bool = False
+    full: tuple[str, ...] = ()
+
+
+DISTRIBUTIONS: Mapping[str, Row] = {
+    "normal": Row("dist.Normal({mean}, {sd})"),
+    "student": Row("dist.StudentT({df}, {mean}, {scale})"),
+    "cauchy": Row("dist.Cauchy({location}, {scale})"),
+    "laplace": Row("dist.Laplace({mean}, {scale})"),
+    "logistic": Row("dist.Logistic({mean}, {scale})"),
+    "skewnormal": Row("SkewNormal({location}, {scale}, {shape})"),
+    "asymmetric_laplace": Row("dist.AsymmetricLaplaceQuantile({quantile}, {scale}, {probability})"),
+    "halfnormal": Row("dist.HalfNormal({sd})"),
+    "halfstudent": Row("dist.FoldedDistribution(dist.StudentT({df}, 0.0, {scale}))"),
+    "halfcauchy": Row("dist.HalfCauchy({scale})"),
+    "exponential": Row("dist.Exponential({rate})"),
+    "lognormal": Row("dist.LogNormal({meanlog}, {sdlog})"),
+    "gamma": Row("dist.Gamma({shape}, {rate})"),
+    "gamma_mean": Row("dist.Gamma({shape}, {shape:*} / {mean:*})"),
+    "inverse_gamma": Row("dist.InverseGamma({shape}, {scale})"),
+    "weibull": Row("dist.Weibull({scale}, {shape})"),
+    "uniform": Row("dist.Uniform({low}, {high})"),
+    "beta": Row("dist.Beta({a}, {b})"),
+    "beta_mean": Row("dist.BetaProportion({mean}, {precision})"),
+    "bernoulli_logit": Row("dist.Bernoulli(logits={logit})"),
+    "bernoulli": Row("dist.Bernoulli(probs={probability})"),
+    "binomial_logit": Row("dist.Binomial({trials}, logits={logit})"),
+    "binomial": Row("dist.Binomial({trials}, probs={probability})"),
+    "poisson_log": Row("dist.Poisson(jnp.exp({logmean}))"),
+    "negbinomial_log": Row("dist.NegativeBinomial2(jnp.exp({logmean}), {shape})"),
+    "zipoisson_log": Row("dist.ZeroInflatedPoisson({zero}, rate=jnp.exp({logmean}))"),
+    "hurdle_poisson_log": Row(
+        "hurdle_count_log_prob({value}, dist.Poisson(jnp.exp({logmean})), {zero})", log_prob=True
+    ),
+    "hurdle_negbinomial_log": Row(
+        "hurdle_count_log_prob({value}, dist.NegativeBinomial2(jnp.exp({logmean}), {shape}), {zero})",
+        log_prob=True,
+    ),
+    "hurdle_lognormal": Row("hurdle_log_prob({value}, dist.LogNormal({meanlog}, {sdlog}), {zero})", log_prob=True),
+    "hurdle_gamma": Row(
+        "hurdle_log_prob({value}, dist.Gamma({shape}, {shape:*} / {mean:*}), {zero})", log_prob=True
+    ),
+    "ordinal_logit": Row("ordinal_logit_log_prob({value}, {location}, {cutpoints})", log_prob=True),
+    "ordinal_probit": Row("ordinal_probit_log_prob({value}, {location}, {cutpoints})", log_prob=True),
+    "categorical_logit": Row("dist.Categorical(logits={logits})"),
+    "multinormal_cholesky": Row("dist.MultivariateNormal({mean}, scale_tril={cholesky})"),
+    "lkj_cholesky": Row("dist.LKJCholesky({event}, {eta})"),
+    "ordered_normal": Row("OrderedNormal({mean}, {sd})", full=("mean",)),
+    "dirichlet": Row("dist.Dirichlet({concentration})", full=("concentration",)),
+}
+
+# The log probability of lasting beyond {value}, for censored durations.
+SURVIVAL: Mapping[str, str] = {
+    "normal": "jax.scipy.special.log_ndtr(({mean:*} - {value}) / {sd:*})",
+    "cauchy": "jnp.log(jnp.arctan2({scale}, {value} - {location:*}) / jnp.pi)",
+    "logistic": "jax.nn.log_sigmoid(({mean:*} - {value}) / {scale:*})",
+    "halfnormal": "jnp.log(2.0) + jax.scipy.special.log_ndtr(-{value} / {sd:*})",
+    "halfcauchy": "jnp.log(2.0 / jnp.pi * jnp.arctan2({scale}, {value}))",
+    "exponential": "-{rate:*} * {value}",
+    "lognormal": "jax.scipy.special.log_ndtr(({meanlog:*} - jnp.log({value})) / {sdlog:*})",
+    "gamma": "jnp.log(jax.scipy.special.gammaincc({shape}, {rate:*} * {value}))",
+    "gamma_mean": "jnp.log(jax.scipy.special.gammaincc({shape}, {shape:*} / {mean:*} * {value}))",
+    "inverse_gamma": "jnp.log(jax.scipy.special.gammainc({shape}, {scale:*} / {value}))",
+    "weibull": "-(({value} / {scale:*}) ** {shape:*})",
+    "uniform": "jnp.log(({high:*} - {value}) / ({high:*} - {low:*}))",
+}
+
+# Definitions that a program holds where it needs them; each stands before those that use it.
+HELPERS: Mapping[str, str] = {
+    "SkewNormal": '''
+class SkewNormal(dist.Distribution):
+    """Azzalini's skew normal distribution."""
+
+    support = dist.constraints.real
+    reparametrized_params = ["loc", "scale", "shape"]
+
+    def __init__(self, loc, scale, shape):
+        self.loc, self.scale, self.shape_ = loc, scale, shape
+        super().__init__(jnp.broadcast_shapes(jnp.shape(loc), jnp.shape(scale), jnp.shape(shape)))
+
+    def sample(self, key, sample_shape=()):
+        above, other = jax.random.normal(key, (2, *sample_shape, *self.batch_shape))
+        delta = self.shape_ / jnp.sqrt(1 + self.shape_**2)
+        return self.loc + self.scale * (delta * jnp.abs(above) + jnp.sqrt(1 - delta**2) * other)
+
+    def log_prob(self, value):
+        z = (value - self.loc) / self.scale
+        tilt = jax.scipy.special.log_ndtr(self.shape_ * z)
+        return jnp.log(2.0) + jax.scipy.stats.norm.logpdf(z) - jnp.log(self.scale) + tilt
+''',
+    "OrderedNormal": '''
+class OrderedNormal(dist.Distribution):
+    """Independent normal variables, given that they increase."""
+
+    support = dist.constraints.ordered_vector
+
+    def __init__(self, loc, scale):
+        self.normal = dist.Normal(loc, scale)
+        *batch, size = self.normal.batch_shape
+        super().__init__(tuple(batch), (size,))
+
+    def sample(self, key, sample_shape=()):
+        return jnp.sort(self.normal.sample(key, sample_shape), axis=-1)
+
+    def log_prob(self, value):
+        return self.normal.log_prob(value).sum(-1) + jax.scipy.special.gammaln(value.shape[-1] + 1.0)
+''',
+    "hurdle_count_log_prob": '''
+def hurdle_count_log_prob(y, counts, zero):
+    """0 with probability `zero`; otherwise `counts`, given that it is not 0."""
+    above = counts.log_prob(y) - jnp.log(-jnp.expm1(counts.log_prob(0)))
+    return jnp.where(y == 0, jnp.log(zero), jnp.log1p(-zero) + above)
+''',
+    "hurdle_log_prob": '''
+def hurdle_log_prob(y, positive, zero):
+    """0 with probability `zero`; otherwise `positive`."""
+    above = positive.log_prob(jnp.where(y == 0, 1.0, y))
+    return jnp.where(y == 0, jnp.log(zero), jnp.log1p(-zero) + above)
+''',
+    "category_bounds": '''
+def category_bounds(y, location, cutpoints):
+    """The cutpoints below and above category y, less the location."""
+    edge = jnp.full((*cutpoints.shape[:-1], 1), jnp.inf)
+    edges = jnp.concatenate([-edge, cutpoints, edge], axis=-1)
+    if edges.ndim == 1:
+        return edges[y] - location, edges[y + 1] - location
+    low, high = (jnp.take_along_axis(edges, at[..., None], axis=-1)[..., 0] for at in (y, y + 1))
+    return low - location, high - location
+''',
+    "ordinal_logit_log_prob": '''
+def ordinal_logit_log_prob(y, location, cutpoints):
+    """Log probability of category y (0, 1, ...) where a logistic variable falls between cutpoints."""
+    low, high = category_bounds(y, location, cutpoints)
+    inside = jnp.log1p(-jnp.exp(low - high))
+    return jax.nn.log_sigmoid(high) + jax.nn.log_sigmoid(-low) + inside
+''',
+    "ordinal_probit_log_prob": '''
+def ordinal_probit_log_prob(y, location, cutpoints):
+    """Log probability of category y (0, 1, ...) where a normal variable falls between cutpoints."""
+    low, high = category_bounds(y, location, cutpoints)
+    low, high = jnp.where(low > 0, -high, low), jnp.where(low > 0, -low, high)
+    above = jax.scipy.special.log_ndtr(high)
+    return above + jnp.log1p(-jnp.exp(jax.scipy.special.log_ndtr(low) - above))
+''',
+}

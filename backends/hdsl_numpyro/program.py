@@ -1,0 +1,273 @@
+"""A Model as a NumPyro program: readable source that runs without hdsl."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from hdsl.backend import Program
+from hdsl.model import distributions as laws
+from hdsl.model.ir import (
+    Definition,
+    Dims,
+    Factor,
+    Law,
+    Model,
+    Observation,
+    RandomVariable,
+    references,
+)
+from hdsl_numpyro.distributions import DISTRIBUTIONS, HELPERS, SURVIVAL
+from hdsl_numpyro.expressions import Code, Scope, aligned, lower, ordered
+from hdsl_numpyro.functions import ATOM
+
+WIDTH = 100
+_OURS = frozenset("np np_ jax jnp numpyro dist model data sys MCMC NUTS mcmc key range".split()) | frozenset(HELPERS)
+
+_HEAD = '''"""NumPyro program of the study {title}.
+
+Run it with:  python {file}.py data.npz
+where data.npz holds the arrays that `model` reads.
+"""
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.special
+import numpyro
+import numpyro.distributions as dist
+
+numpyro.enable_x64()
+'''
+
+_TAIL = '''
+
+if __name__ == "__main__":
+    import sys
+
+    import numpy as np
+    from numpyro.infer import MCMC, NUTS
+
+    mcmc = MCMC(NUTS(model, target_accept_prob=0.9), num_warmup=1000, num_samples=1000, num_chains=4)
+    mcmc.run(jax.random.key(1), dict(np.load(sys.argv[1])))
+    mcmc.print_summary()
+'''
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One statement of the program with the comment above it."""
+
+    code: str
+    comment: str = ""
+
+
+def lower_model(model: Model) -> Program:
+    """Return the NumPyro program of a model; KeyError for a distribution or function that is not covered."""
+    scope = _scope(model)
+    kept = _needed(model)
+    body: list[_Line] = []
+    for statement in model.statements:
+        if isinstance(statement, RandomVariable):
+            body.append(_variable(statement, scope))
+        elif statement.name in kept:
+            line, scope = _definition(statement, scope)
+            body.append(line)
+    sites = _sites(model)
+    for observation in model.observations:
+        body.extend(_observation(observation, sites[observation.name], scope))
+    body.extend(_factor(factor, sites[factor.name], scope) for factor in model.factors)
+    source = _text(model, scope, body, kept)
+    return Program("numpyro", source, {variable.name: variable.name for variable in model.variables})
+
+
+def _needed(model: Model) -> frozenset[str]:
+    """Return the names on which the density rests."""
+    wanted: set[str] = set()
+    for law in (*(v.law for v in model.variables), *(o.law for o in model.observations)):
+        wanted.update(*(references(arg) for arg in law.args))
+    for factor in model.factors:
+        wanted |= references(factor.value)
+    for observation in model.observations:
+        wanted.update(name for name in (observation.slot, observation.weight, observation.event) if name)
+    for definition in reversed(model.definitions):
+        if definition.name in wanted:
+            wanted |= references(definition.value)
+    return frozenset(wanted)
+
+
+def _fresh(name: str, taken: Iterable[str]) -> str:
+    used = set(taken)
+    while name in used or keyword.iskeyword(name):
+        name += "_"
+    return name
+
+
+def _scope(model: Model) -> Scope:
+    names: dict[str, str] = {}
+    for value in (*model.slots, *model.statements):
+        names[value.name] = _fresh(value.name, (*_OURS, *names.values()))
+    sizes: dict[str, str] = {}
+    for index_set in model.index_sets:
+        sizes[index_set.name] = _fresh(f"n_{index_set.name}", (*_OURS, *names.values(), *sizes.values()))
+    return Scope(names, model.dims_of(), sizes)
+
+
+def _sites(model: Model) -> dict[str, str]:
+    """Return the name of each observation's and factor's site, apart from those of the random variables."""
+    taken = {variable.name for variable in model.variables}
+    found: dict[str, str] = {}
+    for value in (*model.observations, *model.factors):
+        found[value.name] = _fresh(value.name, (*taken, *found.values()))
+    return found
+
+
+def _arguments(law: Law, dims: Dims, scope: Scope) -> dict[str, Code]:
+    """Return a law's arguments by parameter name, aligned with the dims of the variable."""
+    parameters = laws.DISTRIBUTIONS[law.distribution].parameters
+    codes = [ordered(lower(arg, scope), dims) for arg in law.args]
+    return dict(zip(parameters, codes, strict=True))
+
+
+def _over_event(args: Mapping[str, Code], law: Law, dims: Dims, scope: Scope) -> dict[str, Code]:
+    """Return the arguments with those that must have the event dim broadcast over it."""
+    found = dict(args)
+    size = scope.sizes[dims[-1]]
+    for name in DISTRIBUTIONS[law.distribution].full:
+        code = found[name]
+        if dims[-1] not in code.dims:
+            shown = f"({code.text})[..., None]" if code.dims else code.text
+            whole = f"jnp.broadcast_to({shown}, (*jnp.shape({code.text}), {size}))"
+            found[name] = Code(whole, ATOM, (*code.dims, dims[-1]))
+    return found
+
+
+def _constructor(law: Law, args: Mapping[str, Code], dims: Dims, scope: Scope, value: str = "") -> str:
+    row, event = DISTRIBUTIONS[law.distribution], laws.DISTRIBUTIONS[law.distribution].event
+    given = _over_event(args, law, dims, scope) if row.full else args
+    size = scope.sizes[dims[-1]] if event else ""
+    return row.template.format(**given, value=value, event=size)
+
+
+def _variable(variable: RandomVariable, scope: Scope) -> _Line:
+    law, dims = variable.law, variable.dims
+    args = _arguments(law, dims, scope)
+    event = laws.DISTRIBUTIONS[law.distribution].event
+    batch = dims[: len(dims) - event]
+    constructor = _constructor(law, args, dims, scope)
+    covered = {dim for code in args.values() for dim in code.dims}
+    if not covered.issuperset(batch):
+        constructor += f".expand({_shape(batch, scope)})"
+    name = scope.names[variable.name]
+    code = f"{name} = numpyro.sample({variable.name!r}, {constructor})"
+    return _Line(code, _comment(variable.role, variable.reason))
+
+
+def _shape(dims: Dims, scope: Scope) -> str:
+    return f"[{', '.join(scope.sizes[dim] for dim in dims)}]"
+
+
+def _comment(role: str | None, reason: str) -> str:
+    return ": ".join(_plain(part) for part in (role, reason) if part)
+
+
+def _plain(text: str) -> str:
+    """Return text on one line that neither ends a comment nor a string."""
+    shown = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(shown.replace("\\", "/").replace('"', "'").split())
+
+
+def _definition(definition: Definition, scope: Scope) -> tuple[_Line, Scope]:
+    code = lower(definition.value, scope)
+    name = scope.names[definition.name]
+    line = _Line(_assignment(name, code), _comment(definition.role, definition.reason))
+    return line, replace(scope, dims={**scope.dims, definition.name: code.dims})
+
+
+def _assignment(name: str, code: Code) -> str:
+    line = f"{name} = {code.text}"
+    if len(line) + 4 <= WIDTH or len(code.terms) < 2:
+        return line
+    first, *rest = code.terms
+    return "\n    ".join([f"{name} = (", first[1], *(f"{sign} {text}" for sign, text in rest)]) + "\n)"
+
+
+def _observation(observation: Observation, site: str, scope: Scope) -> Iterator[_Line]:
+    law, dims = observation.law, observation.dims
+    args = _arguments(law, dims, scope)
+    y = scope.names[observation.slot]
+    comment = _comment(observation.outcome, observation.reason)
+    row = DISTRIBUTIONS[law.distribution]
+    built = _constructor(law, args, dims, scope, y)
+    if not row.log_prob and observation.weight is None and observation.event is None:
+        yield _Line(f"numpyro.sample({site!r}, {built}, obs={y})", comment)
+        return
+    log_prob = built if row.log_prob else f"{built}.log_prob({y})"
+    if observation.event is not None:
+        ended = aligned(lower_name(observation.event, scope), dims).binding(ATOM)
+        survival = SURVIVAL[law.distribution].format(**args, value=y)
+        name = _fresh(f"{y}_log_prob", (*_OURS, *scope.names.values(), *scope.sizes.values()))
+        yield _Line(f"{name} = jnp.where({ended} != 0, {log_prob}, {survival})", comment)
+        log_prob, comment = name, ""
+    if observation.weight is not None:
+        weight = aligned(lower_name(observation.weight, scope), dims).binding(ATOM)
+        log_prob = f"{weight} * {log_prob}"
+    yield _Line(f"numpyro.factor({site!r}, {log_prob})", comment)
+
+
+def lower_name(name: str, scope: Scope) -> Code:
+    """Return the code of a named value."""
+    return Code(scope.names[name], ATOM, scope.dims[name])
+
+
+def _factor(factor: Factor, site: str, scope: Scope) -> _Line:
+    return _Line(f"numpyro.factor({site!r}, {lower(factor.value, scope)})", _comment(None, factor.reason))
+
+
+def _text(model: Model, scope: Scope, body: list[_Line], kept: frozenset[str]) -> str:
+    words = set(re.findall(r"\w+", "\n".join(line.code for line in body)))
+    head = _HEAD.format(title=_plain(model.name), file=re.sub(r"\W+", "_", model.name) or "study")
+    sizes = [
+        f"{scope.sizes[each.name]} = {each.size}" for each in model.index_sets if scope.sizes[each.name] in words
+    ]
+    helpers = _helpers(words)
+    slots = [
+        _Line(f"{scope.names[slot.name]} = data[{slot.name!r}]", _plain(slot.source))
+        for slot in model.slots
+        if slot.name in kept
+    ]
+    lines = ["def model(data):", *_indented(_slot_lines(slots)), *_indented(_commented(body))]
+    parts = [head, "\n".join([*sizes, ""]) if sizes else "", *helpers]
+    return _joined(parts) + "\n\n" + "\n".join(lines) + "\n" + _TAIL
+
+
+def _joined(parts: Iterable[str]) -> str:
+    head, sizes, *helpers = parts
+    text = head + (f"\n{sizes}" if sizes else "")
+    return text + "".join(f"\n\n{helper.strip()}\n" for helper in helpers)
+
+
+def _helpers(words: set[str]) -> list[str]:
+    wanted = set(words)
+    for name, text in reversed(HELPERS.items()):
+        if name in wanted:
+            wanted |= set(re.findall(r"\w+", text))
+    return [text for name, text in HELPERS.items() if name in wanted]
+
+
+def _slot_lines(slots: list[_Line]) -> list[str]:
+    return [f"{line.code}  # {line.comment}" if line.comment else line.code for line in slots]
+
+
+def _commented(body: list[_Line]) -> list[str]:
+    lines: list[str] = []
+    for line in body:
+        if line.comment:
+            lines.append(f"# {line.comment}")
+        lines.extend(line.code.split("\n"))
+    return lines
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
