@@ -1,0 +1,162 @@
+"""The stanli engine: Stan programs interpreted with Stan's own maths and sampler, no C++ toolchain.
+
+stanli is an alpha: it is held at one version, run in a child process (some errors abort it), in its strict
+mode (else it drops generated quantities it cannot compile with only a warning), with settings checked before
+and every expected array after.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hdsl.backend import Array, Draws, Progress, Settings
+from hdsl_stan import options
+from hdsl_stan.failures import INCOMPLETE, ended, failed, refused
+
+VERSION = "0.24.0"
+OPTIONS: Mapping[str, type] = {"parallel_chains": int, "metric": str, "init_radius": float}
+STATISTICS: Mapping[str, str] = {
+    "lp__": "lp",
+    "accept_stat__": "acceptance_rate",
+    "stepsize__": "step_size",
+    "treedepth__": "tree_depth",
+    "n_leapfrog__": "n_steps",
+    "divergent__": "diverging",
+    "energy__": "energy",
+}
+_WHOLE = ("tree_depth", "n_steps")
+_ITERATION = re.compile(r"Chain \[(\d+)\] Iteration:\s*(\d+) / (\d+) \[.*\]\s+\((\w+)\)")
+_WORKER = Path(__file__).with_name("stanli_worker.py")
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def installed() -> str | None:
+    """Return the version of stanli that is installed, or None."""
+    try:
+        return version("stanli")
+    except PackageNotFoundError:
+        return None
+
+
+def sample(
+    source: str,
+    data: Mapping[str, object],
+    shapes: Shapes,
+    settings: Settings,
+    progress: Callable[[Progress], None] | None = None,
+) -> Draws:
+    """Draw from the posterior.
+
+    `shapes` gives the parameters wanted, by their names in the program, with the shape of one draw. The values
+    of the result have those names. Raises SamplingFailed.
+    """
+    options.check(settings, OPTIONS)
+    with tempfile.TemporaryDirectory(prefix="hdsl-stan-") as name:
+        folder = Path(name)
+        (folder / "program.stan").write_text(source)
+        (folder / "data.json").write_text(json.dumps(data))
+        job = {"settings": _arguments(settings, progress is not None), "columns": list(shapes)}
+        (folder / "job.json").write_text(json.dumps(job))
+        _run(folder, progress)
+        with np.load(folder / "draws.npz") as arrays:
+            return _draws(dict(arrays), shapes, settings)
+
+
+def _arguments(settings: Settings, talk: bool) -> dict[str, object]:
+    total = settings.draws + settings.warmup
+    return {
+        "chains": settings.chains,
+        "seed": settings.seed,
+        "warmup": settings.warmup,
+        "samples": settings.draws,
+        "delta": settings.target_accept,
+        "max_depth": settings.max_tree_depth,
+        "refresh": max(total // 50, 1) if talk else 0,
+        **settings.options,
+    }
+
+
+def _run(folder: Path, progress: Callable[[Progress], None] | None) -> None:
+    environment = {**os.environ, "STANLI_NO_INTERPRETER": "1", "PYTHONUNBUFFERED": "1"}
+    with (folder / "said.txt").open("w") as said:
+        child = subprocess.Popen(
+            [sys.executable, "-P", str(_WORKER), str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            env=environment,
+        )
+        try:
+            _follow(child, progress)
+            status = child.wait()
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
+    if status == 3:
+        raise refused("stanli", (folder / "error.txt").read_text())
+    if status != 0 or not (folder / "draws.npz").exists():
+        raise ended("stanli", status, (folder / "said.txt").read_text())
+
+
+def _follow(child: subprocess.Popen[str], progress: Callable[[Progress], None] | None) -> None:
+    assert child.stdout is not None
+    for line in child.stdout:
+        found = _ITERATION.match(line)
+        if found and progress is not None:
+            chain, done, total, phase = found.groups()
+            progress(Progress(int(chain) - 1, int(done), int(total), phase == "Warmup", 0))
+
+
+def _draws(arrays: Mapping[str, NDArray[np.generic]], shapes: Shapes, settings: Settings) -> Draws:
+    lead = (settings.chains, settings.draws)
+    values: dict[str, Array] = {}
+    for name, shape in shapes.items():
+        found = arrays.get(f"value:{name}")
+        values[name] = _complete("stanli", name, found, (*lead, *shape))
+    statistics = {
+        ours: _statistic(ours, _complete("stanli", theirs, arrays.get(f"statistic:{theirs}"), lead))
+        for theirs, ours in STATISTICS.items()
+    }
+    compiled, took = (float(each) for each in np.asarray(arrays["seconds"], dtype=np.float64))
+    return Draws(
+        values=values,
+        statistics=statistics,
+        engine=f"stanli {installed()}",
+        seconds={"compile": compiled, "sampling": took},
+        max_tree_depth=settings.max_tree_depth,
+    )
+
+
+def _complete(engine: str, name: str, found: NDArray[np.generic] | None, shape: tuple[int, ...]) -> Array:
+    """Return an array that is there, of the shape and finite. Raises SamplingFailed (HDM705)."""
+    if found is None or found.shape != shape:
+        what = "is missing" if found is None else f"has shape {found.shape}, not {shape}"
+        raise failed(INCOMPLETE, f"In the draws of {engine}, `{name}` {what}.", "Try another backend or engine.")
+    array = np.asarray(found, dtype=np.float64)
+    if not np.all(np.isfinite(array)):
+        raise failed(
+            INCOMPLETE,
+            f"In the draws of {engine}, `{name}` is not always a finite number.",
+            "Check the priors: a scale may be driven to 0 or to infinity.",
+        )
+    return array
+
+
+def _statistic(name: str, values: Array) -> NDArray[np.generic]:
+    if name == "diverging":
+        return values > 0
+    return values.astype(np.int64) if name in _WHOLE else values
