@@ -18,7 +18,8 @@ from hdsl.data.table import Column, Table
 from hdsl.data.used import used_names
 from hdsl.design import expr as study
 from hdsl.design import ir
-from hdsl.design.levels import assignment_of, level as level_named, row_level
+from hdsl.design.levels import assignment_of, row_level
+from hdsl.design.levels import level as level_named
 from hdsl.diagnostics import Diagnostic, did_you_mean
 
 Mask = NDArray[np.bool_]
@@ -98,7 +99,8 @@ def bind(
         return None, work.problems
     keep = _complete_rows(work)
     if not keep.any():
-        work.problems.append(Diagnostic("HDM364", "No row of the data is complete.", help="See the missing values above."))
+        help_ = "See the missing values above."
+        work.problems.append(Diagnostic("HDM364", "No row of the data is complete.", help=help_))
         return None, work.problems
     bound = _assemble(work, keep, table or design.table or "")
     failed = any(problem.severity == "error" for problem in work.problems)
@@ -309,7 +311,8 @@ def _companions(work: _Work, level: ir.Level, variable: ir.Variable, raw: _Raw) 
         raw.companions["trials"] = _formula(work, level, kind.trials, problems)
         if np.any(raw.values > raw.companions["trials"]):
             rows = tuple(int(r) + 1 for r in np.flatnonzero(raw.values > raw.companions["trials"])[:100])
-            message = f"{variable.name} is larger than its number of trials in {len(rows)} rows, first in row {rows[0]}."
+            where = f"in {len(rows)} rows, first in row {rows[0]}"
+            message = f"{variable.name} is larger than its number of trials {where}."
             problems.append(Diagnostic("HDM366", message, help="Check which column holds the trials.", rows=rows))
     if kind.known_sd is not None:
         sd = raw.companions["known_sd"] = _formula(work, level, kind.known_sd, problems)

@@ -94,7 +94,9 @@ def expected(world: World, draws: Draws, rows: int) -> Array:
     law, dims = world.observation.law, world.observation.dims
     if DISTRIBUTIONS[law.distribution].support == "category":
         raise EstimandError(
-            "HDM521", f"{world.observation.outcome} is a category, which has no average.", "Use `share over UNIT of ...`."
+            "HDM521",
+            f"{world.observation.outcome} is a category, which has no average.",
+            "Use `share over UNIT of ...`.",
         )
     found = distributions.mean(law.distribution, law_arguments(world, draws), dims)
     return _full(found, draws, rows)

@@ -30,7 +30,7 @@ from hdsl.model.derive.predictor import Parts, total
 from hdsl.model.derive.priors import Priors, normal, rounded
 from hdsl.model.derive.scales import FAMILIES, Family, Scale, choose, scale_of
 from hdsl.model.derive.terms import NotDerivable, at_rows, columns, spread, term_text, variable_slot
-from hdsl.model.ir import Expr, Law, Model, ModelData, Observation, add, apply, const, mul, sub, var
+from hdsl.model.ir import Expr, Law, Model, ModelData, Observation, add, apply, const, mul, sub
 
 SHIFT = "shift"
 WIDE = 10.0
@@ -264,11 +264,12 @@ def _predictor(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str,
         for role, value in deviations(draft, level, effects, plan.priors).items():
             (parts if role == "intercept" else by_role[role].deviations).put(level, value)
     _unpooled(plan, parts)
+    own = parts.levels()
     _intercept(plan, coefficients, fixed, parts)
     for coefficient in coefficients:
         _contribute(plan, coefficient, fixed, parts)
     levels = [level for level in parts.levels() if level != draft.bound.row]
-    named = {level: f"intercept[{level}]" for level in levels if _has_intercept(plan, level)}
+    named = {level: f"intercept[{level}]" for level in levels if level in own}
     summed = total(draft, parts, "intercept", named, at=draft.bound.row)
     for level in named:
         draft.report(named[level], summed.totals[level])
@@ -277,12 +278,6 @@ def _predictor(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str,
         draft.report(f"intercept[{draft.bound.row}]", truth)
         return truth
     return summed.value
-
-
-def _has_intercept(plan: _Plan, level: str) -> bool:
-    wanted = f"deviation(intercept, {level})"
-    joint = f"deviation({level})"
-    return any(getattr(s, "role", "") in (wanted, joint) for s in plan.draft.statements)
 
 
 def _unpooled(plan: _Plan, parts: Parts) -> None:
@@ -299,13 +294,18 @@ def _unpooled(plan: _Plan, parts: Parts) -> None:
             f"unpooled(intercept, {level})", law, (dim,), f"`pool {level} none`: fixed effects, no pooling"
         )
         centred = sub(raw, apply("mean", raw, static=(dim,)))
-        parts.put(level, plan.draft.define(f"deviation intercept {level}", centred, role=f"deviation(intercept, {level})"))
+        role = f"deviation(intercept, {level})"
+        parts.put(level, plan.draft.define(f"deviation intercept {level}", centred, role=role))
 
 
 def _intercept(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str, Expr], parts: Parts) -> None:
-    if plan.family.name in ("ordinal",):
-        return
     shift = _shift(plan, coefficients, fixed)
+    if plan.family.name == "ordinal":
+        if shift != const(0):
+            moved = plan.draft.define(f"{SHIFT} cutpoint", shift, role=f"{SHIFT}(cutpoint)")
+            plan.draft.cache[("shift", "cutpoint")] = moved
+            parts.put(None, apply("neg", moved))
+        return
     default = normal(plan.scale.middle, 2.5 * plan.scale.sd)
     law = _centred(plan, "intercept", default, shift, "intercept")
     found = plan.draft.random("intercept", law, reason="the mean where every predictor is zero")
@@ -390,7 +390,8 @@ def _zeros(draft: Draft) -> Expr:
 
 def _ordinal(plan: _Plan, predictor: Expr) -> Law:
     law = ordinal_law(plan.draft, plan.outcome, plan.family, predictor, plan.priors)
-    plan.draft.report("cutpoint", law.args[1])
+    shift = plan.draft.cache.get(("shift", "cutpoint"), const(0))
+    plan.draft.report("cutpoint", add(law.args[1], shift))
     return law
 
 
@@ -418,5 +419,3 @@ def _check_priors(plan: _Plan) -> None:
             "HDM231", f"The model has no parameter `{unused[0]}` to give a prior to.", f"It has: {roles}, corr(...)."
         )
 
-
-__all__ = ["derive", "var"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ class Apply(Node):
     static: tuple[str | int, ...] = ()
 
 
-Expr = Annotated[Union[Const, Var, Apply], Field(discriminator="node")]
+Expr = Annotated[Const | Var | Apply, Field(discriminator="node")]
 Apply.model_rebuild()
 
 

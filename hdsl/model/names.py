@@ -6,9 +6,23 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-_PYTHON = "and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield match case type None True False"
-_STAN = "for in while repeat until if then else true false target int real complex vector simplex unit_vector ordered positive_ordered row_vector matrix cholesky_factor_corr column_stochastic_matrix row_stochastic_matrix sum_to_zero_vector sum_to_zero_matrix cholesky_factor_cov corr_matrix cov_matrix lower upper offset multiplier functions model data parameters quantities transformed generated profile return print reject fatal_error break continue void array struct typedef export auto extern var static tuple"
-_MODULES = "np jnp jax numpyro dist pm pt pytensor lax scipy model data math observed random abs exp log sqrt sin cos tanh sum mean min max pow square logit inv_logit beta gamma normal e pi"
+_PYTHON = (
+    "and as assert async await break class continue def del elif else except finally for from global if "
+    "import in is lambda nonlocal not or pass raise return try while with yield match case type None True "
+    "False "
+)
+_STAN = (
+    "for in while repeat until if then else true false target int real complex vector simplex unit_vector "
+    "ordered positive_ordered row_vector matrix cholesky_factor_corr column_stochastic_matrix "
+    "row_stochastic_matrix sum_to_zero_vector sum_to_zero_matrix cholesky_factor_cov corr_matrix "
+    "cov_matrix lower upper offset multiplier functions model data parameters quantities transformed "
+    "generated profile return print reject fatal_error break continue void array struct typedef export "
+    "auto extern var static tuple "
+)
+_MODULES = (
+    "np jnp jax numpyro dist pm pt pytensor lax scipy model data math observed random abs exp log sqrt "
+    "sin cos tanh sum mean min max pow square logit inv_logit beta gamma normal e pi "
+)
 RESERVED = frozenset(f"{_PYTHON} {_STAN} {_MODULES}".split())
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from hdsl.model.distributions import DISTRIBUTIONS
 from hdsl.model.ir import Definition, Expr, Law, Model, RandomVariable, sub, var
 from hdsl.model.names import fresh
-from hdsl.passes.rewrite import Statement, plus, replaced
+from hdsl.model.sums import plus
+from hdsl.passes.rewrite import Statement, replaced
 
 
 def centre(model: Model) -> Model:

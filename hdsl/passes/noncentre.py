@@ -29,8 +29,9 @@ from hdsl.model.ir import (
     var,
 )
 from hdsl.model.names import fresh
+from hdsl.model.sums import is_summand, parts_of, total_of, without
 from hdsl.passes.informed import informed
-from hdsl.passes.rewrite import Statement, in_order, plus, replaced
+from hdsl.passes.rewrite import Statement, in_order, replaced
 
 CENTRED_ABOVE = 10.0
 
@@ -95,8 +96,8 @@ def _standard_vectors(model: Model, variable: RandomVariable, name: str) -> tupl
 def _centred(model: Model, variable: RandomVariable) -> Model | None:
     """Return the model with the totals that hold the deviations as random variables, None where there are none."""
     joint = variable.law.distribution == "multinormal_cholesky"
-    parts = _parts(model, variable, joint)
-    totals = [_total_of(model, part) for part in parts]
+    parts = parts_of(model, variable)
+    totals = [total_of(model, part) for part in parts]
     if any(total is None for total in totals):
         return None
     found = [total for total in totals if total is not None]
@@ -105,7 +106,7 @@ def _centred(model: Model, variable: RandomVariable) -> Model | None:
     shifts = _shift_names(model)
     means, backs, deviations = [], [], []
     for place, (total, part) in enumerate(zip(found, parts, strict=True)):
-        mean, shift = _without_shift(_without(total.value, part), shifts)
+        mean, shift = _without_shift(without(total.value, part), shifts)
         value: Expr = column(var(name), variable.dims[-1], place) if joint else var(name)
         means.append(mean)
         backs.append(total.model_copy(update={"value": value if shift is None else sub(value, var(shift))}))
@@ -140,43 +141,6 @@ def _moved_law(variable: RandomVariable, means: list[Expr], joint: bool) -> Law:
     return Law(distribution=family.name, args=tuple(args))
 
 
-def _parts(model: Model, variable: RandomVariable, joint: bool) -> list[Expr]:
-    """Return the expressions by which the deviations enter: the variable, or each of its columns."""
-    if not joint:
-        return [var(variable.name)]
-    size = model.sizes[variable.dims[-1]]
-    return [column(var(variable.name), variable.dims[-1], place) for place in range(size)]
-
-
-def _total_of(model: Model, part: Expr) -> Definition | None:
-    """Return the one definition that adds `part` to something of the same dims, None if it is used otherwise."""
-    (name,) = references(part)
-    users = [s for s in model.definitions if _holds(s.value, part)]
-    if len(users) != 1 or not _is_summand(users[0].value, part):
-        return None
-    variable_dims = model.dims_of()[name][:1]
-    return users[0] if users[0].dims == variable_dims else None
-
-
-def _holds(expr: Expr, part: Expr) -> bool:
-    return expr == part or (isinstance(expr, Apply) and any(_holds(arg, part) for arg in expr.args))
-
-
-def _is_summand(expr: Expr, part: Expr) -> bool:
-    if expr == part:
-        return True
-    return isinstance(expr, Apply) and expr.function == "add" and any(_is_summand(arg, part) for arg in expr.args)
-
-
-def _without(expr: Expr, part: Expr) -> Expr:
-    """Return the sum `expr` without its summand `part`."""
-    if expr == part:
-        return const(0)
-    if isinstance(expr, Apply) and expr.function == "add":
-        return plus(_without(expr.args[0], part), _without(expr.args[1], part))
-    return expr
-
-
 def _shift_names(model: Model) -> dict[str, tuple[str, str]]:
     """Return, for each centred parameter, its centred name and the definition of its shift."""
     found: dict[str, tuple[str, str]] = {}
@@ -192,7 +156,7 @@ def _shift_names(model: Model) -> dict[str, tuple[str, str]]:
 def _without_shift(mean: Expr, shifts: dict[str, tuple[str, str]]) -> tuple[Expr, str | None]:
     """Return a mean in terms of the centred parameter, and the shift to be taken off again."""
     for name in references(mean):
-        if name in shifts and _is_summand(mean, var(name)):
+        if name in shifts and is_summand(mean, var(name)):
             centred, shift = shifts[name]
             return substitute(mean, {name: var(centred)}), shift
     return mean, None

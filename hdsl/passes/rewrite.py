@@ -1,10 +1,10 @@
-"""What several passes share: putting statements back in order, and simplifying sums."""
+"""What several passes share: replacing statements and putting them back in order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from hdsl.model.ir import Apply, Const, Definition, Expr, Model, RandomVariable, references
+from hdsl.model.ir import Definition, Model, RandomVariable, references
 
 Statement = RandomVariable | Definition
 
@@ -42,14 +42,3 @@ def replaced(model: Model, by_name: Mapping[str, Iterable[Statement]]) -> Model:
     for statement in model.statements:
         statements.extend(by_name.get(statement.name, (statement,)))
     return model.model_copy(update={"statements": in_order(statements)})
-
-
-def plus(left: Expr, right: Expr) -> Expr:
-    """Return left + right, where (x - y) + y gives x and x + 0 gives x."""
-    if right == Const(value=0.0):
-        return left
-    if left == Const(value=0.0):
-        return right
-    if isinstance(left, Apply) and left.function == "sub" and left.args[1] == right:
-        return left.args[0]
-    return Apply(function="add", args=(left, right))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 
@@ -163,7 +164,7 @@ _OTHERS: Mapping[str, Callable[[Draft, Expr, Scale, Priors], Law]] = {
 
 def ordinal_law(draft: Draft, outcome: BoundVariable, family: Family, predictor: Expr, priors: Priors) -> Law:
     """Return the cumulative law of an ordered outcome; its cutpoints take the place of the intercept."""
-    dim = draft.index_set("cutpoints", [f"{a}|{b}" for a, b in zip(outcome.labels, outcome.labels[1:])], "terms")
+    dim = draft.index_set("cutpoints", [f"{a}|{b}" for a, b in itertools.pairwise(outcome.labels)], "terms")
     law = Law(distribution="ordered_normal", args=(const(0), const(5)))
     given = priors.law(normal(0, 5), "cutpoint")
     if given.distribution == "normal":
