@@ -20,9 +20,11 @@ from hdsl.data.plain import (
     all_match,
     as_text,
     days,
+    equal_text,
     is_date,
     is_text,
     label_numbers,
+    marks_missing,
     natural_order,
     natural_text,
     numbers,
@@ -32,7 +34,6 @@ from hdsl.data.table import ArrowArray, Column, Mask, bad_rows, compute, listed_
 from hdsl.diagnostics import Diagnostic, did_you_mean
 
 SHOWN_CODES = 8
-TRUE, FALSE = ("1", "true", "yes"), ("0", "false", "no")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,13 +113,13 @@ def to_count(column: Column) -> Coerced:
 
 def to_binary(column: Column) -> Coerced:
     """0 or 1, int64, from 0/1, true/false or yes/no in any case; HDM355 for the rest."""
-    import pyarrow as pa
-
-    pc = compute()
     coded = to_category(column)
-    low = pc.utf8_lower(coded.names)
-    ones, zeros = (np.asarray(pc.is_in(low, value_set=pa.array(s, pa.large_string()))) for s in (TRUE, FALSE))
-    table = np.append(np.where(ones, 1, np.where(zeros, 0, -2)), -1)
+    sizes, low = label_numbers(coded.names), compute().utf8_lower(coded.names)
+    table = np.full(len(coded.names) + 1, -2)
+    table[:-1][(sizes == 1) | equal_text(low, "yes")] = 1
+    table[:-1][(sizes == 0) | equal_text(low, "no")] = 0
+    table[:-1][marks_missing(coded.names)] = -1
+    table[-1] = -1
     values = table[coded.codes]
     help = "A binary variable holds 0 and 1, true and false, or yes and no; declare others as category."
     problems = bad_rows(column, values == -2, "HDM355", ("is not 0 or 1", "are not 0 or 1"), help)
@@ -212,9 +213,9 @@ def arm_codes(column: Column, codes: Mapping[str, float | str]) -> Coded:
     sizes = label_numbers(coded.names)
     arms = np.full(len(coded.names) + 1, -1, np.int64)
     for arm, code in enumerate(codes.values()):
-        hit = _equal_text(coded.names, code) if isinstance(code, str) else sizes == float(code)
+        hit = equal_text(coded.names, code.strip()) if isinstance(code, str) else sizes == float(code)
         arms[:-1][hit & (arms[:-1] < 0)] = arm
-    unknown = np.flatnonzero(arms[:-1] < 0)
+    unknown = np.flatnonzero((arms[:-1] < 0) & ~marks_missing(coded.names))
     problems = _unknown_codes(column, coded, unknown, codes) if unknown.size else []
     return Coded(arms[coded.codes], pa.array(list(codes), pa.large_string()), coded.problems + problems)
 
@@ -245,9 +246,7 @@ def _given_order(column: Column, names: ArrowArray) -> NDArray[np.int64] | None:
     if not pa.types.is_dictionary(type) or not type.ordered:
         return None
     chunks = column.values.unify_dictionaries().chunks
-    levels = as_text(
-        Column(column.name, pa.chunked_array([c.dictionary for c in chunks[:1]], type.value_type))
-    )
+    levels = as_text(Column(column.name, pa.chunked_array([c.dictionary for c in chunks[:1]], type.value_type)))
     return None if isinstance(levels, Diagnostic) else np.argsort(_places(names, levels), kind="stable")
 
 
@@ -255,11 +254,6 @@ def _places(names: ArrowArray, among: ArrowArray) -> NDArray[np.int64]:
     """Where each name stands in `among`, -1 for nowhere."""
     pc = compute()
     return np.asarray(pc.index_in(names, value_set=among.cast(names.type)).fill_null(-1)).astype(np.int64)
-
-
-def _equal_text(names: ArrowArray, code: str) -> Mask:
-    pc = compute()
-    return np.asarray(pc.equal(names, code.strip()))
 
 
 def _unknown_codes(

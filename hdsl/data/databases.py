@@ -23,9 +23,7 @@ FORMS = {
     "postgresql": "postgresql://user@host/database#table",
 }
 DRIVERS = {"duckdb": "duckdb", "sqlite": "adbc-driver-sqlite", "postgresql": "adbc-driver-postgresql"}
-POSTGRES_TYPES = frozenset(
-    {"smallint", "integer", "bigint", "real", "double precision", "boolean", "text", "date"}
-)
+POSTGRES_TYPES = frozenset({"smallint", "integer", "bigint", "real", "double precision", "boolean", "text", "date"})
 CONNECT_SECONDS = 10
 SECRET = re.compile(r"(?<=:)(?<!//)[^/:]+(?=@)|(?<=password=)[^&#]+")
 
@@ -52,18 +50,14 @@ class TableName:
     default: bool
 
 
-def open_database(
-    scheme: str, locator: str, base: Path, columns: Sequence[str] | None
-) -> Table | list[Diagnostic]:
+def open_database(scheme: str, locator: str, base: Path, columns: Sequence[str] | None) -> Table | list[Diagnostic]:
     """Read a table of a database; HDM210 to HDM218, HDM362 where that cannot be done."""
     return _with_table(scheme, locator, base, lambda address, run, table: _read(address, run, table, columns))
 
 
 def list_database_columns(scheme: str, locator: str, base: Path) -> tuple[str, ...] | list[Diagnostic]:
     """The column names of a table of a database."""
-    return _with_table(
-        scheme, locator, base, lambda address, run, table: tuple(_columns(address.engine, run, table))
-    )
+    return _with_table(scheme, locator, base, lambda address, run, table: tuple(_columns(address.engine, run, table)))
 
 
 def no_rows(source: str) -> Diagnostic:
@@ -134,9 +128,7 @@ def _unusable_file(address: Address) -> Diagnostic | None:
         beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
     except (OSError, ValueError) as error:
         return _failed(address, error)
-    return Diagnostic(
-        "HDM210", f"There is no file {path}.", help=suggest(path.name, beside, f"files in {path.parent}")
-    )
+    return Diagnostic("HDM210", f"There is no file {path}.", help=suggest(path.name, beside, f"files in {path.parent}"))
 
 
 def _wrong_engine(address: Address, path: Path) -> Diagnostic | None:
@@ -147,9 +139,7 @@ def _wrong_engine(address: Address, path: Path) -> Diagnostic | None:
         return None
     if found is None:
         return _failed(address, ValueError(f"it is not a {address.engine} file"))
-    return Diagnostic(
-        "HDM215", f"{address.shown} cannot be read: it is a {found} file.", help=f"Write {FORMS[found]}."
-    )
+    return Diagnostic("HDM215", f"{address.shown} cannot be read: it is a {found} file.", help=f"Write {FORMS[found]}.")
 
 
 def _no_driver(address: Address) -> Diagnostic:
@@ -256,9 +246,7 @@ def _columns(engine: str, run: Run, table: TableName) -> dict[str, str]:
     return dict(zip(names, types, strict=True))
 
 
-def _read(
-    address: Address, run: Run, table: TableName, columns: Sequence[str] | None
-) -> Table | list[Diagnostic]:
+def _read(address: Address, run: Run, table: TableName, columns: Sequence[str] | None) -> Table | list[Diagnostic]:
     types = _columns(address.engine, run, table)
     found, problems = find_columns(columns, tuple(types), address.shown)
     if problems:

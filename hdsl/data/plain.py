@@ -129,6 +129,18 @@ def label_numbers(names: ArrowArray) -> NDArray[np.float64]:
     return floats(pc.if_else(pc.match_substring_regex(low, NUMBER), low, None).cast(pa.float64()))
 
 
+def equal_text(names: ArrowArray, text: str) -> Mask:
+    """Which of the names are `text`."""
+    return np.asarray(compute().equal(names, text))
+
+
+def marks_missing(names: ArrowArray) -> Mask:
+    """Which of the names stand for a missing value, as NA does."""
+    import pyarrow as pa
+
+    return np.asarray(compute().is_in(names, value_set=pa.array(MISSING, names.type)))
+
+
 def days(plain: ArrowArray) -> tuple[NDArray[np.float64], Mask]:
     """Dates, timestamps or ISO text as days since the first, and which are no dates."""
     import pyarrow as pa
@@ -138,9 +150,7 @@ def days(plain: ArrowArray) -> tuple[NDArray[np.float64], Mask]:
     moments = plain
     if is_text(plain.type):
         iso = pc.match_substring_regex(plain, ISO_DATE)
-        moments = pc.if_else(iso, plain, pa.scalar(None, plain.type))
-        moments = pc.strptime(pc.utf8_slice_codeunits(moments, 0, 10), "%Y-%m-%d", "s", error_is_null=True)
-        moments = _add_clock(moments, plain)
+        moments = _moments(pc.if_else(iso, plain, pa.scalar(None, plain.type)))
     elif pa.types.is_date(plain.type):
         moments = plain.cast(pa.timestamp("s"))
     unit = moments.type.unit
@@ -150,17 +160,17 @@ def days(plain: ArrowArray) -> tuple[NDArray[np.float64], Mask]:
     return (ticks - (known.min() if known.size else 0.0)) / per_day, valid & np.isnan(ticks)
 
 
-def _add_clock(days: ArrowArray, text: ArrowArray) -> ArrowArray:
+def _moments(text: ArrowArray) -> ArrowArray:
+    """ISO dates, with or without a time of day, as timestamps; null for a date that no calendar has."""
     import pyarrow as pa
 
     pc = compute()
-    clock = pc.extract_regex(text, r"[T ](?P<h>\d\d):(?P<m>\d\d)(:(?P<s>\d\d))?$")
-    seconds = pa.scalar(0, pa.int64())
-    for field, size in (("h", 3600), ("m", 60), ("s", 1)):
-        part = pc.struct_field(clock, field)
-        part = pc.if_else(pc.fill_null(pc.equal(part, ""), True), "0", part).cast(pa.int64())
-        seconds = pc.add(seconds, pc.multiply(part, size))
-    return pc.add(days.cast(pa.int64()), seconds).cast(pa.timestamp("s"))
+    text = pc.replace_substring(text, "T", " ")
+    text = pc.replace_substring_regex(text, r"^(.{10})$", r"\1 00:00:00")
+    text = pc.replace_substring_regex(text, r"^(.{16})$", r"\1:00")
+    moments = pc.strptime(text, "%Y-%m-%d %H:%M:%S", "s", error_is_null=True)
+    same_day = pc.equal(pc.day(moments), pc.utf8_slice_codeunits(text, 8, 10).cast(pa.int64()))
+    return pc.if_else(same_day, moments, pa.scalar(None, moments.type))
 
 
 def floats(values: ArrowArray) -> NDArray[np.float64]:

@@ -172,6 +172,7 @@ def _open_columnar(
         if problems:
             return problems
         table, num_rows = read(path, found)
+        table.validate(full=True)
     except (pa.ArrowException, ValueError, UnicodeError) as error:
         return [unreadable(source, error)]
     return Table(table, names, source, num_rows, _hash_file(path))

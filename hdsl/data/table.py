@@ -174,12 +174,20 @@ def bad_rows(column: Column, bad: Mask, code: str, what: tuple[str, str], help: 
     if rows.size == 0:
         return []
     first = rows[:SHOWN_ROWS]
-    values = column.values.take(first).to_pylist()
+    values = _as_python(column.values.take(first))
     cases = [f"{shown_value(v)} in {column.rows.name(int(r))}" for v, r in zip(values, first, strict=True)]
     more = f" and {rows.size - first.size} more" if rows.size > first.size else ""
     count, verb = ("1 value", what[0]) if rows.size == 1 else (f"{rows.size} values", what[1])
     message = f"{count} of column {column.name!r} in {column.source} {verb}: {', '.join(cases)}{more}."
     return [Diagnostic(code, message, help=help, rows=listed_rows(rows))]
+
+
+def _as_python(values: ArrowArray) -> list[Any]:
+    """Values as Python objects; dates that Python does not have, as text."""
+    try:
+        return values.to_pylist()
+    except (ValueError, OverflowError):
+        return [value.cast("string").as_py() for value in values]
 
 
 def listed_rows(rows: NDArray[np.integer[Any]]) -> tuple[int, ...]:
@@ -209,7 +217,10 @@ def _plain_bytes(values: ArrowArray) -> list[bytes]:
     try:
         text = values.cast(pa.large_string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return [valid, repr(values.to_pylist()).encode()]
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, pa.schema([("values", values.type)])) as writer:
+            writer.write_table(pa.table({"values": values.combine_chunks()}))
+        return [valid, sink.getvalue().to_pybytes()]
     lengths = np.asarray(pc.fill_null(pc.binary_length(text), 0)).tobytes()
     return [valid, lengths, b"".join(_text_bytes(chunk) for chunk in text.chunks)]
 
