@@ -91,7 +91,7 @@ def _postgres_target(url: SplitResult) -> str:
     query = url.query
     if "connect_timeout" not in query:
         query += ("&" if query else "") + f"connect_timeout={CONNECT_SECONDS}"
-    return url._replace(scheme="postgresql", query=query, fragment="").geturl()
+    return f"postgresql://{url.netloc}{url.path}?{query}"
 
 
 def _bad_address(shown: str, why: str, forms: Any) -> Diagnostic:

@@ -81,7 +81,8 @@ def test_what_is_no_number_is_named_with_its_rows() -> None:
     assert problem.rows == (2, 5, 6, 7, 8, 9, 10)
     assert problem.message == (
         "7 values of column 'x' in trial.csv are not numbers: \"abc\" in row 2 (line 3),"
-        ' "0x10" in row 5 (line 6), "1,5" in row 6 (line 7), "--2" in row 7 (line 8), "1_0" in row 8 (line 9) and 2 more.'
+        ' "0x10" in row 5 (line 6), "1,5" in row 6 (line 7), "--2" in row 7 (line 8),'
+        ' "1_0" in row 8 (line 9) and 2 more.'
     )
 
 

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hdsl.data.columns import to_binary, to_category, to_count, to_ordered, to_real, to_wave
+from hdsl.data.databases import Address, parse_address
 from hdsl.data.keys import lookup, to_key
 from hdsl.data.sources import list_columns, open_table
 from hdsl.data.table import Table, hash_arrow
@@ -334,6 +335,16 @@ def test_addresses_that_lead_nowhere(tmp_path: Path, address: str, code: str, sa
     listed = list_columns(address, tmp_path)
     assert isinstance(listed, list)
     assert [d.code for d in listed] == [code]
+
+
+def test_what_the_postgresql_driver_is_given() -> None:
+    socket = parse_address("postgresql", "postgresql:///db?host=/run/pg#a%20table", Path("/"))
+    assert isinstance(socket, Address)
+    assert socket.target == "postgresql:///db?host=/run/pg&connect_timeout=10"
+    assert socket.table == "a table"
+    short = parse_address("postgres", "postgres://me@host:5/db?connect_timeout=1#t", Path("/"))
+    assert isinstance(short, Address)
+    assert short.target == "postgresql://me@host:5/db?connect_timeout=1"
 
 
 def test_a_missing_driver_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
