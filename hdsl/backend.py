@@ -185,3 +185,18 @@ def load(name: str) -> Backend | Diagnostic:
             help=f'Install it with: pip install "hdsl[{name}]"',
         )
     return backend
+
+
+def refusal(model: Model, backend: Backend) -> Diagnostic | None:
+    """Return HDM604 where a backend cannot express a model, naming what it lacks and who can do it."""
+    missing = unsupported(model, backend.capabilities())
+    if not missing:
+        return None
+    able = [name for name in sorted(installed()) if name != backend.name and _can(name, model)]
+    help_ = f"Use --backend {able[0]}." if able else "No installed backend can."
+    return Diagnostic("HDM604", f"The backend {backend.name!r} cannot express {', '.join(missing)}.", help=help_)
+
+
+def _can(name: str, model: Model) -> bool:
+    backend = load(name)
+    return not isinstance(backend, Diagnostic) and not unsupported(model, backend.capabilities())

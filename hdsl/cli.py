@@ -1,0 +1,336 @@
+"""The command line: thin commands over `hdsl.driver`. Only this module prints and exits."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hdsl.diagnostics import Diagnostic, has_errors
+
+if TYPE_CHECKING:
+    from hdsl.source import Source
+
+FINE, FINDINGS, USAGE, FAILED = 0, 1, 2, 3
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 fine, 1 findings, 2 usage, 3 sampling failed its diagnostics."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    command: Command | None = getattr(arguments, "command", None)
+    if command is None:
+        parser.print_help()
+        return USAGE
+    try:
+        return command(arguments)
+    except KeyboardInterrupt:
+        print("\nStopped. Nothing was written.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+
+
+def _parser() -> argparse.ArgumentParser:
+    from hdsl import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="hdsl", description="From a declared study design to a checked Bayesian fit and its causal answer."
+    )
+    parser.add_argument("--version", action="version", version=f"hdsl {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    _add_check(commands)
+    _add_explain(commands)
+    _add_run(commands)
+    _add_fmt(commands)
+    _add_compile(commands)
+    _add_new(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, help: str, run: Command) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=help, description=help)
+    parser.set_defaults(command=run)
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    return parser
+
+
+def _study_argument(parser: argparse.ArgumentParser, what: str = "the .hdm file") -> None:
+    parser.add_argument("study", help=what)
+    parser.add_argument("--data", metavar="TABLE", help="a table to use in place of the study's own")
+
+
+def _add_check(commands: Any) -> None:
+    parser = _command(commands, "check", "Check a study against itself and its data.", _check)
+    _study_argument(parser)
+    parser.add_argument("--no-data", action="store_true", help="do not look at the data")
+
+
+def _add_explain(commands: Any) -> None:
+    help_ = "Explain a study (design, model with reasons, priors, estimands) or a code such as HDM304."
+    parser = _command(commands, "explain", help_, _explain)
+    _study_argument(parser, "the .hdm file, or a code")
+
+
+def _add_run(commands: Any) -> None:
+    parser = _command(commands, "run", "Fit a study and compute its estimands.", _run)
+    _study_argument(parser)
+    parser.add_argument("--backend", default="numpyro", help="numpyro (default), pymc or stan")
+    parser.add_argument("--engine", help="the backend's sampler or engine")
+    parser.add_argument("--seed", type=_natural, default=1, help="random seed (default 1)")
+    parser.add_argument("--draws", type=_positive, default=1000, help="draws per chain (default 1000)")
+    parser.add_argument("--warmup", type=_positive, default=1000, help="warm-up draws per chain (default 1000)")
+    parser.add_argument("--chains", type=_positive, default=4, help="number of chains (default 4)")
+    parser.add_argument("--target-accept", type=_share, default=0.9, help="acceptance rate aimed at (default 0.9)")
+    parser.add_argument("--out", metavar="FILE", help="save the posterior (NetCDF)")
+
+
+def _add_fmt(commands: Any) -> None:
+    parser = _command(commands, "fmt", "Format .hdm files in place.", _fmt)
+    parser.add_argument("files", nargs="+", help="the .hdm files")
+    parser.add_argument("--check", action="store_true", help="only say which files would change")
+
+
+def _add_compile(commands: Any) -> None:
+    parser = _command(commands, "compile", "Show a stage of the compilation.", _compile)
+    _study_argument(parser)
+    stages = "ast, study, model, passes, numpyro, pymc or stan"
+    parser.add_argument("--emit", default="numpyro", metavar="STAGE", help=f"{stages} (default numpyro)")
+    parser.add_argument("--out", metavar="FILE", help="write to a file")
+
+
+def _add_new(commands: Any) -> None:
+    parser = _command(commands, "new", "Write a commented starter study from a data file.", _new)
+    parser.add_argument("data", help="the data file")
+    parser.add_argument("--out", metavar="FILE", help="the .hdm file to write (default: beside the data)")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**31:
+        raise argparse.ArgumentTypeError("must be between 0 and 2147483647")
+    return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError("must be between 0 and 1")
+    return number
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from hdsl.driver import check
+
+    checked = check(arguments.study, arguments.data, with_data=not arguments.no_data)
+    if arguments.json:
+        _print_json({"diagnostics": _json(checked.diagnostics, checked.opened.source)})
+    else:
+        _show(checked.diagnostics, checked.opened.source)
+        if not checked.diagnostics:
+            _say(f"{arguments.study}: no findings.")
+    return FINDINGS if checked.failed else FINE
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from hdsl.resources import code_page
+
+    if arguments.study.upper().startswith("HDM") and not Path(arguments.study).exists():
+        page = code_page(arguments.study)
+        if page is None:
+            _warn(f"There is no code {arguments.study.upper()}.")
+            return USAGE
+        _print_json({"code": arguments.study.upper(), "page": page}) if arguments.json else _markdown(page)
+        return FINE
+    from hdsl.driver import explain
+
+    text, derived = explain(arguments.study, arguments.data)
+    source = derived.checked.opened.source
+    if arguments.json:
+        model = None if derived.model is None else derived.model.model_dump(mode="json")
+        _print_json({"text": text, "model": model, "diagnostics": _json(derived.diagnostics, source)})
+    else:
+        sys.stdout.write(text)
+        _show(derived.diagnostics, source)
+    return FINDINGS if derived.failed else FINE
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from hdsl.backend import SamplingFailed, Settings
+    from hdsl.design.errors import StudyError
+    from hdsl.driver import run
+    from hdsl.report.terminal import progress_bars, show_result
+
+    settings = Settings(
+        chains=arguments.chains,
+        draws=arguments.draws,
+        warmup=arguments.warmup,
+        seed=arguments.seed,
+        target_accept=arguments.target_accept,
+        engine=arguments.engine,
+    )
+    try:
+        with progress_bars(settings, quiet=arguments.json) as progress:
+            result = run(
+                arguments.study, backend=arguments.backend, data=arguments.data, settings=settings, progress=progress
+            )
+    except StudyError as error:
+        return _refused(arguments, error.diagnostics, error.source, FINDINGS)
+    except SamplingFailed as error:
+        return _refused(arguments, error.diagnostics, None, FAILED)
+    if arguments.out:
+        result.save(Path(arguments.out))
+    if arguments.json:
+        _print_json(result.to_json())
+    else:
+        show_result(result)
+        _show(result.warnings, result.source)
+    return FAILED if result.diagnosis.verdict == "fail" else FINE
+
+
+def _refused(
+    arguments: argparse.Namespace, found: Sequence[Diagnostic], source: Source | None, code: int
+) -> int:
+    if arguments.json:
+        _print_json({"diagnostics": _json(found, source)})
+    else:
+        _show(found, source)
+    return code
+
+
+def _fmt(arguments: argparse.Namespace) -> int:
+    from hdsl.syntax.format import format_source
+    from hdsl.syntax.parse import parse, read
+
+    code, changed = FINE, list[str]()
+    for name in arguments.files:
+        source = read(Path(name))
+        if isinstance(source, Diagnostic):
+            _show([source], None)
+            code = FINDINGS
+            continue
+        _, found = parse(source)
+        if has_errors(found):
+            _show(found, source)
+            code = FINDINGS
+            continue
+        text = format_source(source)
+        if text == Path(name).read_text(encoding="utf-8"):
+            continue
+        changed.append(name)
+        if not arguments.check:
+            _write(Path(name), text)
+    if arguments.json:
+        _print_json({"changed": changed})
+    else:
+        verb = "would be formatted" if arguments.check else "formatted"
+        for name in changed:
+            _say(f"{name}: {verb}")
+    return FINDINGS if arguments.check and changed else code
+
+
+def _compile(arguments: argparse.Namespace) -> int:
+    from hdsl.driver import emit
+
+    text, found = emit(arguments.study, arguments.emit, arguments.data)
+    if arguments.json:
+        _print_json({"stage": arguments.emit, "text": text, "diagnostics": _json(found, None)})
+    elif text and arguments.out:
+        _write(Path(arguments.out), text)
+    elif text:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    if not arguments.json:
+        _show(found, _source_of(arguments.study))
+    return FINE if text else FINDINGS
+
+
+def _source_of(study: str) -> Source | None:
+    from hdsl.syntax.parse import read
+
+    source = read(Path(study))
+    return None if isinstance(source, Diagnostic) else source
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    from hdsl.report.starter import starter
+
+    text, found = starter(arguments.data)
+    target = Path(arguments.out) if arguments.out else Path(arguments.data).with_suffix(".hdm")
+    if text is not None and target.exists():
+        found = [*found, Diagnostic("HDM114", f"{target} exists already.", help="Name another file with --out.")]
+        text = None
+    if text is not None:
+        _write(target, text)
+    if arguments.json:
+        _print_json({"file": None if text is None else str(target), "diagnostics": _json(found, None)})
+    else:
+        _show(found, None)
+        if text is not None:
+            _say(f"{target}: written. Answer the questions in it, then: hdsl check {target}")
+    return FINDINGS if text is None else FINE
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _json(found: Sequence[Diagnostic], source: Source | None) -> list[dict[str, object]]:
+    from hdsl.diagnostics import to_json
+
+    return to_json(found, source)
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def _show(found: Sequence[Diagnostic], source: Source | None) -> None:
+    """Print diagnostics on standard error, in colour on a terminal."""
+    if not found:
+        return
+    from hdsl.diagnostics import to_rich, to_text
+
+    if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
+        from rich.console import Console
+
+        Console(stderr=True).print(to_rich(found, source))
+    else:
+        print(to_text(found, source), file=sys.stderr)
+
+
+def _markdown(page: str) -> None:
+    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(page))
+    else:
+        sys.stdout.write(page)
+
+
+def _say(text: str) -> None:
+    print(text)
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""The whole compiler: text becomes a study, a study a model, a model draws, draws an answer.
+
+Each stage returns its result with the diagnostics it found; nothing here prints or exits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hdsl.design.spans import Spans
+from hdsl.design.study import Study
+from hdsl.diagnostics import Diagnostic, has_errors
+from hdsl.source import Source
+
+if TYPE_CHECKING:
+    from hdsl.backend import Progress, Settings
+    from hdsl.data.bound import Bound
+    from hdsl.model.ir import Model, ModelData
+    from hdsl.report.result import Result
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A study and where it came from. `study` is None where the text declares none."""
+
+    study: Study | None
+    base: Path
+    source: Source | None = None
+    spans: Spans = field(default_factory=Spans)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def with_places(self, diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+        """Return the diagnostics with the spans of the parts of the study that they name."""
+        return tuple(
+            replace(d, span=self.spans.of(*d.path)) if d.span is None and d.path is not None else d
+            for d in diagnostics
+        )
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A study that was checked, against its data where `bound` is there."""
+
+    opened: Opened
+    bound: Bound | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error stands in the way of a model."""
+        return has_errors(self.diagnostics) or self.opened.study is None
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A checked study with its plain model; `model` and `data` are None where an error stands in the way."""
+
+    checked: Checked
+    model: Model | None
+    data: ModelData | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no model."""
+        return self.model is None
+
+
+def open_study(study: str | Path | Study, base: Path | None = None) -> Opened:
+    """Read a study from a .hdm file, or take one built in Python (files then relative to `base`)."""
+    if isinstance(study, Study):
+        return Opened(study, base or Path.cwd())
+    from hdsl.design.from_syntax import to_study
+    from hdsl.syntax.parse import parse, read
+
+    path = Path(study)
+    source = read(path)
+    if isinstance(source, Diagnostic):
+        return Opened(None, path.parent, None, Spans(), (source,))
+    tree, found = parse(source)
+    if tree is None:
+        return Opened(None, path.parent, source, Spans(), tuple(found))
+    made, spans, more = to_study(tree)
+    return Opened(made, base or path.parent, source, spans, (*found, *more))
+
+
+def check(study: str | Path | Study, data: str | None = None, *, with_data: bool = True) -> Checked:
+    """Check a study against itself and, unless `with_data` is False, against its data."""
+    from hdsl.checks import apply_waivers, check_data, check_study
+
+    opened = open_study(study)
+    found = list(opened.diagnostics)
+    bound = None
+    if opened.study is not None:
+        if not has_errors(found):
+            found += check_study(opened.study)
+        if with_data and not has_errors(found) and (data or opened.study.table):
+            from hdsl.data.bind import bind
+
+            bound, problems = bind(opened.study, opened.base, data)
+            found += problems
+            if bound is not None:
+                found += check_data(opened.study, bound)
+        found = apply_waivers(opened.study, found)
+    return Checked(opened, bound, opened.with_places(found))
+
+
+def derive(study: str | Path | Study, data: str | None = None) -> Derived:
+    """Check a study and derive its plain model."""
+    checked = check(study, data)
+    if checked.failed or checked.bound is None:
+        missing = () if checked.failed else (Diagnostic("HDM223", "The study names no data.", help="Add `data`."),)
+        return Derived(checked, None, None, (*checked.diagnostics, *missing))
+    from hdsl.model.derivation import model_of
+
+    made, found = model_of(checked.bound)
+    everything = (*checked.diagnostics, *checked.opened.with_places(_waived(checked, found)))
+    model, values = made if made is not None else (None, None)
+    return Derived(checked, model, values, everything)
+
+
+def _waived(checked: Checked, found: list[Diagnostic]) -> list[Diagnostic]:
+    study = checked.opened.study
+    reasons = {waiver.code: waiver.because for waiver in study.waivers} if study is not None else {}
+    return [replace(d, waived=reasons[d.code]) if d.severity == "warning" and d.code in reasons else d for d in found]
+
+
+def run(
+    study: str | Path | Study,
+    *,
+    backend: str = "numpyro",
+    data: str | None = None,
+    settings: Settings | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Derive a study's model, draw from its posterior and compute its estimands.
+
+    Raises
+    ------
+    StudyError
+        The study, its data or the backend has errors; carries the diagnostics.
+    SamplingFailed
+        The backend gave no usable draws.
+    """
+    from hdsl import backend as backends
+    from hdsl.backend import Settings
+    from hdsl.design.errors import StudyError
+
+    derived = derive(study, data)
+    if derived.model is None or derived.data is None:
+        raise StudyError(list(derived.diagnostics), derived.checked.opened.source)
+    chosen = backends.load(backend)
+    if isinstance(chosen, Diagnostic):
+        raise StudyError([*derived.diagnostics, chosen], derived.checked.opened.source)
+    from hdsl.report.result import finish, fit_study
+
+    fitted = fit_study(derived.model, derived.data, chosen, settings or Settings(), progress)
+    if isinstance(fitted, Diagnostic):
+        raise StudyError([*derived.diagnostics, fitted], derived.checked.opened.source)
+    return finish(derived, fitted)
+
+
+def explain(study: str | Path | Study, data: str | None = None) -> tuple[str, Derived]:
+    """Return the explanation of a study (design, model with reasons, priors, estimands) and its derivation."""
+    from hdsl.report.explain import explanation
+
+    derived = derive(study, data)
+    return explanation(derived.checked.opened.study, derived.checked.bound, derived.model), derived
+
+
+def emit(study: str | Path | Study, stage: str, data: str | None = None) -> tuple[str, tuple[Diagnostic, ...]]:
+    """Return a stage of the compilation as text: `ast`, `study`, `model`, `passes`, or a backend's source."""
+    from hdsl.report.stages import stage_text
+
+    return stage_text(study, stage, data)

@@ -1,0 +1,71 @@
+"""`hdsl explain`: the design in words, the model with reasons, the priors with their scaling, the estimands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hdsl.data.bound import Bound
+from hdsl.design.ir import StudyFields
+from hdsl.design.roles import role_text
+from hdsl.estimands.defaults import with_defaults
+from hdsl.model.ir import Model
+from hdsl.model.to_text import Equation, equations, priors
+from hdsl.report.words import design_words
+
+
+def explanation(design: StudyFields | None, bound: Bound | None, model: Model | None) -> str:
+    """Return the explanation as plain text; parts that an error stands in the way of are left out."""
+    if design is None:
+        return ""
+    parts = [_title(design), _section("Design", design_words(design, bound))]
+    if bound is not None:
+        parts.append(_section("Data", _data(bound)))
+    if model is not None:
+        parts.append(_section("Model", _lines(equations(model))))
+        parts.append(_section("Priors", _lines(_with_scaling(design, priors(model)))))
+        parts.append(_section("Estimands", _estimands(design)))
+    return "\n".join(part for part in parts if part)
+
+
+def _title(design: StudyFields) -> str:
+    return f"{design.name}: {design.title}\n" if design.title else f"{design.name}\n"
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    return "\n".join([title, *(f"  {line}" for line in lines), ""])
+
+
+def _data(bound: Bound) -> list[str]:
+    audit = bound.audit
+    used = f"{audit.rows_used} of {audit.rows_read} rows used from {audit.source}"
+    gaps = [f"{name} is missing in {count} rows" for name, count in audit.dropped.items()]
+    return [used, *gaps]
+
+
+def _lines(found: Sequence[Equation]) -> list[str]:
+    lines: list[str] = []
+    for equation in found:
+        lines.append(equation.text)
+        if equation.reason:
+            lines.append(f"    because {equation.reason}")
+    return lines
+
+
+def _with_scaling(design: StudyFields, found: Sequence[Equation]) -> list[Equation]:
+    given = {role_text(prior.target) for prior in design.priors}
+    return [Equation(e.text + ("   (yours)" if _is_given(e.text, given) else "   (default)"), "") for e in found]
+
+
+def _is_given(text: str, given: set[str]) -> bool:
+    role = text.split(" ~ ", 1)[0]
+    return role in given or role.split("[", 1)[0] in given
+
+
+def _estimands(design: StudyFields) -> list[str]:
+    declared = "" if design.estimands else "   (default)"
+    return [
+        f"{e.name}{f'[{", ".join(e.index)}]' if e.index else ''} = {role_text(e.value)}{declared}"
+        for e in with_defaults(design)
+    ]

@@ -1,0 +1,77 @@
+"""Draws summarised: mean, standard deviation and quantiles, one entry per element of the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+QUANTILES = (0.05, 0.5, 0.95)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The posterior of one number.
+
+    Attributes
+    ----------
+    name : str
+        An estimand's name or a parameter's role.
+    index : mapping
+        Level to label, for one element of an indexed quantity.
+    positive : float
+        The posterior probability that the number is above zero.
+    """
+
+    name: str
+    index: Mapping[str, str]
+    mean: float
+    sd: float
+    q5: float
+    q50: float
+    q95: float
+    positive: float
+
+    def to_json(self, key: str) -> dict[str, object]:
+        """Return the JSON entry, with the name under `key` (`name` or `role`)."""
+        return {
+            key: self.name,
+            "index": dict(self.index),
+            "mean": self.mean,
+            "sd": self.sd,
+            "q5": self.q5,
+            "q50": self.q50,
+            "q95": self.q95,
+        }
+
+
+def summarise(name: str, draws: NDArray[np.float64], index: Mapping[str, Sequence[str]]) -> list[Summary]:
+    """Return a summary of each element.
+
+    Parameters
+    ----------
+    draws : float array, shape (chain, draw, *sizes of index)
+    index : mapping
+        Level to labels, in the order of the axes.
+    """
+    flat = draws.reshape(draws.shape[0] * draws.shape[1], -1)
+    low, middle, high = np.quantile(flat, QUANTILES, axis=0)
+    columns = zip(
+        _elements(index),
+        flat.mean(axis=0).tolist(),
+        flat.std(axis=0, ddof=1).tolist(),
+        low.tolist(),
+        middle.tolist(),
+        high.tolist(),
+        (flat > 0).mean(axis=0).tolist(),
+        strict=True,
+    )
+    return [Summary(name, element, *numbers) for element, *numbers in columns]
+
+
+def _elements(index: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
+    for labels in product(*index.values()):
+        yield dict(zip(index, labels, strict=True))
