@@ -51,5 +51,3 @@ class StanBackend:
         from hdsl_stan.density import natural
 
         return natural(model, data)
-
-

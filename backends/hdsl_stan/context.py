@@ -69,7 +69,7 @@ def shifted_slots(model: Model) -> frozenset[str]:
     for expr in expressions(model):
         for node in applications(expr):
             if node.function == "gather":
-                found |= {name for name in _index_names(node.args[1])}
+                found |= _index_names(node.args[1])
     categorical = ("ordinal_logit", "ordinal_probit", "categorical_logit")
     found |= {each.slot for each in model.observations if each.law.distribution in categorical}
     return frozenset(found)

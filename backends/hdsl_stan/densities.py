@@ -86,9 +86,7 @@ DISTRIBUTIONS: Mapping[str, Density] = {
     "laplace": _plain("double_exponential"),
     "logistic": _plain("logistic"),
     "skewnormal": _plain("skew_normal", random="skewed_normal_rng"),
-    "asymmetric_laplace": Density(
-        "skew_double_exponential", _asymmetric_laplace, random="asymmetric_laplace_rng"
-    ),
+    "asymmetric_laplace": Density("skew_double_exponential", _asymmetric_laplace, random="asymmetric_laplace_rng"),
     "halfnormal": Density("normal", _half_normal, doubled=True),
     "halfstudent": Density("student_t", _half_student, doubled=True),
     "halfcauchy": Density("cauchy", _half_normal, doubled=True),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -20,26 +19,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hdsl.backend import Array, Draws, Progress, Settings
+from hdsl.backend import Draws, Progress, Settings
 from hdsl_stan import options
-from hdsl_stan.failures import INCOMPLETE, ended, failed, refused
+from hdsl_stan.draws import STATISTICS, Shapes, complete_statistics, complete_values, report
+from hdsl_stan.failures import ended, refused
 
 VERSION = "0.24.0"
 OPTIONS: Mapping[str, type] = {"parallel_chains": int, "metric": str, "init_radius": float}
-STATISTICS: Mapping[str, str] = {
-    "lp__": "lp",
-    "accept_stat__": "acceptance_rate",
-    "stepsize__": "step_size",
-    "treedepth__": "tree_depth",
-    "n_leapfrog__": "n_steps",
-    "divergent__": "diverging",
-    "energy__": "energy",
-}
-_WHOLE = ("tree_depth", "n_steps")
-_ITERATION = re.compile(r"Chain \[(\d+)\] Iteration:\s*(\d+) / (\d+) \[.*\]\s+\((\w+)\)")
 _WORKER = Path(__file__).with_name("stanli_worker.py")
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 def installed() -> str | None:
@@ -115,48 +102,18 @@ def _run(folder: Path, progress: Callable[[Progress], None] | None) -> None:
 def _follow(child: subprocess.Popen[str], progress: Callable[[Progress], None] | None) -> None:
     assert child.stdout is not None
     for line in child.stdout:
-        found = _ITERATION.match(line)
-        if found and progress is not None:
-            chain, done, total, phase = found.groups()
-            progress(Progress(int(chain) - 1, int(done), int(total), phase == "Warmup", 0))
+        report(line, progress)
 
 
 def _draws(arrays: Mapping[str, NDArray[np.generic]], shapes: Shapes, settings: Settings) -> Draws:
     lead = (settings.chains, settings.draws)
-    values: dict[str, Array] = {}
-    for name, shape in shapes.items():
-        found = arrays.get(f"value:{name}")
-        values[name] = _complete("stanli", name, found, (*lead, *shape))
-    statistics = {
-        ours: _statistic(ours, _complete("stanli", theirs, arrays.get(f"statistic:{theirs}"), lead))
-        for theirs, ours in STATISTICS.items()
-    }
+    found = {name: arrays.get(f"value:{name}") for name in shapes}
+    statistics = {name: arrays.get(f"statistic:{name}") for name in STATISTICS}
     compiled, took = (float(each) for each in np.asarray(arrays["seconds"], dtype=np.float64))
     return Draws(
-        values=values,
-        statistics=statistics,
+        values=complete_values("stanli", found, shapes, lead),
+        statistics=complete_statistics("stanli", statistics, lead),
         engine=f"stanli {installed()}",
         seconds={"compile": compiled, "sampling": took},
         max_tree_depth=settings.max_tree_depth,
     )
-
-
-def _complete(engine: str, name: str, found: NDArray[np.generic] | None, shape: tuple[int, ...]) -> Array:
-    """Return an array that is there, of the shape and finite. Raises SamplingFailed (HDM705)."""
-    if found is None or found.shape != shape:
-        what = "is missing" if found is None else f"has shape {found.shape}, not {shape}"
-        raise failed(INCOMPLETE, f"In the draws of {engine}, `{name}` {what}.", "Try another backend or engine.")
-    array = np.asarray(found, dtype=np.float64)
-    if not np.all(np.isfinite(array)):
-        raise failed(
-            INCOMPLETE,
-            f"In the draws of {engine}, `{name}` is not always a finite number.",
-            "Check the priors: a scale may be driven to 0 or to infinity.",
-        )
-    return array
-
-
-def _statistic(name: str, values: Array) -> NDArray[np.generic]:
-    if name == "diverging":
-        return values > 0
-    return values.astype(np.int64) if name in _WHOLE else values

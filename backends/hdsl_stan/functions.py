@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from hdsl.model.functions import aligned
-from hdsl.model.ir import Apply, Const, Dims, Expr
+from hdsl.model.ir import Apply, Const, Dims
 from hdsl_stan.context import Context
 from hdsl_stan.expressions import free_dims, indexed, lower, without
 from hdsl_stan.syntax import (
@@ -25,7 +25,6 @@ from hdsl_stan.syntax import (
 from hdsl_stan.values import Env, NeedsLoop, Value, fit, transpose
 
 Lowering = Callable[[Context, Apply, Env], Value]
-_STATIC_BINDS = 0
 
 
 def _arguments(context: Context, expr: Apply, env: Env) -> tuple[list[Value], Dims]:

@@ -174,9 +174,7 @@ def _at_row(context: Context, observation: Observation, env: Env, args: Sequence
     return Row(outcome, density, name, tuple(nodes))
 
 
-def _statements(
-    context: Context, observation: Observation, env: Env, args: Sequence[Expr | Stored]
-) -> list[Statement]:
+def _statements(context: Context, observation: Observation, env: Env, args: Sequence[Expr | Stored]) -> list[Statement]:
     row = _at_row(context, observation, env, args)
     if observation.weight is None and observation.event is None:
         return [Tilde(row.outcome, row.name, row.args)]

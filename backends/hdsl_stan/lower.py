@@ -356,4 +356,3 @@ def _needed(context: Context, observations: Iterable[Observation]) -> list[Defin
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-

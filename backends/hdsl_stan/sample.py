@@ -25,9 +25,7 @@ def sample(
     result = lowered(model)
     items = stan_data(model, data, result)
     sizes = model.sizes
-    shapes = {
-        variable.name: tuple(sizes[dim] for dim in variable.dims) for variable in result.parameters.values()
-    }
+    shapes = {variable.name: tuple(sizes[dim] for dim in variable.dims) for variable in result.parameters.values()}
     if engine == "cmdstan":
         from hdsl_stan import engine_cmdstan
 

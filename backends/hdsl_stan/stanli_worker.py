@@ -48,7 +48,7 @@ def main(folder: Path) -> int:
     for position, column in enumerate(stanli.SAMPLER_COLUMNS):
         arrays[f"statistic:{column}"] = fit.sampler_stats[:, :, position]
     arrays["seconds"] = np.array([compiled, took])
-    np.savez(folder / "unfinished.npz", **arrays)
+    np.savez(folder / "unfinished.npz", allow_pickle=False, **arrays)
     (folder / "unfinished.npz").rename(folder / "draws.npz")
     return 0
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-BaseType = Literal[
-    "real", "int", "vector", "row_vector", "matrix", "ordered", "simplex", "cholesky_factor_corr"
-]
+BaseType = Literal["real", "int", "vector", "row_vector", "matrix", "ordered", "simplex", "cholesky_factor_corr"]
 Operator = Literal["+", "-", "*", "/", ".*", "./", "^", ".^", "==", "!=", "<", "<=", ">", ">=", "||", "&&"]
 
 

@@ -16,6 +16,7 @@ from hdsl_stan.syntax import (
     For,
     Function,
     If,
+    Index,
     Name,
     Negative,
     Number,
@@ -144,7 +145,7 @@ def _positions() -> Function:
     x, value, found, k, i = (Name(name) for name in ("x", "value", "found", "k", "i"))
     match = binary("==", at(x, i), value)
     count = (If(match, (Assign(k, binary("+", k, Number(1))),)),)
-    fill = (If(match, (*(count[0].yes), Assign(at_target(found, k), i))),)
+    fill = (If(match, (*(count[0].yes), Assign(Index(found, (k,)), i))),)
     body = (
         Declare(_INT, "k", Number(0)),
         For("i", call("size", x), count),
@@ -155,12 +156,6 @@ def _positions() -> Function:
     )
     arguments = (Argument("data vector", "x"), Argument("data real", "value"))
     return Function("array[] int", POSITIONS, arguments, body, "The positions at which x has a value.")
-
-
-def at_target(operand: Name, index: Expression) -> Name:
-    """Return an indexed variable as the target of an assignment."""
-    target = at(operand, index)
-    return target  # pyright: ignore[reportReturnType]
 
 
 FUNCTIONS: Mapping[str, Function] = {
@@ -189,9 +184,7 @@ FUNCTIONS: Mapping[str, Function] = {
             Return(call("poisson_log_rng", Name("log_mean"))),
         ),
         _generator("int", "hurdle_poisson_log_rng", ("log_mean",), *_positive_poisson()),
-        _generator(
-            "int", "hurdle_neg_binomial_2_log_rng", ("log_mean", "shape"), *_positive_negbinomial()
-        ),
+        _generator("int", "hurdle_neg_binomial_2_log_rng", ("log_mean", "shape"), *_positive_negbinomial()),
         _generator(
             "real",
             "hurdle_lognormal_rng",

@@ -1,0 +1,209 @@
+"""The CmdStan engine: compiled Stan, through cmdstanpy.
+
+Compiled programs are kept in the user's cache under a hash of their text, the CmdStan version and whether
+they have threads; each is compiled in a folder of its own that gets its name only when it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hdsl.backend import Draws, Progress, Settings
+from hdsl_stan import options
+from hdsl_stan.draws import STATISTICS, Shapes, complete_statistics, complete_values, report
+from hdsl_stan.failures import refused
+
+if TYPE_CHECKING:
+    from cmdstanpy import CmdStanMCMC, CmdStanModel
+
+OPTIONS: Mapping[str, type] = {
+    "parallel_chains": int,
+    "metric": str,
+    "threads": bool,
+    "keep_csv": str,
+    "sig_figs": int,
+}
+_FILE = "hdsl_model.stan"
+_DIGITS = 12
+
+
+def sample(
+    source: str,
+    data: Mapping[str, object],
+    shapes: Shapes,
+    settings: Settings,
+    progress: Callable[[Progress], None] | None = None,
+) -> Draws:
+    """Draw from the posterior; see `engine_stanli.sample`.
+
+    Options: `parallel_chains`; `metric`; `threads` runs the chains as threads of one process; `keep_csv` names
+    a folder for Stan's own files; `sig_figs` is the precision of those files.
+    """
+    options.check(settings, OPTIONS)
+    threads = bool(settings.options.get("threads", False))
+    began = time.perf_counter()
+    model = compiled(source, threads)
+    ready = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="hdsl-stan-") as name, _quiet():
+        folder = Path(name)
+        (folder / "data.json").write_text(json.dumps(data))
+        fit = _run(model, folder, settings, progress)
+        took = time.perf_counter() - ready
+        _keep(folder, settings)
+        return _draws(fit, shapes, settings, ready - began, took)
+
+
+def compiled(source: str, threads: bool = False) -> CmdStanModel:
+    """Return the compiled program, from the cache where it is there. Raises SamplingFailed."""
+    with _quiet():
+        import cmdstanpy
+
+        home = _cache() / _key(source, threads)
+        if not (home / _FILE).with_suffix(_suffix()).exists():
+            _compile(source, threads, home)
+        program = home / _FILE
+        return cmdstanpy.CmdStanModel(stan_file=str(program), exe_file=str(program.with_suffix(_suffix())))
+
+
+def version() -> str:
+    """Return the version of the CmdStan installation that cmdstanpy uses."""
+    import cmdstanpy
+
+    found = cmdstanpy.cmdstan_version()
+    return ".".join(str(part) for part in found) if found else "unknown"
+
+
+def _suffix() -> str:
+    return ".exe" if os.name == "nt" else ""
+
+
+def _cache() -> Path:
+    given = os.environ.get("HDSL_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    return (Path(given) if given else Path.home() / ".cache") / "hdsl" / "cmdstan"
+
+
+def _key(source: str, threads: bool) -> str:
+    import cmdstanpy
+
+    text = "\n".join((source, version(), cmdstanpy.cmdstan_path(), str(threads)))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _compile(source: str, threads: bool, home: Path) -> None:
+    import cmdstanpy
+
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home.parent, prefix="compiling-") as name:
+        folder = Path(name) / home.name
+        folder.mkdir()
+        (folder / _FILE).write_text(source)
+        cpp = {"STAN_THREADS": True} if threads else None
+        try:
+            cmdstanpy.CmdStanModel(stan_file=str(folder / _FILE), cpp_options=cpp)
+        except (ValueError, RuntimeError) as failure:
+            raise refused("CmdStan", str(failure)) from failure
+        if not home.exists():
+            folder.rename(home)
+
+
+def _run(
+    model: CmdStanModel, folder: Path, settings: Settings, progress: Callable[[Progress], None] | None
+) -> CmdStanMCMC:
+    total = settings.draws + settings.warmup
+    threads = bool(settings.options.get("threads", False))
+    chains = settings.options.get("parallel_chains", min(settings.chains, os.cpu_count() or 1))
+    with redirect_stdout(_Lines(progress)):
+        try:
+            return model.sample(
+                data=str(folder / "data.json"),
+                chains=settings.chains,
+                parallel_chains=chains,  # pyright: ignore[reportArgumentType]
+                threads_per_chain=1 if threads else None,
+                seed=settings.seed or 1,
+                iter_warmup=settings.warmup,
+                iter_sampling=settings.draws,
+                adapt_delta=settings.target_accept,
+                max_treedepth=settings.max_tree_depth,
+                metric=settings.options.get("metric"),  # pyright: ignore[reportArgumentType]
+                output_dir=str(folder / "csv"),
+                sig_figs=settings.options.get("sig_figs", _DIGITS),  # pyright: ignore[reportArgumentType]
+                show_progress=False,
+                show_console=True,
+                refresh=max(total // 50, 1),
+                force_one_process_per_chain=not threads,
+            )
+        except (RuntimeError, ValueError) as failure:
+            raise refused("CmdStan", _reason(folder, str(failure))) from failure
+
+
+def _reason(folder: Path, said: str) -> str:
+    """Return what the chains wrote last, where they wrote anything, else what cmdstanpy said."""
+    for console in sorted((folder / "csv").glob("*stdout*.txt")):
+        lines = [line.strip() for line in console.read_text(errors="replace").splitlines() if line.strip()]
+        if lines and "Iteration" not in lines[-1] and "Elapsed" not in lines[-1]:
+            return lines[-1]
+    return said
+
+
+def _keep(folder: Path, settings: Settings) -> None:
+    wanted = settings.options.get("keep_csv")
+    if wanted is not None:
+        target = Path(str(wanted))
+        target.mkdir(parents=True, exist_ok=True)
+        for file in (folder / "csv").iterdir():
+            shutil.copy(file, target / file.name)
+
+
+def _draws(fit: CmdStanMCMC, shapes: Shapes, settings: Settings, compiling: float, took: float) -> Draws:
+    lead = (settings.chains, settings.draws)
+    values: dict[str, NDArray[np.generic] | None] = {}
+    for name, shape in shapes.items():
+        known = name in fit.metadata.stan_vars
+        array = np.asarray(fit.stan_variable(name)) if known else None
+        whole = array is not None and array.size == np.prod((*lead, *shape))
+        values[name] = array.reshape(*lead, *shape) if array is not None and whole else array
+    statistics = {name: np.asarray(array).reshape(lead[1], -1).T for name, array in fit.method_variables().items()}
+    return Draws(
+        values=complete_values("CmdStan", values, shapes, lead),
+        statistics=complete_statistics("CmdStan", {each: statistics.get(each) for each in STATISTICS}, lead),
+        engine=f"CmdStan {version()}",
+        seconds={"compile": compiling, "sampling": took},
+        max_tree_depth=settings.max_tree_depth,
+    )
+
+
+class _Lines(io.TextIOBase):
+    """A text stream that passes on the progress in each line."""
+
+    def __init__(self, progress: Callable[[Progress], None] | None) -> None:
+        self._progress = progress
+
+    def write(self, text: str, /) -> int:
+        for line in text.splitlines():
+            report(line, self._progress)
+        return len(text)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    logger = logging.getLogger("cmdstanpy")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
