@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hdsl.design.words import Finite, Name, check_name
 
 Operator = Literal["+", "-", "*", "/", "^"]
 Comparator = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -35,7 +37,7 @@ class Ref(Node):
     """A name: a variable, treatment, level, arm or parameter, as the place where it stands decides."""
 
     node: Literal["ref"] = "ref"
-    name: str
+    name: Name
 
 
 class Negative(Node):
@@ -57,7 +59,7 @@ class Operation(Node):
 class Option(Node):
     """A named argument, as in `mixture(k = 3)`."""
 
-    name: str
+    name: Name
     value: Expr
 
 
@@ -68,7 +70,7 @@ class Call(Node):
     """
 
     node: Literal["call"] = "call"
-    function: str
+    function: Name
     args: tuple[Expr, ...] = ()
     options: tuple[Option, ...] = ()
     index: tuple[str, ...] = ()
@@ -78,7 +80,7 @@ class Indexed(Node):
     """A parameter with one value per element of a level: `alpha[school]`."""
 
     node: Literal["indexed"] = "indexed"
-    name: str
+    name: Name
     index: tuple[str, ...]
 
 
@@ -86,7 +88,7 @@ class Sequence(Node):
     """A parenthesised list: `(mu_alpha, mu_tau)`."""
 
     node: Literal["sequence"] = "sequence"
-    items: tuple[Expr, ...]
+    items: tuple[Expr, ...] = Field(min_length=2)
 
 
 class Comparison(Node):
@@ -105,19 +107,25 @@ class Logical(Node):
     operator: Literal["and", "or", "not"]
     operands: tuple[Expr, ...]
 
+    @model_validator(mode="after")
+    def _count(self) -> Logical:
+        if (len(self.operands) != 1) if self.operator == "not" else (len(self.operands) < 2):
+            raise ValueError(f"`{self.operator}` cannot have {len(self.operands)} operands")
+        return self
+
 
 class Occasions(Node):
     """Occasions of a wave at which a setting holds: one value (`first` = `last`) or a closed range."""
 
-    wave: str
-    first: float | str
-    last: float | str
+    wave: Name
+    first: Finite | str
+    last: Finite | str
 
 
 class Setting(Node):
     """A treatment set to an arm (a name) or, for a continuous treatment, to a dose (an expression)."""
 
-    treatment: str
+    treatment: Name
     value: Expr
     at: Occasions | None = None
 
@@ -126,8 +134,8 @@ class Potential(Node):
     """The potential outcome `score(tutor = tutored)`: all else as observed."""
 
     node: Literal["potential"] = "potential"
-    outcome: str
-    settings: tuple[Setting, ...]
+    outcome: Name
+    settings: tuple[Setting, ...] = Field(min_length=1)
 
 
 class Aggregate(Node):
@@ -139,32 +147,43 @@ class Aggregate(Node):
 
     node: Literal["aggregate"] = "aggregate"
     aggregate: AggregateName
-    probability: float | None = None
+    probability: Finite | None = None
     population: bool = False
     over: str
     cells: bool = False
     where: Expr | None = None
     of: Expr
-    correlation: float | None = None
+    correlation: Finite | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Aggregate:
+        if (self.probability is None) == (self.aggregate == "quantile"):
+            raise ValueError("`quantile`, and no other aggregate, has a probability")
+        if self.cells and self.population:
+            raise ValueError("an aggregate over population cells has no `population`")
+        if not self.cells:
+            check_name(self.over)
+        return self
 
 
 Expr = Annotated[
-    Union[
-        Number,
-        Text,
-        Ref,
-        Negative,
-        Operation,
-        Call,
-        Indexed,
-        Sequence,
-        Comparison,
-        Logical,
-        Potential,
-        Aggregate,
-    ],
+    Number
+    | Text
+    | Ref
+    | Negative
+    | Operation
+    | Call
+    | Indexed
+    | Sequence
+    | Comparison
+    | Logical
+    | Potential
+    | Aggregate,
     Field(discriminator="node"),
 ]
+
+Target = Annotated[Ref | Call | Indexed, Field(discriminator="node")]
+"""What a law, a definition, a prior or an assumed value is about: a parameter or a role."""
 
 for _node in (Negative, Operation, Option, Call, Sequence, Comparison, Logical, Setting, Potential, Aggregate):
     _node.model_rebuild()

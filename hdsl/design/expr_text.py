@@ -55,6 +55,11 @@ def expr_text(expr: Expr) -> str:
             return _aggregate(expr)
 
 
+def sum_text(expr: Expr) -> str:
+    """Return the text of an expression where only arithmetic may stand without parentheses."""
+    return _within(expr, SUM)
+
+
 def list_text(exprs: Iterable[Expr]) -> str:
     """Return expressions separated by commas."""
     return ", ".join(expr_text(expr) for expr in exprs)

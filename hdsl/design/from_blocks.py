@@ -91,17 +91,17 @@ def read_equation(node: ast.Law | ast.Definition, path: Path, reading: Reading) 
     reading.spans[path] = node.span
     match node:
         case ast.Law(targets=targets, law=law):
-            made = reading.exprs((*path, "targets"), targets)
+            made = tuple(reading.target((*path, "targets", i), target) for i, target in enumerate(targets))
             return ir.LawStatement(targets=made, law=reading.call((*path, "law"), law))
         case ast.Definition(target=target, value=value):
-            name = reading.expr((*path, "target"), target)
+            name = reading.target((*path, "target"), target)
             return ir.DefinitionStatement(target=name, value=reading.expr((*path, "value"), value))
 
 
 def read_prior(node: ast.Prior, path: Path, reading: Reading) -> ir.Prior:
     """Return a prior, its places noted under `path`."""
     reading.spans[path] = node.span
-    target = reading.expr((*path, "target"), node.target)
+    target = reading.target((*path, "target"), node.target)
     return ir.Prior(target=target, law=reading.call((*path, "law"), node.law))
 
 
@@ -116,4 +116,4 @@ def read_assumption(
             units = reading.name((*path, "level"), level)
             return ir.AssumedSize(level=units, low=low, high=high, per=reading.optional((*path, "per"), per))
         case ast.AssumedValue(target=target):
-            return ir.AssumedValue(target=reading.expr((*path, "target"), target), low=low, high=high)
+            return ir.AssumedValue(target=reading.target((*path, "target"), target), low=low, high=high)

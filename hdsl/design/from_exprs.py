@@ -67,6 +67,17 @@ class Reading:
         """Return an expression that may be left out."""
         return None if node is None else self.expr(path, node)
 
+    def target(self, path: Path, node: ast.NameExpr | ast.Call | ast.Indexed) -> ir.Ref | ir.Call | ir.Indexed:
+        """Return the parameter or role that a law, definition, prior or assumed value is about."""
+        self.spans[path] = node.span
+        match node:
+            case ast.NameExpr(name=name):
+                return ir.Ref(name=name)
+            case ast.Call():
+                return self.call(path, node)
+            case ast.Indexed():
+                return self._indexed(path, node)
+
     def expr(self, path: Path, node: ast.Expr) -> ir.Expr:
         """Return an expression."""
         self.spans[path] = node.span

@@ -23,6 +23,8 @@ ONCE = {
     ast.Priors: "priors",
     ast.Assume: "assume",
 }
+BLOCKS = frozenset({"analysis", "model", "priors", "assume"})
+VERSION = 1
 
 
 def to_study(file: ast.File) -> tuple[Study | None, Spans, list[Diagnostic]]:
@@ -82,13 +84,50 @@ def _waiver(node: ast.Waive, path: Path, reading: Reading) -> ir.Waiver:
 
 def _check_structure(file: ast.File, reading: Reading) -> None:
     if not _all(file, ast.Study):
-        reading.error(
-            "HDM201", "There is no `study` statement.", Span(0, 0), 'Begin with `study NAME "title"`.'
-        )
+        reading.error("HDM201", "There is no `study` statement.", Span(0, 0), 'Begin with `study NAME "title"`.')
     for kind, word in ONCE.items():
         first, *others = _all(file, kind) or [None]
         for other in others:
-            help = f"Put all of it into one `{word}`." if kind in BLOCKS else f"Keep one `{word}`."
-            reading.error("HDM202", f"`{word}` is given twice.", _head(other.span, word), help, (_head(first.span, word), "first here"))
+            assert first is not None
+            reading.error(
+                "HDM202",
+                f"`{word}` is given twice.",
+                _head(other.span, word),
+                f"Put all of it into one `{word}`." if word in BLOCKS else f"Keep one `{word}`.",
+                (_head(first.span, word), "the first"),
+            )
     _check_version(file, reading)
     _check_model(file, reading)
+
+
+def _check_version(file: ast.File, reading: Reading) -> None:
+    hdm = _first(file, ast.Hdm)
+    if hdm is None:
+        return
+    if hdm.version != VERSION:
+        reading.error(
+            "HDM111",
+            f"There is no version {hdm.version} of the language.",
+            hdm.span,
+            f"Write `hdm {VERSION}`, or install the release of hdsl that reads version {hdm.version}.",
+        )
+    if file.statements[0] is not hdm:
+        reading.error("HDM204", "`hdm` must stand first.", hdm.span, "Move it to the top of the file.")
+
+
+def _check_model(file: ast.File, reading: Reading) -> None:
+    analysis, model = _first(file, ast.Analysis), _first(file, ast.Model)
+    if analysis is None or model is None:
+        return
+    reading.error(
+        "HDM203",
+        "`analysis` amends the derived model and `model` replaces it: a study has one or the other.",
+        _head(model.span, "model"),
+        "Remove `model`, or write what `analysis` asks for as equations in `model`.",
+        (_head(analysis.span, "analysis"), "`analysis` is here"),
+    )
+
+
+def _head(span: Span, word: str) -> Span:
+    """Return the place of the keyword that opens a statement."""
+    return Span(span.start, span.start + len(word))

@@ -5,16 +5,15 @@ Spans of the source live in a side table (`hdsl.design.from_syntax`), never here
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from hdsl.design.expr import Call, Expr, Node
+from hdsl.design.expr import Call, Expr, Node, Target
+from hdsl.design.words import Finite, Name
 
 Role = Literal["covariate", "intermediate", "outcome", "weight", "exposure"]
-KindName = Literal[
-    "real", "positive", "proportion", "count", "binary", "category", "ordered", "duration"
-]
+KindName = Literal["real", "positive", "proportion", "count", "binary", "category", "ordered", "duration"]
 LevelWord = Literal["group", "wave", "unit"]
 MechanismName = Literal["complete", "bernoulli", "ignorable", "rule"]
 Shape = Literal["linear", "spline", "gp"]
@@ -37,7 +36,7 @@ class Variable(Node):
     """A measured variable; it belongs to the level in whose block it stands."""
 
     role: Role
-    name: str
+    name: Name
     kind: Kind
     missing: bool = False
     measured_in: str | None = None
@@ -48,30 +47,51 @@ class Level(Node):
     """A set of units. `parents` are levels it nests in, `crosses` the factors of a crossed unit."""
 
     word: LevelWord
-    name: str
+    name: Name
     id: str | None = None
-    parents: tuple[str, ...] = ()
-    crosses: tuple[str, ...] = ()
+    parents: tuple[Name, ...] = ()
+    crosses: tuple[Name, ...] = ()
     file: str | None = None
     variables: tuple[Variable, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Level:
+        if len(self.crosses) == 1:
+            raise ValueError(f"{self.word} {self.name} cannot cross a single level")
+        if self.word == "wave" and (self.above or self.file is not None):
+            raise ValueError(f"wave {self.name} cannot nest in a level or come from a file")
+        return self
+
+    @property
+    def above(self) -> tuple[str, ...]:
+        """The levels directly above: those it nests in, then those it crosses."""
+        return self.parents + self.crosses
 
 
 class Arm(Node):
     """A treatment level and the code that stands for it in the data."""
 
-    name: str
-    code: float | str
+    name: Name
+    code: Finite | str
 
 
 class Treatment(Node):
     """A treatment: arms (the first is the reference) or, with `dose`, a continuous quantity."""
 
-    name: str
+    name: Name
     column: str | None = None
     arms: tuple[Arm, ...] = ()
     ordered: bool = False
     dose: Literal["real", "positive", "proportion", "count"] | None = None
     measured_in: str | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Treatment:
+        if bool(self.arms) == (self.dose is not None):
+            raise ValueError(f"treatment {self.name} wants arms, or else the kind of its dose")
+        if (self.ordered and not self.arms) or (self.measured_in is not None and self.arms):
+            raise ValueError(f"treatment {self.name}: `ordered` belongs to arms, `measured_in` to a dose")
+        return self
 
 
 class Mechanism(Node):
@@ -85,22 +105,22 @@ class Mechanism(Node):
     name: MechanismName
     probability: Expr | None = None
     given: tuple[Expr, ...] = ()
-    cutoff: float | None = None
+    cutoff: Finite | None = None
 
 
 class Condition(Node):
     """`if T2 = arm`: the assignment is made only where another treatment has that arm."""
 
-    treatment: str
-    arm: str
+    treatment: Name
+    arm: Name
 
 
 class Assignment(Node):
     """`assign T to UNIT [within G, ...] [if T2 = arm] by MECHANISM`."""
 
-    treatment: str
-    to: str
-    within: tuple[str, ...] = ()
+    treatment: Name
+    to: Name
+    within: tuple[Name, ...] = ()
     condition: Condition | None = None
     mechanism: Mechanism
 
@@ -108,17 +128,17 @@ class Assignment(Node):
 class Stratum(Node):
     """A principal stratum: the intermediate's value under each arm; `unaffected` = exclusion restriction."""
 
-    name: str
-    values: tuple[float | str, ...]
+    name: Name
+    values: tuple[Finite | str, ...] = Field(min_length=2)
     unaffected: bool = False
 
 
 class Principal(Node):
     """`principal NAME from D under Z { ... }`: the strata that exist; those not listed do not."""
 
-    name: str
-    intermediate: str
-    treatment: str
+    name: Name
+    intermediate: Name
+    treatment: Name
     strata: tuple[Stratum, ...]
 
 
@@ -126,7 +146,7 @@ class Family(Node):
     """`family OUTCOME FAMILY(...)`; options such as `link = probit` are in `options` of `law`."""
 
     node: Literal["family"] = "family"
-    outcome: str
+    outcome: Name
     law: Call
 
 
@@ -134,7 +154,7 @@ class Adjust(Node):
     """`adjust for TERM, ...`."""
 
     node: Literal["adjust"] = "adjust"
-    terms: tuple[Expr, ...]
+    terms: tuple[Expr, ...] = Field(min_length=1)
 
 
 class VaryAcross(Node):
@@ -142,7 +162,7 @@ class VaryAcross(Node):
 
     node: Literal["vary_across"] = "vary_across"
     effect: Expr
-    across: tuple[str, ...]
+    across: tuple[Name, ...] = Field(min_length=1)
     uncorrelated: bool = False
     law: Literal["normal", "student", "dirichlet", "array"] = "normal"
 
@@ -161,7 +181,7 @@ class Interact(Node):
     """`interact z1 * z2 [* z3]`."""
 
     node: Literal["interact"] = "interact"
-    treatments: tuple[str, ...]
+    treatments: tuple[Name, ...] = Field(min_length=2)
 
 
 class Shrink(Node):
@@ -175,8 +195,8 @@ class VarianceBy(Node):
     """`variance of OUTCOME by z [as MODEL]`."""
 
     node: Literal["variance_by"] = "variance_by"
-    outcome: str
-    by: str
+    outcome: Name
+    by: Name
     model: Literal["additive", "subtractive", "replacement"] | None = None
 
 
@@ -184,7 +204,7 @@ class VarianceWith(Node):
     """`variance of OUTCOME with x`: log-linear residual standard deviation."""
 
     node: Literal["variance_with"] = "variance_with"
-    outcome: str
+    outcome: Name
     term: Expr
 
 
@@ -192,8 +212,8 @@ class VarianceAcross(Node):
     """`variance of OUTCOME across GROUP`: hierarchical residual standard deviations."""
 
     node: Literal["variance_across"] = "variance_across"
-    outcome: str
-    across: str
+    outcome: Name
+    across: Name
 
 
 class EffectVarianceWith(Node):
@@ -201,7 +221,7 @@ class EffectVarianceWith(Node):
 
     node: Literal["effect_variance_with"] = "effect_variance_with"
     effect: Expr
-    across: str
+    across: Name
     term: Expr
 
 
@@ -209,8 +229,8 @@ class Correlate(Node):
     """`correlate OUTCOME within UNIT as STRUCTURE`."""
 
     node: Literal["correlate"] = "correlate"
-    outcome: str
-    within: str
+    outcome: Name
+    within: Name
     structure: Literal["ar1", "exchangeable", "unstructured"]
 
 
@@ -218,7 +238,7 @@ class Pool(Node):
     """`pool GROUP completely / partially / none`."""
 
     node: Literal["pool"] = "pool"
-    group: str
+    group: Name
     how: Literal["completely", "partially", "none"]
 
 
@@ -226,9 +246,9 @@ class Propensity(Node):
     """`propensity for z [with x, ...] [across GROUP] as strata(k) / weight / covariate`."""
 
     node: Literal["propensity"] = "propensity"
-    treatment: str
+    treatment: Name
     terms: tuple[Expr, ...] = ()
-    across: str | None = None
+    across: Name | None = None
     use: Literal["strata", "weight", "covariate"]
     strata: int | None = None
 
@@ -237,8 +257,8 @@ class Surface(Node):
     """`surface of OUTCOME given x, ... as bart / gp`."""
 
     node: Literal["surface"] = "surface"
-    outcome: str
-    given: tuple[Expr, ...]
+    outcome: Name
+    given: tuple[Expr, ...] = Field(min_length=1)
     law: Literal["bart", "gp"]
 
 
@@ -251,23 +271,21 @@ class Poststratify(Node):
 
 
 Amendment = Annotated[
-    Union[
-        Family,
-        Adjust,
-        VaryAcross,
-        VaryWith,
-        Interact,
-        Shrink,
-        VarianceBy,
-        VarianceWith,
-        VarianceAcross,
-        EffectVarianceWith,
-        Correlate,
-        Pool,
-        Propensity,
-        Surface,
-        Poststratify,
-    ],
+    Family
+    | Adjust
+    | VaryAcross
+    | VaryWith
+    | Interact
+    | Shrink
+    | VarianceBy
+    | VarianceWith
+    | VarianceAcross
+    | EffectVarianceWith
+    | Correlate
+    | Pool
+    | Propensity
+    | Surface
+    | Poststratify,
     Field(discriminator="node"),
 ]
 
@@ -276,7 +294,7 @@ class LawStatement(Node):
     """`alpha[school], tau[school] ~ multinormal(...)` of an explicit model; a target without index is a Ref."""
 
     node: Literal["law"] = "law"
-    targets: tuple[Expr, ...]
+    targets: tuple[Target, ...] = Field(min_length=1)
     law: Call
 
 
@@ -284,25 +302,25 @@ class DefinitionStatement(Node):
     """`name = expr` or `name[level] = expr` of an explicit model."""
 
     node: Literal["definition"] = "definition"
-    target: Expr
+    target: Target
     value: Expr
 
 
-Equation = Annotated[Union[LawStatement, DefinitionStatement], Field(discriminator="node")]
+Equation = Annotated[LawStatement | DefinitionStatement, Field(discriminator="node")]
 
 
 class Prior(Node):
     """`TARGET ~ DIST`: the target is a role, as in `sd(effect(tutor), school)`, or `effect(tutor)[trained]`."""
 
-    target: Expr
+    target: Target
     law: Call
 
 
 class Estimand(Node):
     """`estimand NAME[index] = EXPR`."""
 
-    name: str
-    index: tuple[str, ...] = ()
+    name: Name
+    index: tuple[Name, ...] = ()
     value: Expr
 
 
@@ -310,28 +328,28 @@ class AssumedSize(Node):
     """`school: 40` or `student: 25 per school`; `high` closes a range."""
 
     node: Literal["size"] = "size"
-    level: str
-    low: float
-    high: float | None = None
-    per: str | None = None
+    level: Name
+    low: Finite
+    high: Finite | None = None
+    per: Name | None = None
 
 
 class AssumedValue(Node):
     """`effect(tutor) = 0.2`; `high` closes a range."""
 
     node: Literal["value"] = "value"
-    target: Expr
-    low: float
-    high: float | None = None
+    target: Target
+    low: Finite
+    high: Finite | None = None
 
 
-Assumption = Annotated[Union[AssumedSize, AssumedValue], Field(discriminator="node")]
+Assumption = Annotated[AssumedSize | AssumedValue, Field(discriminator="node")]
 
 
 class Waiver(Node):
     """`waive CODE because "reason"`."""
 
-    code: str
+    code: Name
     because: str
 
 
@@ -343,7 +361,7 @@ class StudyFields(Node):
     """
 
     hdm: Literal[1] = 1
-    name: str
+    name: Name
     title: str | None = None
     table: str | None = None
     levels: tuple[Level, ...] = ()
@@ -356,4 +374,3 @@ class StudyFields(Node):
     estimands: tuple[Estimand, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     waivers: tuple[Waiver, ...] = ()
-

@@ -61,11 +61,6 @@ def row_level(study: StudyFields) -> Level:
     return units[-1]
 
 
-def above(level: Level) -> tuple[str, ...]:
-    """Return the names of the levels directly above: those it nests in, then those it crosses."""
-    return level.parents + level.crosses
-
-
 def ancestors(study: StudyFields, name: str) -> tuple[str, ...]:
     """Return all declared levels above a level, through nesting and crossing, nearest first.
 
@@ -75,7 +70,7 @@ def ancestors(study: StudyFields, name: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     nearest = [name]
     while nearest:
-        upper = [parent for known in nearest if known in by_name for parent in above(by_name[known])]
+        upper = [parent for known in nearest if known in by_name for parent in by_name[known].above]
         nearest = [parent for parent in dict.fromkeys(upper) if parent in by_name and parent not in found]
         found.update(dict.fromkeys(nearest))
     found.pop(name, None)
@@ -100,7 +95,7 @@ def chains(study: StudyFields, name: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _paths(by_name: Mapping[str, Level], name: str, below: frozenset[str]) -> Iterator[tuple[str, ...]]:
-    upper = [parent for parent in above(by_name[name]) if parent in by_name and parent not in below | {name}]
+    upper = [parent for parent in by_name[name].above if parent in by_name and parent not in below | {name}]
     if not upper:
         yield (name,)
     for parent in upper:

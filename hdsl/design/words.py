@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from typing import Annotated
 
-NAME = re.compile(r"[^\W\d]\w*")
+from pydantic import AfterValidator, Field
+
+_MARKS = (
+    r"\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0981-\u0d63\u0e31-\u0e4e"
+    r"\u0f71-\u0f84\u102b-\u103e\u1dc0-\u1dff\u200c\u200d\u3099\u309a"
+)
+NAME = re.compile(rf"[^\W\d](?:\w|[{_MARKS}])*")
 ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def is_name(text: str) -> bool:
     """Tell whether a text can stand where the language wants a name."""
     return NAME.fullmatch(text) is not None
+
+
+def check_name(text: str) -> str:
+    """Return a name in Unicode form NFC; raises ValueError for what is no name."""
+    name = unicodedata.normalize("NFC", text)
+    if not is_name(name):
+        raise ValueError(f"{text!r} is not a name: a letter or underscore, then letters, digits, underscores")
+    return name
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+"""A name of the language, in Unicode form NFC."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+"""A number of the language: neither infinite nor undefined."""
 
 
 def number_text(value: float) -> str:
