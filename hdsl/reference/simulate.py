@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hdsl.model.ir import Definition, Dims, Model, ModelData, Observation
 from hdsl.reference import distributions
 from hdsl.reference.density import Parameters, arguments, definitions, environment, law_references
-from hdsl.reference.values import BATCH, AnyArray, Value, evaluate
+from hdsl.reference.values import BATCH, AnyArray, Value, evaluate, expand
 
 Array = NDArray[np.float64]
 
@@ -73,6 +73,10 @@ def _batch_sizes(env: dict[str, Value]) -> dict[str, int]:
     return {dim: size for value in env.values() for dim, size in value.sizes.items() if dim in BATCH}
 
 
+def _like(old: AnyArray, new: NDArray[np.generic]) -> NDArray[np.float64] | NDArray[np.int64]:
+    return new.astype(np.int64) if old.dtype.kind == "i" else new.astype(np.float64)
+
+
 def simulate(model: Model, data: ModelData, parameters: Parameters, rng: Generator) -> ModelData:
     """Replace the outcomes by draws given parameters.
 
@@ -94,14 +98,15 @@ def simulate(model: Model, data: ModelData, parameters: Parameters, rng: Generat
     ModelData
         With new arrays in the slots of outcomes and of censoring.
     """
-    values: dict[str, AnyArray] = dict(data.values)
+    values = dict(data.values)
     for observation in model.observations:
         old = values[observation.slot]
-        new = draw_outcome(model, data, parameters, observation, rng)
+        drawn = draw_outcome(model, data, parameters, observation, rng)
+        new = expand(Value(observation.dims, drawn), model.slot(observation.slot).dims)
         if observation.event is not None:
             ended = np.asarray(values[observation.event])
             limit = np.where(ended != 0, np.inf, old)
-            values[observation.event] = (new <= limit).astype(ended.dtype)
+            values[observation.event] = _like(ended, new <= limit)
             new = np.minimum(new, limit)
-        values[observation.slot] = np.asarray(new).astype(old.dtype)
+        values[observation.slot] = _like(old, new)
     return ModelData(values=values, coords=data.coords)
