@@ -46,19 +46,17 @@ DISTRIBUTIONS: Mapping[str, Row] = {
     "binomial_logit": Row("dist.Binomial({trials}, logits={logit})"),
     "binomial": Row("dist.Binomial({trials}, probs={probability})"),
     "poisson_log": Row("dist.Poisson(jnp.exp({logmean}))"),
-    "negbinomial_log": Row("dist.NegativeBinomial2(jnp.exp({logmean}), {shape})"),
+    "negbinomial_log": Row("negbinomial_log_prob({value}, {logmean}, {shape})", log_prob=True),
     "zipoisson_log": Row("dist.ZeroInflatedPoisson({zero}, rate=jnp.exp({logmean}))"),
     "hurdle_poisson_log": Row(
-        "hurdle_count_log_prob({value}, dist.Poisson(jnp.exp({logmean})), {zero})", log_prob=True
+        "hurdle_count_log_prob({value}, dist.Poisson(jnp.exp({logmean})).log_prob, {zero})", log_prob=True
     ),
     "hurdle_negbinomial_log": Row(
-        "hurdle_count_log_prob({value}, dist.NegativeBinomial2(jnp.exp({logmean}), {shape}), {zero})",
+        "hurdle_count_log_prob({value}, lambda k: negbinomial_log_prob(k, {logmean}, {shape}), {zero})",
         log_prob=True,
     ),
     "hurdle_lognormal": Row("hurdle_log_prob({value}, dist.LogNormal({meanlog}, {sdlog}), {zero})", log_prob=True),
-    "hurdle_gamma": Row(
-        "hurdle_log_prob({value}, dist.Gamma({shape}, {shape:*} / {mean:*}), {zero})", log_prob=True
-    ),
+    "hurdle_gamma": Row("hurdle_log_prob({value}, dist.Gamma({shape}, {shape:*} / {mean:*}), {zero})", log_prob=True),
     "ordinal_logit": Row("ordinal_logit_log_prob({value}, {location}, {cutpoints})", log_prob=True),
     "ordinal_probit": Row("ordinal_probit_log_prob({value}, {location}, {cutpoints})", log_prob=True),
     "categorical_logit": Row("dist.Categorical(logits={logits})"),
@@ -124,10 +122,18 @@ class OrderedNormal(dist.Distribution):
     def log_prob(self, value):
         return self.normal.log_prob(value).sum(-1) + jax.scipy.special.gammaln(value.shape[-1] + 1.0)
 ''',
+    "negbinomial_log_prob": '''
+def negbinomial_log_prob(y, logmean, shape):
+    """Log probability of the count y, of mean exp(logmean) and variance mean + mean^2 / shape."""
+    gammaln = jax.scipy.special.gammaln
+    ways = gammaln(y + shape) - gammaln(shape) - gammaln(y + 1.0)
+    odds = logmean - jnp.log(shape)
+    return ways - shape * jax.nn.softplus(odds) - y * jax.nn.softplus(-odds)
+''',
     "hurdle_count_log_prob": '''
-def hurdle_count_log_prob(y, counts, zero):
-    """0 with probability `zero`; otherwise `counts`, given that it is not 0."""
-    above = counts.log_prob(y) - jnp.log(-jnp.expm1(counts.log_prob(0)))
+def hurdle_count_log_prob(y, log_prob, zero):
+    """0 with probability `zero`; otherwise a count of the given log probability, given that it is not 0."""
+    above = log_prob(y) - jnp.log(-jnp.expm1(log_prob(0)))
     return jnp.where(y == 0, jnp.log(zero), jnp.log1p(-zero) + above)
 ''',
     "hurdle_log_prob": '''
@@ -139,7 +145,7 @@ def hurdle_log_prob(y, positive, zero):
     "category_bounds": '''
 def category_bounds(y, location, cutpoints):
     """The cutpoints below and above category y, less the location."""
-    edge = jnp.full((*cutpoints.shape[:-1], 1), jnp.inf)
+    edge = jnp.full((*cutpoints.shape[:-1], 1), 1e8)
     edges = jnp.concatenate([-edge, cutpoints, edge], axis=-1)
     if edges.ndim == 1:
         return edges[y] - location, edges[y + 1] - location

@@ -241,9 +241,7 @@ def _einsum(left: Code, right: Code, dim: str) -> Code:
     union = tuple(dict.fromkeys((*left.dims, *right.dims)))
     letter = {each: chr(ord("a") + place) for place, each in enumerate(union)}
     dims = tuple(each for each in union if each != dim)
-    spec = [
-        "".join(letter[each] for each in group) for group in (left.dims, right.dims, dims)
-    ]
+    spec = ["".join(letter[each] for each in group) for group in (left.dims, right.dims, dims)]
     return Code(f'jnp.einsum("{spec[0]},{spec[1]}->{spec[2]}", {left}, {right})', ATOM, dims)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,16 +33,14 @@ Run it with:  python {file}.py data.npz
 where data.npz holds the arrays that `model` reads.
 """
 
-import jax
-import jax.numpy as jnp
-import jax.scipy.special
+{imports}
 import numpyro
 import numpyro.distributions as dist
 
 numpyro.enable_x64()
 '''
 
-_TAIL = '''
+_TAIL = """
 
 if __name__ == "__main__":
     import sys
@@ -52,7 +51,7 @@ if __name__ == "__main__":
     mcmc = MCMC(NUTS(model, target_accept_prob=0.9), num_warmup=1000, num_samples=1000, num_chains=4)
     mcmc.run(jax.random.key(1), dict(np.load(sys.argv[1])))
     mcmc.print_summary()
-'''
+"""
 
 
 @dataclass(frozen=True)
@@ -137,9 +136,8 @@ def _over_event(args: Mapping[str, Code], law: Law, dims: Dims, scope: Scope) ->
     for name in DISTRIBUTIONS[law.distribution].full:
         code = found[name]
         if dims[-1] not in code.dims:
-            shown = f"({code.text})[..., None]" if code.dims else code.text
-            whole = f"jnp.broadcast_to({shown}, (*jnp.shape({code.text}), {size}))"
-            found[name] = Code(whole, ATOM, (*code.dims, dims[-1]))
+            wide = f"jnp.tile({code.binding(ATOM)}[..., None], {size})"
+            found[name] = Code(wide if code.dims else f"jnp.full({size}, {code})", ATOM, (*code.dims, dims[-1]))
     return found
 
 
@@ -160,8 +158,16 @@ def _variable(variable: RandomVariable, scope: Scope) -> _Line:
     if not covered.issuperset(batch):
         constructor += f".expand({_shape(batch, scope)})"
     name = scope.names[variable.name]
-    code = f"{name} = numpyro.sample({variable.name!r}, {constructor})"
+    code = _call(f"{name} = numpyro.sample", json.dumps(variable.name), constructor)
     return _Line(code, _comment(variable.role, variable.reason))
+
+
+def _call(function: str, *args: str) -> str:
+    """Return a call on one line, or with one argument a line where it would be too long."""
+    line = f"{function}({', '.join(args)})"
+    if len(line) + 4 <= WIDTH:
+        return line
+    return "\n    ".join([f"{function}(", *(f"{arg}," for arg in args)]) + "\n)"
 
 
 def _shape(dims: Dims, scope: Scope) -> str:
@@ -201,19 +207,19 @@ def _observation(observation: Observation, site: str, scope: Scope) -> Iterator[
     row = DISTRIBUTIONS[law.distribution]
     built = _constructor(law, args, dims, scope, y)
     if not row.log_prob and observation.weight is None and observation.event is None:
-        yield _Line(f"numpyro.sample({site!r}, {built}, obs={y})", comment)
+        yield _Line(_call("numpyro.sample", json.dumps(site), built, f"obs={y}"), comment)
         return
     log_prob = built if row.log_prob else f"{built}.log_prob({y})"
     if observation.event is not None:
         ended = aligned(lower_name(observation.event, scope), dims).binding(ATOM)
         survival = SURVIVAL[law.distribution].format(**args, value=y)
         name = _fresh(f"{y}_log_prob", (*_OURS, *scope.names.values(), *scope.sizes.values()))
-        yield _Line(f"{name} = jnp.where({ended} != 0, {log_prob}, {survival})", comment)
+        yield _Line(_call(f"{name} = jnp.where", f"{ended} != 0", log_prob, survival), comment)
         log_prob, comment = name, ""
     if observation.weight is not None:
         weight = aligned(lower_name(observation.weight, scope), dims).binding(ATOM)
         log_prob = f"{weight} * {log_prob}"
-    yield _Line(f"numpyro.factor({site!r}, {log_prob})", comment)
+    yield _Line(_call("numpyro.factor", json.dumps(site), log_prob), comment)
 
 
 def lower_name(name: str, scope: Scope) -> Code:
@@ -222,24 +228,31 @@ def lower_name(name: str, scope: Scope) -> Code:
 
 
 def _factor(factor: Factor, site: str, scope: Scope) -> _Line:
-    return _Line(f"numpyro.factor({site!r}, {lower(factor.value, scope)})", _comment(None, factor.reason))
+    return _Line(f"numpyro.factor({json.dumps(site)}, {lower(factor.value, scope)})", _comment(None, factor.reason))
 
 
 def _text(model: Model, scope: Scope, body: list[_Line], kept: frozenset[str]) -> str:
-    words = set(re.findall(r"\w+", "\n".join(line.code for line in body)))
-    head = _HEAD.format(title=_plain(model.name), file=re.sub(r"\W+", "_", model.name) or "study")
-    sizes = [
-        f"{scope.sizes[each.name]} = {each.size}" for each in model.index_sets if scope.sizes[each.name] in words
-    ]
+    code = "\n".join(line.code for line in body)
+    words = set(re.findall(r"\w+", code))
+    sizes = [f"{scope.sizes[each.name]} = {each.size}" for each in model.index_sets if scope.sizes[each.name] in words]
     helpers = _helpers(words)
+    file = re.sub(r"\W+", "_", model.name) or "study"
+    head = _HEAD.format(title=_plain(model.name), file=file, imports=_imports("".join([code, *helpers])))
     slots = [
-        _Line(f"{scope.names[slot.name]} = data[{slot.name!r}]", _plain(slot.source))
+        _Line(f"{scope.names[slot.name]} = data[{json.dumps(slot.name)}]", _plain(slot.source))
         for slot in model.slots
         if slot.name in kept
     ]
     lines = ["def model(data):", *_indented(_slot_lines(slots)), *_indented(_commented(body))]
     parts = [head, "\n".join([*sizes, ""]) if sizes else "", *helpers]
     return _joined(parts) + "\n\n" + "\n".join(lines) + "\n" + _TAIL
+
+
+def _imports(code: str) -> str:
+    used = ["import jax"]
+    used += ["import jax.numpy as jnp"] if "jnp." in code else []
+    used += [f"import {module}" for module in ("jax.scipy.special", "jax.scipy.stats") if module in code]
+    return "\n".join(used)
 
 
 def _joined(parts: Iterable[str]) -> str:

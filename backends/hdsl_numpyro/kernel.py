@@ -1,0 +1,140 @@
+"""NUTS over one flat vector of unconstrained parameters, in blocks of draws that are compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from hdsl.backend import Settings
+from hdsl_numpyro.runtime import ModelFunction
+
+BLOCK = 100
+Arrays = Mapping[str, Any]
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Compiled functions.
+
+    `start(key, position, arrays)` gives a sampler state; `advance(state, arrays, count)` gives the state
+    after `count` transitions (at most `BLOCK`), their positions and statistics; `constrain(positions, arrays)` gives
+    the random variables of positions (..., size).
+    """
+
+    size: int
+    start: Callable[..., Any]
+    advance: Callable[..., tuple[Any, Any, dict[str, Any]]]
+    constrain: Callable[..., dict[str, Any]]
+
+
+def free_shapes(model: ModelFunction, arrays: Arrays) -> Shapes:
+    """Return the shape of each random variable's unconstrained array."""
+    import jax
+    import jax.numpy as jnp
+    from numpyro import handlers
+    from numpyro.distributions import biject_to
+
+    shapes: Shapes = {}
+
+    def probe() -> None:
+        sites = handlers.trace(handlers.seed(model, jax.random.key(0))).get_trace(arrays)
+        for name, site in sites.items():
+            if site["type"] == "sample" and not site["is_observed"]:
+                shapes[name] = biject_to(site["fn"].support).inverse_shape(jnp.shape(site["value"]))
+
+    jax.eval_shape(probe)
+    return shapes
+
+
+def _unpack(position: Any, shapes: Shapes) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    at = 0
+    for name, shape in shapes.items():
+        found[name] = position[at : at + prod(shape)].reshape(shape)
+        at += prod(shape)
+    return found
+
+
+def build(model: ModelFunction, arrays: Arrays, settings: Settings) -> Kernel:
+    """Trace and compile the sampler of a model."""
+    import jax
+
+    shapes = free_shapes(model, arrays)
+    size = sum(prod(shape) for shape in shapes.values())
+    start, advance = _transitions(model, shapes, settings)
+    key, position = jax.random.key(0), jax.ShapeDtypeStruct((size,), float)
+    count = jax.ShapeDtypeStruct((), int)
+    starting = jax.jit(start).lower(key, position, arrays)
+    state = jax.eval_shape(start, key, position, arrays)
+    advancing = jax.jit(advance).lower(state, arrays, count)
+    with ThreadPoolExecutor(2) as pool:
+        compiled = [pool.submit(each.compile) for each in (advancing, starting)]
+        advance_, start_ = (each.result() for each in compiled)
+    return Kernel(size, start_, advance_, _constrain(model, shapes))
+
+
+def _transitions(model: ModelFunction, shapes: Shapes, settings: Settings) -> tuple[Any, Any]:
+    import jax
+    import jax.numpy as jnp
+    from numpyro.infer.hmc import hmc
+    from numpyro.infer.util import potential_energy
+
+    def potential(arrays: Arrays) -> Callable[[Any], Any]:
+        return lambda position: potential_energy(model, (arrays,), {}, _unpack(position, shapes))
+
+    begin, step = hmc(potential_fn_gen=potential, algo="NUTS")
+
+    def start(key: Any, position: Any, arrays: Arrays) -> Any:
+        return begin(
+            position,
+            settings.warmup,
+            target_accept_prob=settings.target_accept,
+            max_tree_depth=settings.max_tree_depth,
+            dense_mass=bool(settings.options.get("dense_mass", False)),
+            model_args=(arrays,),
+            rng_key=key,
+        )
+
+    def advance(state: Any, arrays: Arrays, count: Any) -> tuple[Any, Any, dict[str, Any]]:
+        def transition(at: Any, carried: Any) -> Any:
+            state, positions, statistics = carried
+            state = step(state, (arrays,), {})
+            positions = positions.at[at].set(state.z)
+            values = _statistics(state)
+            return state, positions, {name: each.at[at].set(values[name]) for name, each in statistics.items()}
+
+        positions = jnp.zeros((BLOCK, state.z.size))
+        shaped = jax.eval_shape(_statistics, state)
+        statistics = {name: jnp.zeros(BLOCK, each.dtype) for name, each in shaped.items()}
+        return jax.lax.fori_loop(0, count, transition, (state, positions, statistics))
+
+    return start, advance
+
+
+def _statistics(state: Any) -> dict[str, Any]:
+    import jax.numpy as jnp
+
+    return {
+        "diverging": state.diverging,
+        "tree_depth": jnp.ceil(jnp.log2(state.num_steps + 1.0)).astype(int),
+        "energy": state.energy,
+        "n_steps": state.num_steps,
+        "acceptance_rate": state.accept_prob,
+        "step_size": state.adapt_state.step_size,
+        "lp": -state.potential_energy,
+    }
+
+
+def _constrain(model: ModelFunction, shapes: Shapes) -> Callable[..., dict[str, Any]]:
+    import jax
+    from numpyro.infer.util import constrain_fn
+
+    def one(position: Any, arrays: Arrays) -> dict[str, Any]:
+        values = constrain_fn(model, (arrays,), {}, _unpack(position, shapes))
+        return {name: values[name] for name in shapes}
+
+    return jax.jit(jax.vmap(jax.vmap(one, (0, None)), (0, None)))
