@@ -31,6 +31,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM111": CodeInfo("a language version that is not known"),
         "HDM112": CodeInfo("a number that cannot be represented"),
         "HDM113": CodeInfo("the same clause given twice"),
+        "HDM114": CodeInfo("a word outside the list of those allowed"),
         "HDM201": CodeInfo("no `study` statement"),
         "HDM202": CodeInfo("a statement given twice"),
         "HDM203": CodeInfo("`analysis` together with `model`"),

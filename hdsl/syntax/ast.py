@@ -17,6 +17,7 @@ KindName = Literal["real", "positive", "proportion", "count", "binary", "categor
 DoseKind = Literal["real", "positive", "proportion", "count"]
 MechanismName = Literal["complete", "bernoulli", "ignorable", "rule"]
 AggregateName = Literal["average", "median", "quantile", "sd", "variance", "share"]
+LogicalOperator = Literal["and", "or", "not"]
 Operator = Literal["+", "-", "*", "/", "^"]
 Comparator = Literal["=", "!=", "<", "<=", ">", ">="]
 VaryLaw = Literal["normal", "student", "dirichlet", "array"]
@@ -103,7 +104,7 @@ class Compare:
 class Logical:
     """`and`, `or` of two or more tests, or `not` of one."""
 
-    op: Literal["and", "or", "not"]
+    op: LogicalOperator
     operands: tuple[Expr, ...]
     span: Span = _span()
 
@@ -173,17 +174,7 @@ class Aggregate:
 
 
 type Expr = (
-    Number
-    | String
-    | NameExpr
-    | Unary
-    | Binary
-    | Compare
-    | Logical
-    | Call
-    | Indexed
-    | TupleExpr
-    | Aggregate
+    Number | String | NameExpr | Unary | Binary | Compare | Logical | Call | Indexed | TupleExpr | Aggregate
 )
 
 
