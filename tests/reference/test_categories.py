@@ -28,9 +28,7 @@ def test_ordinal(name: str, location: float) -> None:
     y = Value(("row",), k)
     np.testing.assert_allclose(ref.log_density(name, y, _args(location)).array, np.log(expected))
     np.testing.assert_allclose(ref.cdf(name, y, _args(location)).array, np.cumsum(expected))
-    np.testing.assert_allclose(
-        ref.survival(name, y, _args(location)).array, 1 - np.cumsum(expected), atol=1e-12
-    )
+    np.testing.assert_allclose(ref.survival(name, y, _args(location)).array, 1 - np.cumsum(expected), atol=1e-12)
     mean = float(np.sum(expected * k))
     assert float(ref.mean(name, _args(location), ()).array) == pytest.approx(mean)
     variance = float(np.sum(expected * (k - mean) ** 2))

@@ -83,9 +83,7 @@ def test_agrees_with_scipy(name: str, args: tuple[float, ...], frozen: st.rv_con
     density = frozen.logpmf(x) if DISTRIBUTIONS[name].discrete else frozen.logpdf(x)
     np.testing.assert_allclose(ref.log_density(name, _rows(x), values).array, density, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(ref.cdf(name, _rows(x), values).array, frozen.cdf(x), rtol=1e-9, atol=1e-14)
-    np.testing.assert_allclose(
-        ref.survival(name, _rows(x), values).array, frozen.sf(x), rtol=1e-9, atol=1e-14
-    )
+    np.testing.assert_allclose(ref.survival(name, _rows(x), values).array, frozen.sf(x), rtol=1e-9, atol=1e-14)
     quantile = ref.quantile(name, _rows(GRID), values).array
     np.testing.assert_allclose(quantile, frozen.ppf(GRID), rtol=1e-7, atol=1e-9)
     mean, variance = ref.mean(name, values, ()).array, ref.variance(name, values, ()).array
@@ -129,9 +127,7 @@ def test_cdf_is_the_integral_of_the_density(name: str, args: tuple[float, ...]) 
     if DISTRIBUTIONS[name].discrete:
         grid = np.arange(0, 25.0)
         mass = np.exp(ref.log_density(name, _rows(grid), values).real)
-        np.testing.assert_allclose(
-            ref.cdf(name, _rows(grid + 0.5), values).array, np.cumsum(mass), atol=1e-12
-        )
+        np.testing.assert_allclose(ref.cdf(name, _rows(grid + 0.5), values).array, np.cumsum(mass), atol=1e-12)
     else:
         grid = _support(name, args)
         grid = grid[grid > 0.01] if DISTRIBUTIONS[name].support == "positive" else grid
