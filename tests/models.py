@@ -339,9 +339,7 @@ def censored_weibull() -> Case:
         "ended": (np.arange(30) % 3 > 0).astype(np.float64),
     }
     shape = random("shape", "shape", "halfnormal", 2)
-    observation = observe(
-        ("person",), "weibull", "shape", apply("exp", var("eta")), weight="weight", event="ended"
-    )
+    observation = observe(("person",), "weibull", "shape", apply("exp", var("eta")), weight="weight", event="ended")
     return _grouped("censored_weibull", rng.weibull(1.3, 30) * 2, observation, (shape,), more)
 
 
@@ -407,9 +405,7 @@ _ARGUMENTS: dict[str, tuple[Term, ...]] = {
     "hurdle_gamma": (apply("exp", var("eta")), "spread", "share"),
     "ordinal_logit": ("eta", "cutpoints"),
     "ordinal_probit": ("eta", "cutpoints"),
-    "categorical_logit": (
-        stack((const(0), var("eta"), mul(const(-0.5), var("eta")), var("share")), "categories"),
-    ),
+    "categorical_logit": (stack((const(0), var("eta"), mul(const(-0.5), var("eta")), var("share")), "categories"),),
 }
 OBSERVABLE = tuple(name for name in DISTRIBUTIONS if name in _ARGUMENTS)
 _ROWS = 12

@@ -142,9 +142,7 @@ def _skewnormal_survival(x: Array, location: Array, scale: Array, shape: Array) 
 
 def _skewnormal_quantile(p: Array, location: Array, scale: Array, shape: Array) -> Array:
     p, location, scale, shape = np.broadcast_arrays(p, location, scale, shape)
-    root = bisect(
-        lambda x: _skewnormal_cdf(x, location, scale, shape), p, location - 8 * scale, location + 8 * scale
-    )
+    root = bisect(lambda x: _skewnormal_cdf(x, location, scale, shape), p, location - 8 * scale, location + 8 * scale)
     return np.where(p <= 0, -np.inf, np.where(p >= 1, np.inf, root))
 
 

@@ -73,9 +73,7 @@ def _binomial_quantile(q: Array, n: Array, p: Array) -> Array:
     return np.minimum(search_count(lambda k: _binomial_cdf(k, n, p), q), n)
 
 
-def _binomial(
-    probability: Callable[[Array], Array], log_mass: Callable[[Array, Array, Array], Array]
-) -> Rules:
+def _binomial(probability: Callable[[Array], Array], log_mass: Callable[[Array, Array, Array], Array]) -> Rules:
     def log_density(x: Array, n: Array, a: Array) -> Array:
         known = _is_count(x) & (x <= n)
         k = np.where(known, x, 0)
@@ -147,9 +145,7 @@ def _negbinomial_log_density(x: Array, logmean: Array, shape: Array) -> Array:
     def log_mass(k: Array) -> Array:
         positive = np.maximum(k, 1)
         constant = np.where(k > 0, -special.betaln(shape, positive) - np.log(positive), 0.0)
-        return (
-            constant + _negbinomial_log_zero(logmean, shape) - k * special.softplus(np.log(shape) - logmean)
-        )
+        return constant + _negbinomial_log_zero(logmean, shape) - k * special.softplus(np.log(shape) - logmean)
 
     return _at_count(x, log_mass)
 

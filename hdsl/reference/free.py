@@ -57,9 +57,7 @@ def free_shapes(model: Model) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def constrain(
-    model: Model, data: ModelData, free: Parameters, batch: Dims = ()
-) -> tuple[dict[str, Array], Array]:
+def constrain(model: Model, data: ModelData, free: Parameters, batch: Dims = ()) -> tuple[dict[str, Array], Array]:
     """Map unconstrained coordinates to parameters.
 
     Parameters
@@ -110,9 +108,7 @@ def random_point(model: Model, data: ModelData, rng: Generator, spread: float = 
     return constrain(model, data, free)[0]
 
 
-def unconstrained_log_densities(
-    model: Model, data: ModelData, free: Parameters, batch: Dims = ("draw",)
-) -> Array:
+def unconstrained_log_densities(model: Model, data: ModelData, free: Parameters, batch: Dims = ("draw",)) -> Array:
     """Return the log density of the unconstrained coordinates (Jacobian included) over `batch`."""
     parameters, log_jacobian = constrain(model, data, free, batch)
     return log_densities(model, data, parameters, batch) + log_jacobian
@@ -159,9 +155,7 @@ def _scale(support: str, x: Array) -> Array:
     return np.maximum(1.0, np.abs(x)) if support in ("real", "vector") else np.ones(x.shape)
 
 
-def differentiate(
-    function: Callable[[dict[str, Array]], Array], point: Points, scales: Points
-) -> dict[str, Array]:
+def differentiate(function: Callable[[dict[str, Array]], Array], point: Points, scales: Points) -> dict[str, Array]:
     """Differentiate a function by each entry of a point.
 
     Central differences of sixth order with several step sizes; for each entry the step is taken at which two
@@ -210,6 +204,5 @@ def _unflatten(rows: Array, like: Points) -> dict[str, Array]:
     ends = np.cumsum([array.size for array in like.values()])[:-1]
     parts = np.split(rows, ends, axis=1)
     return {
-        name: part.reshape(len(rows), *array.shape)
-        for (name, array), part in zip(like.items(), parts, strict=True)
+        name: part.reshape(len(rows), *array.shape) for (name, array), part in zip(like.items(), parts, strict=True)
     }

@@ -47,9 +47,7 @@ def prior_draw(model: Model, data: ModelData, rng: Generator, draws: int | None 
             continue
         law = statement.law
         args = arguments(law, env)
-        env[statement.name] = distributions.draw(
-            law.distribution, rng, args, (*batch, *statement.dims), sizes
-        )
+        env[statement.name] = distributions.draw(law.distribution, rng, args, (*batch, *statement.dims), sizes)
     return {each.name: env[each.name].real for each in model.variables}
 
 
