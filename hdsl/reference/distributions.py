@@ -17,8 +17,9 @@ from numpy.random import Generator
 
 from hdsl.model.distributions import DISTRIBUTIONS
 from hdsl.model.ir import Dims
+from hdsl.reference.categories import CATEGORIES
 from hdsl.reference.continuous import LOCATED
-from hdsl.reference.discrete import CATEGORIES, COUNTS
+from hdsl.reference.discrete import COUNTS
 from hdsl.reference.joint import JOINT
 from hdsl.reference.positive import POSITIVE
 from hdsl.reference.rules import Array, Function, Rules
