@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hdsl.design.words import Finite, Name, check_name
+from hdsl.design.words import Finite, Line, Name, check_name
 
 Operator = Literal["+", "-", "*", "/", "^"]
 Comparator = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -30,7 +30,7 @@ class Text(Node):
     """A quoted string: a file name, or a code that is not a name."""
 
     node: Literal["text"] = "text"
-    value: str
+    value: Line
 
 
 class Ref(Node):
@@ -73,7 +73,7 @@ class Call(Node):
     function: Name
     args: tuple[Expr, ...] = ()
     options: tuple[Option, ...] = ()
-    index: tuple[str, ...] = ()
+    index: tuple[Line, ...] = ()
 
 
 class Indexed(Node):
@@ -81,7 +81,7 @@ class Indexed(Node):
 
     node: Literal["indexed"] = "indexed"
     name: Name
-    index: tuple[str, ...]
+    index: tuple[Line, ...]
 
 
 class Sequence(Node):
@@ -118,8 +118,8 @@ class Occasions(Node):
     """Occasions of a wave at which a setting holds: one value (`first` = `last`) or a closed range."""
 
     wave: Name
-    first: Finite | str
-    last: Finite | str
+    first: Finite | Line
+    last: Finite | Line
 
 
 class Setting(Node):
@@ -149,7 +149,7 @@ class Aggregate(Node):
     aggregate: AggregateName
     probability: Finite | None = None
     population: bool = False
-    over: str
+    over: Line
     cells: bool = False
     where: Expr | None = None
     of: Expr
@@ -157,8 +157,8 @@ class Aggregate(Node):
 
     @model_validator(mode="after")
     def _whole(self) -> Aggregate:
-        if (self.probability is None) == (self.aggregate == "quantile"):
-            raise ValueError("`quantile`, and no other aggregate, has a probability")
+        if self.probability is not None and self.aggregate != "quantile":
+            raise ValueError(f"`{self.aggregate}` has no probability")
         if self.cells and self.population:
             raise ValueError("an aggregate over population cells has no `population`")
         if not self.cells:

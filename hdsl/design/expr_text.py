@@ -132,7 +132,7 @@ def _aggregate(expr: Aggregate) -> str:
         head += f"({number_text(expr.probability)})"
     over = string_text(expr.over) if expr.cells else expr.over
     population = "population " if expr.population else ""
-    where = "" if expr.where is None else f" where {expr_text(expr.where)}"
+    where = "" if expr.where is None else f" where {_within(expr.where, OR)}"
     text = f"{head} over {population}{over}{where} of {_within(expr.of, OR)}"
     if expr.correlation is not None:
         text += f" assuming correlation = {number_text(expr.correlation)}"

@@ -24,7 +24,6 @@ ONCE = {
     ast.Assume: "assume",
 }
 BLOCKS = frozenset({"analysis", "model", "priors", "assume"})
-VERSION = 1
 
 
 def to_study(file: ast.File) -> tuple[Study | None, Spans, list[Diagnostic]]:
@@ -34,7 +33,7 @@ def to_study(file: ast.File) -> tuple[Study | None, Spans, list[Diagnostic]]:
     has no `study` statement. Names, kinds and meaning are not looked at here.
 
     Errors are HDM201 (no `study`), HDM202 (a statement given twice), HDM203 (`analysis` with `model`),
-    HDM204 (`hdm` not first), HDM205 (arguments of a mechanism), HDM206 (`at` out of place) and HDM111.
+    HDM204 (`hdm` not first), HDM205 (arguments of a mechanism) and HDM206 (`at` out of place).
     """
     reading = Reading()
     _check_structure(file, reading)
@@ -96,22 +95,13 @@ def _check_structure(file: ast.File, reading: Reading) -> None:
                 f"Put all of it into one `{word}`." if word in BLOCKS else f"Keep one `{word}`.",
                 (_head(first.span, word), "the first"),
             )
-    _check_version(file, reading)
+    _check_first(file, reading)
     _check_model(file, reading)
 
 
-def _check_version(file: ast.File, reading: Reading) -> None:
+def _check_first(file: ast.File, reading: Reading) -> None:
     hdm = _first(file, ast.Hdm)
-    if hdm is None:
-        return
-    if hdm.version != VERSION:
-        reading.error(
-            "HDM111",
-            f"There is no version {hdm.version} of the language.",
-            hdm.span,
-            f"Write `hdm {VERSION}`, or install the release of hdsl that reads version {hdm.version}.",
-        )
-    if file.statements[0] is not hdm:
+    if hdm is not None and file.statements[0] is not hdm:
         reading.error("HDM204", "`hdm` must stand first.", hdm.span, "Move it to the top of the file.")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from hdsl.design.expr import Call, Expr, Node, Target
-from hdsl.design.words import Finite, Name
+from hdsl.design.words import Finite, Line, Name
 
 Role = Literal["covariate", "intermediate", "outcome", "weight", "exposure"]
 KindName = Literal["real", "positive", "proportion", "count", "binary", "category", "ordered", "duration"]
@@ -28,8 +28,16 @@ class Kind(Node):
 
     name: KindName
     trials: Expr | None = None
-    censored_by: str | None = None
+    censored_by: Line | None = None
     known_sd: Expr | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Kind:
+        given = {"count": self.trials, "duration": self.censored_by, "real": self.known_sd}
+        for name, value in given.items():
+            if value is not None and name != self.name:
+                raise ValueError(f"a variable of kind {self.name} cannot have what belongs to a {name}")
+        return self
 
 
 class Variable(Node):
@@ -39,8 +47,8 @@ class Variable(Node):
     name: Name
     kind: Kind
     missing: bool = False
-    measured_in: str | None = None
-    column: str | None = None
+    measured_in: Line | None = None
+    column: Line | None = None
 
 
 class Level(Node):
@@ -48,10 +56,10 @@ class Level(Node):
 
     word: LevelWord
     name: Name
-    id: str | None = None
+    id: Line | None = None
     parents: tuple[Name, ...] = ()
     crosses: tuple[Name, ...] = ()
-    file: str | None = None
+    file: Line | None = None
     variables: tuple[Variable, ...] = ()
 
     @model_validator(mode="after")
@@ -72,18 +80,18 @@ class Arm(Node):
     """A treatment level and the code that stands for it in the data."""
 
     name: Name
-    code: Finite | str
+    code: Finite | Line
 
 
 class Treatment(Node):
     """A treatment: arms (the first is the reference) or, with `dose`, a continuous quantity."""
 
     name: Name
-    column: str | None = None
+    column: Line | None = None
     arms: tuple[Arm, ...] = ()
     ordered: bool = False
     dose: Literal["real", "positive", "proportion", "count"] | None = None
-    measured_in: str | None = None
+    measured_in: Line | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Treatment:
@@ -107,6 +115,15 @@ class Mechanism(Node):
     given: tuple[Expr, ...] = ()
     cutoff: Finite | None = None
 
+    @model_validator(mode="after")
+    def _whole(self) -> Mechanism:
+        randomised = self.name in ("complete", "bernoulli")
+        if (self.probability is not None and not randomised) or (self.given and randomised):
+            raise ValueError(f"`{self.name}` has {'no covariates' if randomised else 'no probability'}")
+        if self.name != "rule" and self.cutoff is not None:
+            raise ValueError(f"`{self.name}` has no cutoff")
+        return self
+
 
 class Condition(Node):
     """`if T2 = arm`: the assignment is made only where another treatment has that arm."""
@@ -129,7 +146,7 @@ class Stratum(Node):
     """A principal stratum: the intermediate's value under each arm; `unaffected` = exclusion restriction."""
 
     name: Name
-    values: tuple[Finite | str, ...] = Field(min_length=2)
+    values: tuple[Finite | Line, ...] = Field(min_length=2)
     unaffected: bool = False
 
 
@@ -266,8 +283,8 @@ class Poststratify(Node):
     """`poststratify over "file.csv" weight COLUMN`."""
 
     node: Literal["poststratify"] = "poststratify"
-    file: str
-    weight: str
+    file: Line
+    weight: Line
 
 
 Amendment = Annotated[
@@ -350,7 +367,7 @@ class Waiver(Node):
     """`waive CODE because "reason"`."""
 
     code: Name
-    because: str
+    because: Line
 
 
 class StudyFields(Node):
@@ -362,8 +379,8 @@ class StudyFields(Node):
 
     hdm: Literal[1] = 1
     name: Name
-    title: str | None = None
-    table: str | None = None
+    title: Line | None = None
+    table: Line | None = None
     levels: tuple[Level, ...] = ()
     treatments: tuple[Treatment, ...] = ()
     assignments: tuple[Assignment, ...] = ()

@@ -13,7 +13,6 @@ _MARKS = (
     r"\u0f71-\u0f84\u102b-\u103e\u1dc0-\u1dff\u200c\u200d\u3099\u309a"
 )
 NAME = re.compile(rf"[^\W\d](?:\w|[{_MARKS}])*")
-ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def is_name(text: str) -> bool:
@@ -32,6 +31,17 @@ def check_name(text: str) -> str:
 Name = Annotated[str, AfterValidator(check_name)]
 """A name of the language, in Unicode form NFC."""
 
+
+def check_line(text: str) -> str:
+    """Return a text in Unicode form NFC; raises ValueError for a text of several lines."""
+    if "\n" in text or "\r" in text:
+        raise ValueError(f"{text!r} has a line end, which no text of the language can have")
+    return unicodedata.normalize("NFC", text)
+
+
+Line = Annotated[str, AfterValidator(check_line)]
+"""A text that can be quoted in the language: a title, a file, a column; in Unicode form NFC."""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 """A number of the language: neither infinite nor undefined."""
 
@@ -44,7 +54,7 @@ def number_text(value: float) -> str:
 
 def string_text(text: str) -> str:
     """Return a text in double quotes, escaped."""
-    return '"' + "".join(ESCAPES.get(character, character) for character in text) + '"'
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def column_text(text: str) -> str:
