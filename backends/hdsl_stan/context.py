@@ -19,7 +19,8 @@ class Context:
     """The state of one lowering; `body` is the list of statements now being written.
 
     `fixed` holds the names that are data, or follow from data alone. `shifted` are the integer slots that
-    Stan gets counted from 1. `precomputed` maps data-only expressions to variables of transformed data.
+    Stan gets counted from 1. `precomputed` maps data-only expressions to variables of transformed data,
+    `designs` the columns of design matrices to theirs.
     """
 
     model: Model
@@ -32,6 +33,7 @@ class Context:
     stored: dict[str, Stored] = field(default_factory=dict)
     transformed_data: list[Statement] = field(default_factory=list)
     precomputed: dict[Expr, Stored] = field(default_factory=dict)
+    designs: dict[Expr, str] = field(default_factory=dict)
     precomputing: Expr | None = None
     body: list[Statement] = field(default_factory=list)
     functions: set[str] = field(default_factory=set)

@@ -8,6 +8,7 @@ from hdsl.model.functions import aligned
 from hdsl.model.ir import Apply, Const, Dims
 from hdsl_stan.context import Context
 from hdsl_stan.expressions import free_dims, indexed, lower, without
+from hdsl_stan.linear import lower_sum
 from hdsl_stan.syntax import (
     Binary,
     Conditional,
@@ -64,6 +65,9 @@ def _paired(name: str) -> Lowering:
 
 def _sum_of_two(operator: Operator) -> Lowering:
     def lowering(context: Context, expr: Apply, env: Env) -> Value:
+        linear = None if env else lower_sum(context, expr)
+        if linear is not None:
+            return linear
         values, dims = _arguments(context, expr, env)
         left, right = _spread(context, values, dims)
         whole = left.integer and right.integer

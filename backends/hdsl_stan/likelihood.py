@@ -10,6 +10,7 @@ from hdsl.model.ir import Apply, Const, Expr, Observation, Var
 from hdsl_stan.context import POSITIONS, Context
 from hdsl_stan.densities import Density, log_kernel, stan_law
 from hdsl_stan.expressions import assignment, free_dims, local, lower
+from hdsl_stan.linear import glm
 from hdsl_stan.priors import nested
 from hdsl_stan.syntax import (
     All,
@@ -45,6 +46,8 @@ def likelihood(context: Context, observation: Observation) -> None:
     density, name, _ = stan_law(observation.law)
     if density.user:
         context.functions.add(f"{name}_{_suffix(observation)}")
+    if glm(context, observation):
+        return
     wide = density.vectorised and len(observation.dims) == 1
     if observation.weight is not None and observation.event is None and _kernel(context, observation):
         return

@@ -26,6 +26,7 @@ from hdsl.model.ir import (
 from hdsl_stan import likelihood, priors
 from hdsl_stan.context import POSITIONS, Context, start
 from hdsl_stan.expressions import declare, lower, vectorised
+from hdsl_stan.linear import inlined_mean
 from hdsl_stan.names import fresh
 from hdsl_stan.syntax import (
     Assign,
@@ -296,8 +297,10 @@ def _model_block(context: Context) -> list[Statement]:
     for variable in context.model.variables:
         if not any(references(arg) & waiting for arg in variable.law.args):
             priors.prior(context, variable)
+    means = {found[0] for each in context.model.observations if (found := inlined_mean(context, each))}
     for definition in local:
-        _define(context, definition)
+        if definition.name not in means:
+            _define(context, definition)
     for variable in context.model.variables:
         if any(references(arg) & waiting for arg in variable.law.args):
             priors.prior(context, variable)
