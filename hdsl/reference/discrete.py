@@ -12,7 +12,6 @@ from hdsl.reference import special
 from hdsl.reference.rules import Array, Rules, Shape, inside, required, search_count
 
 _MOST = 1e15
-_ZERO = np.asarray(0.0)
 
 
 def is_count(x: Array) -> NDArray[np.bool_]:
