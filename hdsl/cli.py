@@ -170,7 +170,7 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from hdsl.backend import SamplingFailed, Settings
-    from hdsl.design.errors import StudyError
+    from hdsl.design.snippets import StudyError
     from hdsl.driver import run
     from hdsl.report.terminal import progress_bars, show_result
 
@@ -213,11 +213,12 @@ def _refused(
 
 def _fmt(arguments: argparse.Namespace) -> int:
     from hdsl.syntax.format import format_source
-    from hdsl.syntax.parse import parse, read
+    from hdsl.syntax.parse import parse
+    from hdsl.syntax.read import read_source
 
     code, changed = FINE, list[str]()
     for name in arguments.files:
-        source = read(Path(name))
+        source = read_source(Path(name))
         if isinstance(source, Diagnostic):
             _show([source], None)
             code = FINDINGS
@@ -258,9 +259,9 @@ def _compile(arguments: argparse.Namespace) -> int:
 
 
 def _source_of(study: str) -> Source | None:
-    from hdsl.syntax.parse import read
+    from hdsl.syntax.read import read_source
 
-    source = read(Path(study))
+    source = read_source(Path(study))
     return None if isinstance(source, Diagnostic) else source
 
 

@@ -74,10 +74,11 @@ def open_study(study: str | Path | Study, base: Path | None = None) -> Opened:
     if isinstance(study, Study):
         return Opened(study, base or Path.cwd())
     from hdsl.design.from_syntax import to_study
-    from hdsl.syntax.parse import parse, read
+    from hdsl.syntax.parse import parse
+    from hdsl.syntax.read import read_source
 
     path = Path(study)
-    source = read(path)
+    source = read_source(path)
     if isinstance(source, Diagnostic):
         return Opened(None, path.parent, None, Spans(), (source,))
     tree, found = parse(source)
@@ -147,7 +148,7 @@ def run(
     """
     from hdsl import backend as backends
     from hdsl.backend import Settings
-    from hdsl.design.errors import StudyError
+    from hdsl.design.snippets import StudyError
 
     derived = derive(study, data)
     if derived.model is None or derived.data is None:

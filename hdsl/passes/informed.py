@@ -15,13 +15,39 @@ TYPICAL = 0.3
 def informed(model: Model, data: ModelData, variable: RandomVariable) -> float:
     """Return the typical ratio of the data's information on an element of `variable` to its prior's.
 
-    The information is the curvature of the log likelihood in each column of the variable, averaged over the
-    level's units, at a typical point: locations at their prior's middle, scales at 0.3 of their prior's. The
-    least informed column counts. An effect sd is often far below its prior's scale, hence a cautious reading.
+    For the deviations of an intercept from a Gaussian outcome it is n sd_between^2 / sd_within^2 by the
+    analysis of variance. Otherwise the information is the curvature of the log likelihood in each column of
+    the variable, averaged over the level's units, at a typical point: locations at their prior's middle,
+    scales at 0.3 of their prior's. The least informed column counts. An effect's sd is often far below its
+    prior's scale, hence a cautious reading.
     """
+    if variable.role.startswith("deviation(intercept, "):
+        found = _between_within(model, data, variable.dims[0])
+        if found is not None:
+            return found
     point = typical(model, data)
     columns = model.sizes[variable.dims[-1]] if len(variable.dims) > 1 else 1
     return min(_ratio(model, data, variable, point, place) for place in range(columns))
+
+
+def _between_within(model: Model, data: ModelData, level: str) -> float | None:
+    """Return n sd_between^2 / sd_within^2 of a Gaussian outcome over a level; None for other outcomes."""
+    observed = model.observations[0]
+    if observed.law.distribution not in ("normal", "student", "lognormal") or len(model.observations) > 1:
+        return None
+    groups = next((s.name for s in model.slots if s.indexes == level and s.dims == observed.dims), None)
+    if groups is None:
+        return None
+    y, codes = np.asarray(data.values[observed.slot], dtype=np.float64), data.values[groups]
+    y = np.log(y) if observed.law.distribution == "lognormal" else y
+    counts = np.bincount(codes, minlength=model.sizes[level])
+    means = np.bincount(codes, y, minlength=len(counts)) / np.maximum(counts, 1)
+    if len(y) <= len(counts) or len(counts) < 2:
+        return 0.0
+    within = float(np.sum((y - means[codes]) ** 2) / (len(y) - len(counts)))
+    typical_count = float(np.median(counts))
+    between = float(np.var(means, ddof=1)) - within * float(np.mean(1 / np.maximum(counts, 1)))
+    return typical_count * max(between, 0.0) / within if within > 0 else np.inf
 
 
 def _ratio(

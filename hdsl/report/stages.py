@@ -31,11 +31,12 @@ def stage_text(
 
 
 def _ast(study: str | Path | Study) -> tuple[str, tuple[Diagnostic, ...]]:
-    from hdsl.syntax.parse import parse, read
+    from hdsl.syntax.parse import parse
+    from hdsl.syntax.read import read_source
 
     if isinstance(study, Study):
         return "", (Diagnostic("HDM603", "A study built in Python has no syntax tree.", help="Emit `study`."),)
-    source = read(Path(study))
+    source = read_source(Path(study))
     if isinstance(source, Diagnostic):
         return "", (source,)
     tree, found = parse(source)

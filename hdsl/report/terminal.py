@@ -1,0 +1,127 @@
+"""Results and progress on a terminal, plain where there is none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from hdsl.backend import Progress, Settings
+from hdsl.report.result import Result
+from hdsl.report.summary import Summary
+
+FEW = 12
+WIDTH = 28
+
+
+@contextmanager
+def progress_bars(settings: Settings, *, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """Yield what a backend reports its progress to: a bar per chain on a terminal, None elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    columns = (
+        TextColumn("chain {task.fields[chain]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[phase]}"),
+        TextColumn("{task.fields[divergences]} divergences"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        total = settings.warmup + settings.draws
+        tasks = [
+            bars.add_task("", total=total, chain=chain + 1, phase="starting", divergences=0)
+            for chain in range(settings.chains)
+        ]
+
+        def report(progress: Progress) -> None:
+            phase = "warm-up" if progress.warming_up else "sampling"
+            bars.update(tasks[progress.chain], completed=progress.done, phase=phase, divergences=progress.divergences)
+
+        yield report
+
+
+def show_result(result: Result, console: Console | None = None) -> None:
+    """Print the design in two lines, the estimands, the parameters and the verdict on the sampling."""
+    screen = console or Console()
+    screen.print(result.heading, highlight=False, markup=False)
+    screen.print()
+    if result.estimands:
+        screen.print(_table("Estimands", result.estimands, chance=True))
+    screen.print(_table("Parameters", [p for p in result.parameters if not p.index]))
+    for role, group in _groups(result.parameters):
+        screen.print(_group(role, group))
+    screen.print(result.verdict, highlight=False, markup=False)
+
+
+def _table(title: str, rows: Sequence[Summary], *, chance: bool = False) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    table.add_column("", no_wrap=True)
+    for name in ("mean", "sd", "5%", "50%", "95%", *(["P(> 0)"] if chance else [])):
+        table.add_column(name, justify="right")
+    shown = rows if len(rows) <= 4 * FEW else rows[: 4 * FEW]
+    for row in shown:
+        numbers = [format_number(value, row.sd) for value in (row.mean, row.sd, row.q5, row.q50, row.q95)]
+        table.add_row(_name(row), *numbers, *([f"{row.positive:.3f}"] if chance else []))
+    if len(shown) < len(rows):
+        table.add_row(f"... {len(rows) - len(shown)} more (all with --json)")
+    return table
+
+
+def _name(row: Summary) -> str:
+    from rich.markup import escape
+
+    index = ", ".join(row.index.values())
+    return escape(f"{row.name}[{index}]" if index else row.name)
+
+
+def format_number(value: float, sd: float) -> str:
+    """Return a number with the digits that its standard deviation warrants: two of the sd's own."""
+    import math
+
+    if not math.isfinite(value):
+        return "-"
+    if not (sd > 0 and math.isfinite(sd)):
+        return f"{value:.4g}"
+    digits = min(max(1 - math.floor(math.log10(sd)), 0), 8)
+    return f"{value:.{digits}f}"
+
+
+def _groups(rows: Sequence[Summary]) -> Iterator[tuple[str, list[Summary]]]:
+    found: dict[str, list[Summary]] = {}
+    for row in rows:
+        if row.index:
+            found.setdefault(row.name, []).append(row)
+    yield from found.items()
+
+
+def _group(role: str, rows: Sequence[Summary]) -> Table:
+    """Return small intervals of a group's effects on one scale; the extremes where there are many."""
+    from rich.markup import escape
+
+    ordered = sorted(rows, key=lambda row: row.q50)
+    shown = ordered if len(rows) <= FEW else [*ordered[: FEW // 2], *ordered[-FEW // 2 :]]
+    title = f"{role}, {len(rows)} in all" + ("" if len(rows) <= FEW else f", the lowest and highest {FEW // 2}")
+    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, title_style="bold")
+    table.add_column("", no_wrap=True)
+    table.add_column("50%", justify="right")
+    table.add_column("5% to 95%")
+    low, high = min(row.q5 for row in rows), max(row.q95 for row in rows)
+    for row in shown:
+        table.add_row(escape(", ".join(row.index.values())), format_number(row.q50, row.sd), _interval(row, low, high))
+    return table
+
+
+def _interval(row: Summary, low: float, high: float) -> str:
+    scale = (WIDTH - 1) / (high - low) if high > low else 0.0
+    first, middle, last = (round((value - low) * scale) for value in (row.q5, row.q50, row.q95))
+    cells = [" "] * WIDTH
+    for place in range(first, last + 1):
+        cells[place] = "─"
+    cells[middle] = "●"
+    return "".join(cells)
