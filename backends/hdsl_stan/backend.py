@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 
-from hdsl.backend import Capabilities, Draws, LogDensity, Program, Progress, Settings
+from hdsl.backend import Array, Capabilities, Draws, LogDensity, Program, Progress, Settings
 from hdsl.model.ir import Model, ModelData
 from hdsl_stan.densities import DISTRIBUTIONS
 from hdsl_stan.functions import FUNCTIONS
@@ -51,3 +51,15 @@ class StanBackend:
         from hdsl_stan.density import natural
 
         return natural(model, data)
+
+    def unconstrained_log_density(
+        self, program: Program, model: Model, data: ModelData
+    ) -> Callable[[Mapping[str, Array]], float]:
+        """Return the density of the program that is sampled, Jacobians included, at parameters as given.
+
+        Its coordinates are Stan's unconstrained ones. Used by the conformance suite.
+        """
+        from hdsl_stan.density import unconstrained
+
+        evaluate, _ = unconstrained(model, data)
+        return lambda values: evaluate(values)[0]

@@ -11,7 +11,15 @@ _KEYWORDS = (
     "row_stochastic_matrix functions model data parameters quantities transformed generated jacobian return "
     "profile print reject fatal_error break continue struct typedef export auto extern var static"
 )
-KEYWORDS = frozenset(_KEYWORDS.split())
+# Legal in Stan, but renamed on the way to C++.
+_RENAMED = (
+    "alignas alignof and and_eq asm bitand bitor bool case catch char char16_t char32_t class compl concept const "
+    "const_cast constexpr decltype default delete do double dynamic_cast enum explicit false float friend goto "
+    "inline long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public "
+    "register reinterpret_cast requires short signed sizeof static_assert static_cast switch template this "
+    "thread_local throw try typeid typename union unsigned using virtual volatile wchar_t xor xor_eq fvar"
+)
+KEYWORDS = frozenset((_KEYWORDS + " " + _RENAMED).split())
 
 
 def fresh(wanted: str, taken: Iterable[str]) -> str:

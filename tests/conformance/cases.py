@@ -1,0 +1,187 @@
+"""The cases of the conformance suite: designs, each distribution as a law of data and of a parameter, each
+function, weights and censoring, and what tests of single backends have shown to be easy to get wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hdsl.model.distributions import DISTRIBUTIONS
+from hdsl.model.ir import Definition, Factor, Model, ModelData, Observation, add, apply, const, gather, mul, sub, var
+from tests import models
+from tests.models import Case
+
+Builder = Callable[[], Case]
+
+# Distributions of durations: only these have laws of censored data.
+DURATIONS = ("exponential", "lognormal", "gamma", "gamma_mean", "inverse_gamma", "weibull", "normal")
+
+
+def linear(distribution: str = "normal") -> Case:
+    """Several covariates with slopes, a group intercept, and no other use of the mean."""
+    rng = np.random.default_rng(50)
+    sets = (models.level("clinic", 4), models.level("patient", 20))
+    values = {
+        "clinic_of_patient": (np.arange(20) % 4).astype(np.int64),
+        "arm": (np.arange(20) // 4 % 2).astype(np.int64),
+        "age": rng.normal(0, 1, 20),
+        "dose": rng.uniform(0, 2, 20),
+    }
+    discrete = DISTRIBUTIONS[distribution].discrete
+    values["y"] = rng.integers(0, 2, 20).astype(np.int64) if discrete else rng.normal(0, 2, 20)
+    mean = add(
+        var("intercept"),
+        mul(var("slope_age"), var("age")),
+        gather(var("a"), var("clinic_of_patient"), "clinic"),
+        mul(mul(var("slope_dose"), const(0.5)), mul(var("age"), var("dose"))),
+    )
+    mean = sub(mean, mul(var("arm"), var("effect")))
+    extra = {"normal": ("residual",), "negbinomial_log": ("residual",)}.get(distribution, ())
+    dims = ("patient",)
+    slots = (
+        models.int_slot("clinic_of_patient", dims, indexes="clinic"),
+        models.int_slot("arm", dims),
+        models.real_slot("age", dims),
+        models.real_slot("dose", dims),
+        models.int_slot("y", dims) if discrete else models.real_slot("y", dims),
+    )
+    scalars = ("intercept", "slope_age", "slope_dose", "effect")
+    model = Model(
+        name=f"linear_{distribution}",
+        unit="patient",
+        index_sets=sets,
+        slots=slots,
+        statements=(
+            *(models.random(name, name, "normal", 0, 2) for name in scalars),
+            models.random("residual", "residual", "halfnormal", 1),
+            models.random("a", "intercept[clinic]", "normal", 0, 1, dims=("clinic",)),
+            Definition(name="mu", dims=dims, value=mean),
+        ),
+        observations=(models.observe(dims, distribution, "mu", *extra),),
+    )
+    return model, ModelData(values=values, coords=models.labels(sets))
+
+
+def two_outcomes() -> Case:
+    """Two observations that share a parameter, one at the level of the group, and a factor."""
+    rng = np.random.default_rng(51)
+    sets = (models.level("site", 3), models.level("person", 12))
+    values = {
+        "site_of_person": (np.arange(12) % 3).astype(np.int64),
+        "score": rng.normal(0, 1, 12),
+        "open": np.array([1, 0, 1], dtype=np.int64),
+    }
+    by_person = gather(var("a"), var("site_of_person"), "site")
+    model = Model(
+        name="two_outcomes",
+        unit="person",
+        index_sets=sets,
+        slots=(
+            models.int_slot("site_of_person", ("person",), indexes="site"),
+            models.real_slot("score", ("person",)),
+            models.int_slot("open", ("site",)),
+        ),
+        statements=(
+            models.random("a", "intercept[site]", "normal", 0, 1, dims=("site",)),
+            models.random("residual", "residual", "exponential", 1),
+        ),
+        observations=(
+            Observation(
+                name="score_observed",
+                outcome="score",
+                slot="score",
+                dims=("person",),
+                law=models.law("normal", by_person, "residual"),
+            ),
+            Observation(
+                name="open_observed",
+                outcome="open",
+                slot="open",
+                dims=("site",),
+                law=models.law("bernoulli_logit", mul(const(0.5), var("a"))),
+            ),
+        ),
+        factors=(
+            Factor(name="closeness", value=apply("neg", apply("square", var("a")))),
+            Factor(name="tilt", value=mul(const(0.1), apply("log", var("residual")))),
+        ),
+    )
+    return model, ModelData(values=values, coords=models.labels(sets))
+
+
+def moving_bounds() -> Case:
+    """A uniform parameter between a parameter and a definition of it."""
+    sets = (models.level("row", 4),)
+    model = Model(
+        name="moving_bounds",
+        unit="row",
+        index_sets=sets,
+        slots=(models.real_slot("y", ("row",)),),
+        statements=(
+            models.random("low", "low", "normal", 0, 1),
+            Definition(name="high", value=add(var("low"), const(2))),
+            models.random("theta", "theta", "uniform", "low", "high", dims=("row",)),
+        ),
+        observations=(models.observe(("row",), "normal", "theta", 1),),
+    )
+    return model, ModelData(values={"y": np.array([0.1, -0.4, 1.0, 0.7])}, coords=models.labels(sets))
+
+
+def awkward_names() -> Case:
+    """Names that are words of target languages."""
+    sets = (models.level("data", 5), models.level("lambda", 2))
+    model = Model(
+        name="awkward_names",
+        unit="data",
+        index_sets=sets,
+        slots=(
+            models.real_slot("model", ("data",)),
+            models.real_slot("target", ("data",)),
+            models.int_slot("in", ("data",), indexes="lambda"),
+        ),
+        statements=(
+            models.random("real", "intercept", "normal", 0, 1),
+            models.random("vector", "slope", "normal", 0, 1, dims=("lambda",)),
+            models.random("class", "residual", "halfnormal", 1),
+        ),
+        observations=(
+            Observation(
+                name="observed",
+                outcome="model",
+                slot="model",
+                dims=("data",),
+                law=models.law(
+                    "normal",
+                    add(var("real"), mul(gather(var("vector"), var("in"), "lambda"), var("target"))),
+                    "class",
+                ),
+            ),
+        ),
+    )
+    values = {
+        "model": np.array([0.2, 1.0, -0.3, 0.5, 0.0]),
+        "target": np.array([1.0, -1.0, 0.5, 2.0, 0.3]),
+        "in": np.array([0, 1, 1, 0, 1], dtype=np.int64),
+    }
+    return model, ModelData(values=values, coords=models.labels(sets))
+
+
+def _table() -> dict[str, Builder]:
+    table: dict[str, Builder] = {f"design: {name}": build for name, build in models.MODELS.items()}
+    for name in ("normal", "bernoulli_logit", "poisson_log", "negbinomial_log"):
+        table[f"linear: {name}"] = lambda name=name: linear(name)
+    table |= {"two outcomes": two_outcomes, "moving bounds": moving_bounds, "awkward names": awkward_names}
+    for name in models.OBSERVABLE:
+        table[f"data: {name}"] = lambda name=name: models.observed(name)
+        table[f"weighted data: {name}"] = lambda name=name: models.observed(name, weight=True)
+    for name in DURATIONS:
+        table[f"censored data: {name}"] = lambda name=name: models.observed(name, event=True)
+        table[f"weighted censored data: {name}"] = lambda name=name: models.observed(name, weight=True, event=True)
+    table |= {f"parameter: {name}": lambda name=name: models.prior(name) for name in models.PRIORS}
+    table |= {f"function: {name}": lambda name=name: models.computed(name) for name in models.COMPUTABLE}
+    return table
+
+
+CASES: dict[str, Builder] = _table()

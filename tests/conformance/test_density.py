@@ -1,0 +1,77 @@
+"""Every backend has the reference's log density and gradient, on every case.
+
+A third-party backend runs these tests by being installed (`HDSL_BACKENDS=its_name` leaves out the others).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from numpy.typing import NDArray
+
+from hdsl.backend import Backend, unsupported
+from hdsl.model.ir import Model, ModelData
+from hdsl.reference import density, free
+from tests.conformance.cases import CASES
+
+Point = Mapping[str, NDArray[np.float64]]
+_POINTS = 3
+
+
+def _points(model: Model, data: ModelData) -> list[dict[str, NDArray[np.float64]]]:
+    rng = np.random.default_rng(60)
+    return [free.random_point(model, data, rng, spread=0.8) for _ in range(_POINTS)]
+
+
+def _built(backend: Backend, case: str) -> tuple[Model, ModelData]:
+    model, data = CASES[case]()
+    assert unsupported(model, backend.capabilities()) == []
+    return model, data
+
+
+def test_value(backend: Backend, case: str) -> None:
+    """Differences of the log density between random points are the reference's."""
+    model, data = _built(backend, case)
+    function = backend.log_density(backend.lower(model, data), model, data)
+    points = _points(model, data)
+    expected = np.array([density.log_density(model, data, point) for point in points])
+    found = np.array([function(point)[0] for point in points])
+    assert np.all(np.isfinite(found))
+    assert_allclose(np.diff(found), np.diff(expected), rtol=1e-8, atol=1e-8)
+
+
+def test_gradient(backend: Backend, case: str) -> None:
+    """The derivatives by the entries of each parameter are the reference's finite differences."""
+    model, data = _built(backend, case)
+    function = backend.log_density(backend.lower(model, data), model, data)
+    for point in _points(model, data):
+        expected = free.gradient(model, data, point)
+        _, found = function(point)
+        assert found.keys() == expected.keys()
+        varying = free.free_entries(model)
+        for name, slope in expected.items():
+            assert np.shape(found[name]) == slope.shape, name
+            masked = np.where(varying[name], found[name], 0.0)
+            assert_allclose(masked, slope, rtol=1e-5, atol=2e-6, err_msg=name)
+
+
+def test_transformed(backend: Backend, case: str) -> None:
+    """The density that is sampled, over unconstrained coordinates and with its Jacobians, is the reference's.
+
+    For backends that offer it: `unconstrained_log_density(program, model, data)` returns the function from
+    parameters to that density. The Jacobians of the transforms in use do not depend on their variant up to a
+    constant, so the coordinates themselves may differ.
+    """
+    offered = getattr(backend, "unconstrained_log_density", None)
+    if offered is None:
+        pytest.skip("the backend does not offer its density on unconstrained coordinates")
+    model, data = _built(backend, case)
+    function = offered(backend.lower(model, data), model, data)
+    points = _points(model, data)
+    coordinates = [free.unconstrain(model, data, point) for point in points]
+    expected = [float(free.unconstrained_log_densities(model, data, each, ())) for each in coordinates]
+    found = [function(point) for point in points]
+    assert_allclose(np.diff(found), np.diff(expected), rtol=1e-8, atol=1e-8)
