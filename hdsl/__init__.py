@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     )
     from hdsl.design.study import Study, StudyError, json_schema
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "Study": "hdsl.design.study",
     "StudyError": "hdsl.design.study",
