@@ -38,12 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from hdsl import __version__
+    from importlib.metadata import version
 
     parser = argparse.ArgumentParser(
         prog="hdsl", description="From a declared study design to a checked Bayesian fit and its causal answer."
     )
-    parser.add_argument("--version", action="version", version=f"hdsl {__version__}")
+    parser.add_argument("--version", action="version", version=f"hdsl {version('hdsl')}")
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     _add_check(commands)
     _add_explain(commands)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hdsl.data.bound import Bound
     from hdsl.model.ir import Model, ModelData
     from hdsl.report.result import Result
+    from hdsl.syntax import ast
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Opened:
     source: Source | None = None
     spans: Spans = field(default_factory=Spans)
     diagnostics: tuple[Diagnostic, ...] = ()
+    tree: ast.File | None = None
 
     def with_places(self, diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
         """Return the diagnostics with the spans of the parts of the study that they name."""
@@ -85,7 +87,7 @@ def open_study(study: str | Path | Study, base: Path | None = None) -> Opened:
     if tree is None:
         return Opened(None, path.parent, source, Spans(), tuple(found))
     made, spans, more = to_study(tree)
-    return Opened(made, base or path.parent, source, spans, (*found, *more))
+    return Opened(made, base or path.parent, source, spans, (*found, *more), tree)
 
 
 def check(study: str | Path | Study, data: str | None = None, *, with_data: bool = True) -> Checked:
@@ -151,17 +153,26 @@ def run(
     from hdsl.design.snippets import StudyError
 
     derived = derive(study, data)
-    if derived.model is None or derived.data is None:
+    if derived.model is None or derived.data is None or derived.checked.bound is None:
         raise StudyError(list(derived.diagnostics), derived.checked.opened.source)
     chosen = backends.load(backend)
     if isinstance(chosen, Diagnostic):
         raise StudyError([*derived.diagnostics, chosen], derived.checked.opened.source)
-    from hdsl.report.result import finish, fit_study
+    from hdsl.report.finish import fit_and_finish
 
-    fitted = fit_study(derived.model, derived.data, chosen, settings or Settings(), progress)
-    if isinstance(fitted, Diagnostic):
-        raise StudyError([*derived.diagnostics, fitted], derived.checked.opened.source)
-    return finish(derived, fitted)
+    found = fit_and_finish(
+        derived.checked.bound,
+        derived.model,
+        derived.data,
+        chosen,
+        settings or Settings(),
+        progress,
+        derived.diagnostics,
+        derived.checked.opened.source,
+    )
+    if isinstance(found, Diagnostic):
+        raise StudyError([*derived.diagnostics, found], derived.checked.opened.source)
+    return found
 
 
 def explain(study: str | Path | Study, data: str | None = None) -> tuple[str, Derived]:
@@ -173,7 +184,22 @@ def explain(study: str | Path | Study, data: str | None = None) -> tuple[str, De
 
 
 def emit(study: str | Path | Study, stage: str, data: str | None = None) -> tuple[str, tuple[Diagnostic, ...]]:
-    """Return a stage of the compilation as text: `ast`, `study`, `model`, `passes`, or a backend's source."""
-    from hdsl.report.stages import stage_text
+    """Return a stage of the compilation as text: `ast`, `study`, `model`, `passes`, or a backend's source.
 
-    return stage_text(study, stage, data)
+    The text is empty where diagnostics stand in the way.
+    """
+    from hdsl.report import stages
+
+    unknown = stages.unknown_stage(stage)
+    if unknown is not None:
+        return "", (unknown,)
+    opened = open_study(study)
+    if stage == "ast":
+        return stages.tree_text(opened.tree), opened.diagnostics
+    if stage == "study":
+        return ("" if opened.study is None else opened.study.to_json()), opened.with_places(opened.diagnostics)
+    derived = derive(study, data)
+    if derived.model is None or derived.data is None:
+        return "", derived.diagnostics
+    text, problem = stages.model_text(derived.model, derived.data, stage)
+    return text, derived.diagnostics if problem is None else (*derived.diagnostics, problem)

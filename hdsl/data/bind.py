@@ -443,7 +443,9 @@ def _assemble(work: _Work, keep: Mask, source: str) -> Bound:
 
 
 def _levels(work: _Work, keep: Mask) -> dict[str, BoundLevel]:
+    """Return the levels of the rows kept; the elements of the row level stand in the order of the rows."""
     rows = int(keep.sum())
+    row = row_level(work.design)
     found: dict[str, BoundLevel] = {}
     for level in work.design.levels:
         if level.name in work.waves:
@@ -452,7 +454,11 @@ def _levels(work: _Work, keep: Mask) -> dict[str, BoundLevel]:
             assert coded.positions is not None
             labels = tuple(coded.labels[p] for p in present)
             found[level.name] = BoundLevel(level.name, labels, codes.astype(np.int64), coded.positions[present])
-        elif level.name in work.keys and not (level.crosses and level.id is None and level == row_level(work.design)):
+        elif level.name == row.name and level.id is not None:
+            key = work.keys[level.name]
+            labels = tuple(key.labels[code] for code in key.codes[keep])
+            found[level.name] = BoundLevel(level.name, labels, np.arange(rows, dtype=np.int64))
+        elif level.name in work.keys and level.name != row.name:
             key = work.keys[level.name]
             present, codes = np.unique(key.codes[keep], return_inverse=True)
             labels = tuple(key.labels[p] for p in present)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hdsl.backend import Backend, Draws, Progress, Settings
 from hdsl.diagnostics import Diagnostic, to_json
 from hdsl.inference.diagnose import Diagnosis
 from hdsl.report.summary import Summary
@@ -80,5 +79,3 @@ class Result:
 
         save(self.posterior, path)
 
-
-__all__ = ["Backend", "Callable", "Draws", "Progress", "Result", "Settings"]

@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
-from hdsl.design.study import Study
+from hdsl import backend as backends
 from hdsl.diagnostics import Diagnostic, did_you_mean
+from hdsl.model.ir import Model, ModelData
 
 STAGES = ("ast", "study", "model", "passes")
 
 
-def stage_text(
-    study: str | Path | Study, stage: str, data: str | None = None
-) -> tuple[str, tuple[Diagnostic, ...]]:
-    """Return a stage as text (JSON for the representations, source for backends), and the diagnostics met."""
-    from hdsl.backend import installed
-
-    known = (*STAGES, *sorted(installed()))
-    if stage not in known:
-        near = did_you_mean(stage, list(known))
-        help_ = f"Did you mean {near}?" if near else f"Stages: {', '.join(known)}."
-        return "", (Diagnostic("HDM603", f"There is no stage {stage!r} to emit.", help=help_),)
-    if stage == "ast":
-        return _ast(study)
-    if stage == "study":
-        return _study(study)
-    return _model(study, stage, data)
+def unknown_stage(stage: str) -> Diagnostic | None:
+    """Return HDM603 where there is no such stage."""
+    known = (*STAGES, *sorted(backends.installed()))
+    if stage in known:
+        return None
+    near = did_you_mean(stage, list(known))
+    help_ = f"Did you mean {near}?" if near else f"Stages: {', '.join(known)}."
+    return Diagnostic("HDM603", f"There is no stage {stage!r} to emit.", help=help_)
 
 
-def _ast(study: str | Path | Study) -> tuple[str, tuple[Diagnostic, ...]]:
-    from hdsl.syntax.parse import parse
-    from hdsl.syntax.read import read_source
-
-    if isinstance(study, Study):
-        return "", (Diagnostic("HDM603", "A study built in Python has no syntax tree.", help="Emit `study`."),)
-    source = read_source(Path(study))
-    if isinstance(source, Diagnostic):
-        return "", (source,)
-    tree, found = parse(source)
-    return json.dumps(_plain(tree), indent=2, ensure_ascii=False), tuple(found)
+def tree_text(tree: Any) -> str:
+    """Return a syntax tree as JSON."""
+    return "" if tree is None else json.dumps(_plain(tree), indent=2, ensure_ascii=False)
 
 
 def _plain(node: Any) -> Any:
@@ -54,31 +38,17 @@ def _plain(node: Any) -> Any:
     return node
 
 
-def _study(study: str | Path | Study) -> tuple[str, tuple[Diagnostic, ...]]:
-    from hdsl.driver import open_study
-
-    opened = open_study(study)
-    text = "" if opened.study is None else opened.study.to_json()
-    return text, opened.with_places(opened.diagnostics)
-
-
-def _model(study: str | Path | Study, stage: str, data: str | None) -> tuple[str, tuple[Diagnostic, ...]]:
-    from hdsl import backend as backends
-    from hdsl.driver import derive
+def model_text(model: Model, data: ModelData, stage: str) -> tuple[str, Diagnostic | None]:
+    """Return the plain model or the prepared one as JSON, or a backend's source; the problem where it cannot."""
     from hdsl.passes import prepare
 
-    derived = derive(study, data)
-    if derived.model is None or derived.data is None:
-        return "", derived.diagnostics
     if stage == "model":
-        return derived.model.model_dump_json(indent=2), derived.diagnostics
-    prepared, values = prepare(derived.model, derived.data)
+        return model.model_dump_json(indent=2), None
+    prepared, values = prepare(model, data)
     if stage == "passes":
-        return prepared.model_dump_json(indent=2), derived.diagnostics
+        return prepared.model_dump_json(indent=2), None
     backend = backends.load(stage)
     if isinstance(backend, Diagnostic):
-        return "", (*derived.diagnostics, backend)
+        return "", backend
     refused = backends.refusal(prepared, backend)
-    if refused is not None:
-        return "", (*derived.diagnostics, refused)
-    return backend.lower(prepared, values).source, derived.diagnostics
+    return ("", refused) if refused is not None else (backend.lower(prepared, values).source, None)

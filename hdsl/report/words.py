@@ -50,7 +50,8 @@ def _assignments(design: ir.StudyFields) -> Iterator[str]:
         within = f" within each {' and '.join(assignment.within)}" if assignment.within else ""
         condition = assignment.condition
         where = f", where {condition.treatment} is {condition.arm}" if condition is not None else ""
-        yield f"{assignment.treatment} was assigned to each {assignment.to}{within}{where}, {_how(assignment.mechanism)}"
+        how = _how(assignment.mechanism)
+        yield f"{assignment.treatment} was assigned to each {assignment.to}{within}{where}, {how}"
 
 
 def _how(mechanism: ir.Mechanism) -> str:

@@ -1,0 +1,126 @@
+"""From a plain model to a Result: fit, estimands, summaries, diagnosis."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+
+from hdsl.backend import Backend, Progress, Settings
+from hdsl.data.bound import Bound
+from hdsl.design.ir import Estimand
+from hdsl.diagnostics import Diagnostic
+from hdsl.estimands import Computed, EstimandError, compute, with_defaults
+from hdsl.inference.diagnose import diagnose
+from hdsl.inference.fit import Fit, fit
+from hdsl.inference.posterior import posterior
+from hdsl.model.ir import Model, ModelData
+from hdsl.report.result import Result
+from hdsl.report.summary import Summary, summarise
+from hdsl.source import Source
+
+
+def fit_and_finish(
+    bound: Bound,
+    model: Model,
+    data: ModelData,
+    backend: Backend,
+    settings: Settings,
+    progress: Callable[[Progress], None] | None,
+    warnings: Sequence[Diagnostic],
+    source: Source | None,
+) -> Result | Diagnostic:
+    """Return the result of a run, or the error that stands in its way.
+
+    Raises
+    ------
+    SamplingFailed
+        The backend gave no usable draws.
+    """
+    estimands = with_defaults(bound.study)
+    refused = _first_problem(estimands, bound, model, data)
+    if refused is not None:
+        return refused
+    fitted = fit(model, data, backend, settings, progress)
+    if isinstance(fitted, Diagnostic):
+        return fitted
+    found = compute(estimands, model, data, bound, fitted.parameters, settings.seed)
+    roles = {computed.name: computed.draws for computed in found}
+    diagnosis, more = diagnose({**fitted.roles, **roles}, fitted.sampled)
+    return Result(
+        study=bound.study,
+        backend=fitted.backend,
+        inference=fitted.sampled.engine,
+        estimands=tuple(s for computed in found for s in _estimand(computed)),
+        parameters=tuple(_parameters(fitted)),
+        diagnosis=diagnosis,
+        warnings=(*warnings, *more),
+        posterior=posterior(fitted, _attributes(bound, fitted)),
+        source=source,
+        heading=_heading(bound, fitted),
+        seconds=fitted.sampled.seconds,
+    )
+
+
+def _first_problem(
+    estimands: Sequence[Estimand], bound: Bound, model: Model, data: ModelData
+) -> Diagnostic | None:
+    """Compute each estimand on one prior draw, so that an impossible one is known before sampling."""
+    import numpy as np
+
+    from hdsl.reference.simulate import prior_draw
+
+    draws = {k: v[None] for k, v in prior_draw(model, data, np.random.default_rng(0), draws=1).items()}
+    for place, estimand in enumerate(estimands):
+        try:
+            compute([estimand], model, data, bound, draws, 0)
+        except EstimandError as error:
+            path = ("estimands", place) if bound.study.estimands else None
+            return Diagnostic(error.code, f"{estimand.name}: {error.message}", help=error.help, path=path)
+    return None
+
+
+def _estimand(computed: Computed) -> list[Summary]:
+    return summarise(computed.name, computed.draws, computed.index)
+
+
+def _parameters(fitted: Fit) -> list[Summary]:
+    levels = {index_set.name for index_set in fitted.model.index_sets if index_set.kind == "level"}
+    found: list[Summary] = []
+    for reported in fitted.model.reported:
+        index = {_level_name(dim, reported.role, levels): fitted.data.coords[dim] for dim in reported.dims}
+        found += summarise(reported.role, fitted.roles[reported.role], index)
+    return found
+
+
+def _level_name(dim: str, role: str, levels: set[str]) -> str:
+    """Return the study's name of a dim: a level whose name is no identifier stands in the role."""
+    if dim in levels and role.endswith("]") and "[" in role:
+        return role.rsplit("[", 1)[1].removesuffix("]")
+    return dim
+
+
+def _attributes(bound: Bound, fitted: Fit) -> Mapping[str, str]:
+    settings = fitted.settings
+    return {
+        "study": bound.study.name,
+        "study_json": bound.study.model_dump_json(),
+        "backend": fitted.backend,
+        "inference": fitted.sampled.engine,
+        "data": bound.audit.source,
+        "data_sha256": bound.audit.sha256,
+        "rows": str(bound.audit.rows_used),
+        "seed": str(settings.seed),
+        "chains": str(settings.chains),
+        "draws": str(settings.draws),
+        "warmup": str(settings.warmup),
+        "hdsl": version("hdsl"),
+        "python": platform.python_version(),
+    }
+
+
+def _heading(bound: Bound, fitted: Fit) -> str:
+    study = bound.study
+    title = f"{study.name}: {study.title}" if study.title else study.name
+    sizes = ", ".join(f"{level.size} {name}" for name, level in bound.levels.items())
+    return f"{title}\n{sizes}; {fitted.sampled.engine}"
