@@ -1,0 +1,77 @@
+"""Checks of a study against itself and against its data: one rule is one short function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hdsl.checks import (
+    analysis,
+    assignment,
+    data,
+    equations,
+    estimands,
+    families,
+    identified,
+    levels,
+    names,
+    planning,
+    priors,
+    quantities,
+    strata,
+    support,
+    terms,
+)
+from hdsl.checks.finding import Rule
+from hdsl.checks.scope import Scope
+from hdsl.checks.waivers import apply_waivers
+from hdsl.data.bound import Bound
+from hdsl.design.ir import StudyFields
+from hdsl.diagnostics import Diagnostic
+
+RULES: tuple[Rule, ...] = (
+    *names.RULES,
+    *levels.RULES,
+    *assignment.RULES,
+    *strata.RULES,
+    terms.terms,
+    *families.RULES,
+    *analysis.RULES,
+    *equations.RULES,
+    *priors.RULES,
+    *planning.RULES,
+    *estimands.RULES,
+    *quantities.RULES,
+    *identified.RULES,
+)
+
+
+def check_study(study: StudyFields) -> list[Diagnostic]:
+    """Check a study against itself.
+
+    Returns
+    -------
+    list of Diagnostic
+        HDM2xx (names, kinds, types), HDM4xx (design against analysis) and HDM5xx (estimands), each with its
+        place in the study as `path`; the same finding once.
+    """
+    scope = Scope(study)
+    return _once(diagnostic for rule in RULES for diagnostic in rule(scope))
+
+
+def check_data(study: StudyFields, bound: Bound) -> list[Diagnostic]:
+    """Check a study without errors against its data.
+
+    Returns
+    -------
+    list of Diagnostic
+        HDM3xx (design against data), HDM406 and HDM501 where only the data show it.
+    """
+    scope = Scope(study)
+    return _once(diagnostic for rule in (*data.RULES, *support.RULES) for diagnostic in rule(scope, bound))
+
+
+def _once(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    return list({(d.code, d.path, d.message): d for d in diagnostics}.values())
+
+
+__all__ = ["apply_waivers", "check_data", "check_study"]
