@@ -24,7 +24,7 @@ def log_density(program: Program, data: ModelData) -> LogDensity:
     model, arrays = model_function(program), device_data(data)
 
     def total(values: Mapping[str, jax.Array]) -> jax.Array:
-        return traced(model, (arrays,), {}, dict(values))[0]
+        return jnp.asarray(traced(model, (arrays,), {}, dict(values))[0])
 
     function = jax.jit(jax.value_and_grad(total))
 

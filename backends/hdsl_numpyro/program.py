@@ -25,7 +25,7 @@ from hdsl_numpyro.expressions import Code, Scope, aligned, lower, ordered
 from hdsl_numpyro.functions import ATOM
 
 WIDTH = 100
-_OURS = frozenset("np np_ jax jnp numpyro dist model data sys MCMC NUTS mcmc key range".split()) | frozenset(HELPERS)
+_OURS = frozenset(["np", "jax", "jnp", "numpyro", "dist", "model", "data", "sys", "MCMC", "NUTS", "mcmc", *HELPERS])
 
 _HEAD = '''"""NumPyro program of the study {title}.
 
@@ -263,7 +263,7 @@ def _joined(parts: Iterable[str]) -> str:
 
 def _helpers(words: set[str]) -> list[str]:
     wanted = set(words)
-    for name, text in reversed(HELPERS.items()):
+    for name, text in reversed(list(HELPERS.items())):
         if name in wanted:
             wanted |= set(re.findall(r"\w+", text))
     return [text for name, text in HELPERS.items() if name in wanted]
