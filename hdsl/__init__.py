@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hdsl.backend import SamplingFailed, Settings
     from hdsl.design.parts import (
         bernoulli,
         complete,
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
         rule,
         weight,
     )
-    from hdsl.design.study import Study, StudyError, json_schema
+    from hdsl.design.study import Study, StudyError, json_schema, load
+    from hdsl.driver import check, derive, emit, explain, run
 
 __version__ = "0.1.0"
 
@@ -25,6 +27,7 @@ _HOMES = {
     "Study": "hdsl.design.study",
     "StudyError": "hdsl.design.study",
     "json_schema": "hdsl.design.study",
+    "load": "hdsl.design.study",
     "bernoulli": "hdsl.design.parts",
     "complete": "hdsl.design.parts",
     "covariate": "hdsl.design.parts",
@@ -34,20 +37,35 @@ _HOMES = {
     "outcome": "hdsl.design.parts",
     "rule": "hdsl.design.parts",
     "weight": "hdsl.design.parts",
+    "check": "hdsl.driver",
+    "derive": "hdsl.driver",
+    "emit": "hdsl.driver",
+    "explain": "hdsl.driver",
+    "run": "hdsl.driver",
+    "SamplingFailed": "hdsl.backend",
+    "Settings": "hdsl.backend",
 }
 
 __all__ = [
+    "SamplingFailed",
+    "Settings",
     "Study",
     "StudyError",
     "bernoulli",
+    "check",
     "complete",
     "covariate",
+    "derive",
+    "emit",
+    "explain",
     "exposure",
     "ignorable",
     "intermediate",
     "json_schema",
+    "load",
     "outcome",
     "rule",
+    "run",
     "weight",
 ]
 

@@ -38,7 +38,7 @@ def expr_text(expr: Expr) -> str:
         case Indexed(name=name, index=index):
             return name + index_text(index)
         case Negative(of=inner):
-            return "-" + _within(inner, ATOM)
+            return "-" + _within(inner, POWER)
         case Operation():
             return _operation(expr)
         case Call():

@@ -9,9 +9,9 @@ from hdsl.design.from_blocks import read_amendment, read_assumption, read_equati
 from hdsl.design.from_exprs import Reading
 from hdsl.design.from_statements import read_assignment, read_estimand, read_level, read_principal, read_treatment
 from hdsl.design.spans import Path, Spans
-from hdsl.design.study import Study
-from hdsl.diagnostics import Diagnostic
-from hdsl.source import Span
+from hdsl.design.study import Study, StudyError
+from hdsl.diagnostics import Diagnostic, has_errors
+from hdsl.source import Source, Span
 from hdsl.syntax import ast
 
 ONCE = {
@@ -61,6 +61,19 @@ def to_study(file: ast.File) -> tuple[Study | None, Spans, list[Diagnostic]]:
     return made, Spans(reading.spans), reading.findings
 
 
+def read_study(source: Source) -> Study:
+    """Return the study of a text; errors of syntax or structure raise StudyError."""
+    from hdsl.syntax.parse import parse
+
+    file, findings = parse(source)
+    if has_errors(findings):
+        raise StudyError(findings, source)
+    study, _, problems = to_study(file)
+    if study is None or has_errors(problems):
+        raise StudyError(problems, source)
+    return study
+
+
 def _all[Statement](file: ast.File, wanted: type[Statement]) -> list[Statement]:
     return [statement for statement in file.statements if isinstance(statement, wanted)]
 
@@ -82,18 +95,17 @@ def _waiver(node: ast.Waive, path: Path, reading: Reading) -> ir.Waiver:
 
 
 def _check_structure(file: ast.File, reading: Reading) -> None:
-    if not _all(file, ast.Study):
+    if file.statements and not _all(file, ast.Study):
         reading.error("HDM201", "There is no `study` statement.", Span(0, 0), 'Begin with `study NAME "title"`.')
     for kind, word in ONCE.items():
-        first, *others = _all(file, kind) or [None]
-        for other in others:
-            assert first is not None
+        given = _all(file, kind)
+        for other in given[1:]:
             reading.error(
                 "HDM202",
                 f"`{word}` is given twice.",
                 _head(other.span, word),
                 f"Put all of it into one `{word}`." if word in BLOCKS else f"Keep one `{word}`.",
-                (_head(first.span, word), "the first"),
+                (_head(given[0].span, word), "the first"),
             )
     _check_first(file, reading)
     _check_model(file, reading)

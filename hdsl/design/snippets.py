@@ -15,7 +15,6 @@ from hdsl.design.from_statements import read_assignment, read_estimand, read_var
 from hdsl.diagnostics import Diagnostic, has_errors, to_text
 from hdsl.source import Source
 from hdsl.syntax import ast
-from hdsl.syntax.parse import parse
 
 
 class StudyError(ValueError):
@@ -32,7 +31,7 @@ def unfit(message: str, help: str = "") -> StudyError:
     return StudyError([Diagnostic("HDM209", message, help=help)])
 
 
-def made[Part: ir.Node](kind: type[Part], **fields: object) -> Part:
+def made[Part: ir.Node](kind: type[Part], /, **fields: object) -> Part:
     """Return a part of the Study; values that do not fit raise StudyError (HDM208)."""
     try:
         return kind(**fields)
@@ -129,9 +128,11 @@ def assumptions(text: str) -> tuple[ir.AssumedSize | ir.AssumedValue, ...]:
 
 def _statement[Wanted](wanted: type[Wanted], before: str, text: str, after: str, what: str) -> Wanted:
     """Return the one statement that `text` makes between the lines `before` and `after`."""
+    from hdsl.syntax.parse import parse
+
     source = Source.of(f"<{what}>", f"{before}\n{text}\n{after}\n")
     file, findings = parse(source)
-    if file is None or has_errors(findings):
+    if has_errors(findings):
         raise StudyError(findings, source)
     if len(file.statements) != 1 or not isinstance(file.statements[0], wanted):
         raise _not_one(text, what)

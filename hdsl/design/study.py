@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from hdsl.design import ir, snippets
 from hdsl.design.snippets import StudyError, made, unfit
+from hdsl.diagnostics import Diagnostic
+from hdsl.source import Source
 
-__all__ = ["Study", "StudyError"]
+__all__ = ["Study", "StudyError", "json_schema", "load"]
 
 type Names = str | Sequence[str]
 
@@ -295,6 +298,19 @@ class Study(ir.StudyFields):
         return self.model_dump_json(indent=2, exclude_none=True)
 
     @staticmethod
+    def from_text(text: str, name: str = "<study>") -> Study:
+        """Return the study of a .hdm text; `name` is what messages call the text.
+
+        Raises
+        ------
+        StudyError
+            Where the text has errors of syntax or structure.
+        """
+        from hdsl.design.from_syntax import read_study
+
+        return read_study(Source.of(name, text))
+
+    @staticmethod
     def from_json(text: str | bytes) -> Study:
         """Return the study of a JSON text.
 
@@ -337,7 +353,7 @@ class Study(ir.StudyFields):
     def _amend(self, amendment: ir.Amendment) -> Study:
         return self._with(analysis=(*self.analysis, amendment))
 
-    def _with(self, **changes: object) -> Study:
+    def _with(self, **changes: Any) -> Study:
         changed = Study(**{**dict(self), **changes})
         if changed.analysis and changed.equations:
             raise unfit(
@@ -345,6 +361,23 @@ class Study(ir.StudyFields):
                 "Write what the amendments ask for as equations.",
             )
         return changed
+
+
+def load(path: str | PathLike[str]) -> Study:
+    """Return the study of a .hdm file.
+
+    Raises
+    ------
+    StudyError
+        Where the file cannot be read, or has errors of syntax or structure.
+    """
+    from hdsl.design.from_syntax import read_study
+    from hdsl.syntax.read import read_source
+
+    source = read_source(Path(path))
+    if isinstance(source, Diagnostic):
+        raise StudyError([source])
+    return read_study(source)
 
 
 def json_schema() -> dict[str, Any]:

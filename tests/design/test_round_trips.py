@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from hdsl.design import ir
 from hdsl.design.from_syntax import to_study
@@ -15,6 +15,7 @@ from tests.strategies import studies
 
 
 def read(text: str) -> Study:
+    """The study of a text without errors."""
     file, findings = parse(Source.of("study.hdm", text))
     assert findings == []
     study, _, findings = to_study(file)
@@ -23,7 +24,6 @@ def read(text: str) -> Study:
     return study
 
 
-@settings(max_examples=200, deadline=None)
 @given(studies())
 def test_text_round_trip(study: Study) -> None:
     text = study.to_text()
@@ -31,7 +31,6 @@ def test_text_round_trip(study: Study) -> None:
     assert read(text).to_text() == text
 
 
-@settings(max_examples=100, deadline=None)
 @given(studies())
 def test_json_round_trip(study: Study) -> None:
     found = Study.from_json(study.to_json())
@@ -40,7 +39,6 @@ def test_json_round_trip(study: Study) -> None:
     assert ir.StudyFields.model_validate(json.loads(study.to_json())).model_dump() == study.model_dump()
 
 
-@settings(max_examples=30, deadline=None)
 @given(studies())
 def test_equal_studies_have_equal_hashes(study: Study) -> None:
     assert hash(Study.from_json(study.to_json())) == hash(study)
