@@ -173,9 +173,7 @@ class Aggregate:
     span: Span = _span()
 
 
-type Expr = (
-    Number | String | NameExpr | Unary | Binary | Compare | Logical | Call | Indexed | TupleExpr | Aggregate
-)
+type Expr = Number | String | NameExpr | Unary | Binary | Compare | Logical | Call | Indexed | TupleExpr | Aggregate
 
 
 # Statements of the design
@@ -593,19 +591,7 @@ class Waive:
 
 
 type Statement = (
-    Hdm
-    | Study
-    | Data
-    | Level
-    | Treatment
-    | Assign
-    | Principal
-    | Analysis
-    | Model
-    | Priors
-    | Estimand
-    | Assume
-    | Waive
+    Hdm | Study | Data | Level | Treatment | Assign | Principal | Analysis | Model | Priors | Estimand | Assume | Waive
 )
 
 

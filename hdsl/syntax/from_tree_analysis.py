@@ -109,9 +109,7 @@ def _vary_across(node: Tree[Token], report: Report) -> ast.VaryAcross:
     effect, across, *options = _parts(node)
     chosen = _Options(options, report)
     law = None if chosen.law is None else _as(chosen.law, VARY_LAWS, "a law of varying effects", report)
-    return ast.VaryAcross(
-        expression(effect, report), _names(across), chosen.flag is not None, law, span=place(node)
-    )
+    return ast.VaryAcross(expression(effect, report), _names(across), chosen.flag is not None, law, span=place(node))
 
 
 def _vary_with(node: Tree[Token], report: Report) -> ast.VaryWith:
@@ -183,9 +181,7 @@ def _strata(word: str, found: ast.Call, report: Report) -> int | None:
     match found.args, found.settings:
         case (), ():
             return None
-        case (ast.Number(value=value),), () if (
-            word == "strata" and value >= FEWEST_STRATA and value == int(value)
-        ):
+        case (ast.Number(value=value),), () if word == "strata" and value >= FEWEST_STRATA and value == int(value):
             return int(value)
         case _:
             report.append(

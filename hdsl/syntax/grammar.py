@@ -26,7 +26,7 @@ class Tables:
 
     `states` maps a state to its actions by symbol. `keywords` maps the type of a keyword token to its word;
     `openings` maps it to the states it is shifted into when it opens a statement, variable or amendment.
-    `after_name` are the states in which the last word has been taken for a name and for nothing else.
+    In the states `after_name`, a single word last read has been taken for a name.
     """
 
     lark: lark.Lark
@@ -113,20 +113,19 @@ def _keywords(parser: lark.Lark) -> dict[str, str]:
 
 
 def _after_name(states: Mapping[Any, Mapping[str, tuple[Any, Any]]]) -> frozenset[Any]:
-    """Return the states reached by a name, or by a keyword that can only be read as one there."""
+    """Return the states reached by more than a single token, or by a keyword that can only be a name there."""
     shifted: set[Any] = set()
-    named: set[Any] = set()
+    others: set[Any] = set()
     for actions in states.values():
         for symbol, (action, argument) in actions.items():
-            if action is not Shift:
-                continue
-            (named if symbol in ("name", "plain_name") else shifted).add(argument)
+            if action is Shift:
+                (shifted if symbol.isupper() else others).add(argument)
     only_names = {
         state
         for state in shifted
         if all(a is not Shift and r.origin.name in ("name", "plain_name") for a, r in states[state].values())
     }
-    return frozenset((named - shifted) | only_names)
+    return frozenset(others | only_names)
 
 
 def _openings(

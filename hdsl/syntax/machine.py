@@ -22,7 +22,8 @@ from hdsl.syntax.tokens import JUNK, LOOKALIKES, lex, span_of
 DEEPEST = 150
 MOST_SHOWN = 50
 OPENING = {"LBRACE": "RBRACE", "LPAR": "RPAR", "LSQB": "RSQB"}
-CLOSING = frozenset(OPENING.values())
+OPENED = {closing: opening for opening, closing in OPENING.items()}
+CLOSING = frozenset(OPENED)
 NEARLY, VAGUELY = 0.75, 0.6
 
 
@@ -103,7 +104,7 @@ class Machine:
     def _repair(self, index: int) -> int | None:
         """Mend the token at `index` if it is known to be wrong anywhere; return where to go on."""
         token = self.tokens[index]
-        if token.type == "RBRACE" and self._open_bracket() is None:
+        if token.type in CLOSING and self._open_position(frozenset({OPENED[token.type]})) is None:
             self._closes_nothing(token)
             return index + 1
         if token.type not in JUNK or self._known is None:
@@ -111,10 +112,11 @@ class Machine:
         if str(token) in LOOKALIKES:
             self._meant(index, *LOOKALIKES[str(token)])
             return index
+        failure = self._failure(index)
         mistake = self._known().of_token(token)
-        if mistake is None or mistake.repair is None:
+        if mistake is None or mistake.repair is None or self._known().of_failure(failure, False):
             return None
-        self._report(from_mistake(mistake, self._failure(index)))
+        self._report(from_mistake(mistake, failure))
         if mistake.repair == "skip":
             return index + 1
         self.tokens[index] = token.update(mistake.repair, _repaired(token, mistake.repair))
@@ -169,9 +171,9 @@ class Machine:
         token, bracket = self.tokens[index], self._open_bracket()
         if bracket is None or token.type == OPENING[bracket.type]:
             return None
-        begins = self._begins_line(index) and self._opens_something(index)
+        begins = self._begins_line(index) and self._leaves_block(index)
         if not (token.type == END or token.type in CLOSING or begins):
-            if not self._name_was_keyword(index):
+            if not (self._name_was_keyword(index) and self._leaves_block(index - 1)):
                 return None
             token = self.tokens[index - 1]
         found = "the end of the study" if token.type == END else f"`{quoted(token)}`"
@@ -196,11 +198,11 @@ class Machine:
 
     def _name_was_keyword(self, index: int) -> bool:
         """Tell whether the token before `index` was taken for a name where it could begin something."""
-        if index < 2 or not self.values or self.values[-1] is not self.tokens[index - 1]:
+        if index < 2 or not self.values or _last_token(self.values[-1]) is not self.tokens[index - 1]:
             return False
         before = self.tokens[index - 1]
         taken = before.type in self.tables.openings and self.states[-1] in self.tables.after_name
-        return taken and self._begins_line(index - 1) and self._cut_for(index - 1) is not None
+        return taken and self._cut_for(index - 1) is not None
 
     # Recovery
 
@@ -271,11 +273,7 @@ class Machine:
             return None
         floor = self._last_brace()
         for size in range(len(self.states), floor - 1, -1):
-            if (
-                size > 1
-                and self.tables.advance(self.states[:size], "RBRACE")
-                and self._fits(size, at, 1, False)
-            ):
+            if size > 1 and self.tables.advance(self.states[:size], "RBRACE") and self._fits(size, at, 1, False):
                 return size
         return None
 
@@ -295,14 +293,26 @@ class Machine:
     def _begins_line(self, at: int) -> bool:
         return at == 0 or self.tokens[at].line != self.tokens[at - 1].end_line
 
-    def _opens_something(self, at: int) -> bool:
-        return self.tokens[at].type in self.tables.openings and self._cut_for(at) is not None
+    def _leaves_block(self, at: int) -> bool:
+        """Tell whether the token at `at` begins something outside of the innermost open bracket."""
+        position = self._open_position(frozenset(OPENING))
+        if position is None or self.tokens[at].type not in self.tables.openings:
+            return False
+        cut = self._cut_for(at)
+        return cut is not None and cut < position + 2
 
 
 @cache
 def known_mistakes() -> Mistakes:
     """Return the written mistakes, read once a process when the first failure needs them."""
     return load_mistakes(lambda text: Machine(lex(Source.of("", text)).tokens, None).first_failure())
+
+
+def _last_token(value: Tree[Token] | Token | None) -> Token | None:
+    """Return the last token kept in a value of the stack."""
+    while isinstance(value, Tree):
+        value = value.children[-1] if value.children else None
+    return value
 
 
 def _closing(bracket: Token) -> str:
@@ -331,8 +341,8 @@ def _keyword_as_name(failure: Failure, asking: Token) -> Diagnostic:
     assert word is not None
     return Diagnostic(
         code="HDM109",
-        message=f"`{word}` was taken for the name that `{quoted(asking)}` asks for",
+        message=f"`{word}` was taken for a name, because `{quoted(asking)}` asks for one",
         span=span_of(word),
-        help=f"Write a name after `{quoted(asking)}`, or remove it.",
+        help=f"Write what belongs after `{quoted(asking)}`, or remove it.",
         related=((span_of(asking), "asks for a name"),),
     )

@@ -39,14 +39,12 @@ def from_mistake(mistake: Mistake, failure: Failure) -> Diagnostic:
     )
 
 
-def misspelt(
-    failure: Failure, accepted: Iterable[str], tables: Tables, closeness: float
-) -> Diagnostic | None:
+def misspelt(failure: Failure, accepted: Iterable[str], tables: Tables, closeness: float) -> Diagnostic | None:
     """Return the diagnostic of a word that is nearly a keyword which may stand there."""
     words = {tables.keywords[symbol]: symbol for symbol in accepted if symbol in tables.keywords}
-    if failure.token.type not in ("NAME", *tables.keywords):
+    if failure.token.type != "NAME":
         return None
-    near = did_you_mean(str(failure.token), (w for w in words if w != failure.token), closeness)
+    near = did_you_mean(str(failure.token), words, closeness)
     if near is None:
         return None
     opens = words[near] in tables.openings

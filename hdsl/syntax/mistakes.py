@@ -3,7 +3,8 @@
 A file begins with `# key: value` lines. `message` and `help` are shown; they may use `{found}` and
 `{previous}`, the text of the token at which parsing failed and of the one before. `code` is HDM104 unless
 given. The mistaken text follows, several examples separated by a line `# or`. A failure matches an example
-when the innermost keyword that opened something, the parser's state and the type of the token agree.
+when the innermost keyword that opened something, the parser's state and the type of the token agree;
+`previous` limits a file to failures after one of the words it lists.
 
 `anywhere: type` matches the type of the token wherever it stands, `anywhere: value` its text too.
 `repair` says what the token is read as after the message, a token type or `skip`.
@@ -11,7 +12,7 @@ when the innermost keyword that opened something, the parser's state and the typ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,7 @@ class Mistake:
     code: str
     anywhere: str | None
     repair: str | None
+    previous: frozenset[str]
     examples: tuple[str, ...]
 
 
@@ -47,7 +49,7 @@ class Mistake:
 class Mistakes:
     """The mistakes by what they match."""
 
-    by_place: Mapping[tuple[str | None, Any, str], Mistake]
+    by_place: Mapping[tuple[str | None, Any, str], Sequence[Mistake]]
     by_type: Mapping[str, Mistake]
     by_value: Mapping[tuple[str, str], Mistake]
 
@@ -58,10 +60,19 @@ class Mistakes:
     def of_failure(self, failure: Failure, is_word: bool) -> Mistake | None:
         """Return the mistake that fits a failure; a keyword is also looked up as any other word."""
         place = (failure.context, failure.state)
-        found = self.by_place.get((*place, failure.token.type))
-        if found is None and is_word:
-            found = self.by_place.get((*place, "NAME"))
-        return found
+        kinds = (look(failure.token), "NAME") if is_word else (look(failure.token),)
+        found = (
+            mistake
+            for kind in kinds
+            for mistake in sorted(self.by_place.get((*place, kind), ()), key=lambda m: not m.previous)
+            if not mistake.previous or failure.previous in mistake.previous
+        )
+        return next(found, None)
+
+
+def look(token: Token) -> str:
+    """Return what mistakes are told apart by: the type of a token, and the text of a meaningless sign."""
+    return f"{token.type} {token}" if token.type in ("SIGN", "CHARACTER") else token.type
 
 
 def read_mistake(name: str, text: str) -> Mistake:
@@ -87,6 +98,7 @@ def read_mistake(name: str, text: str) -> Mistake:
         code=header.get("code", "HDM104"),
         anywhere=header.get("anywhere"),
         repair=header.get("repair"),
+        previous=frozenset(header.get("previous", "").split()),
         examples=examples,
     )
 
@@ -99,7 +111,7 @@ def load_mistakes(first_failure: Callable[[str], Failure | None]) -> Mistakes:
     first_failure
         Parses a text without any repair and returns where it first fails.
     """
-    by_place: dict[tuple[str | None, Any, str], Mistake] = {}
+    by_place: dict[tuple[str | None, Any, str], list[Mistake]] = {}
     by_type: dict[str, Mistake] = {}
     by_value: dict[tuple[str, str], Mistake] = {}
     for name, text in mistake_files():
@@ -113,7 +125,7 @@ def load_mistakes(first_failure: Callable[[str], Failure | None]) -> Mistakes:
             token = failure.token
             match mistake.anywhere:
                 case None:
-                    by_place.setdefault((failure.context, failure.state, token.type), mistake)
+                    by_place.setdefault((failure.context, failure.state, look(token)), []).append(mistake)
                 case "type":
                     by_type.setdefault(token.type, mistake)
                 case _:
