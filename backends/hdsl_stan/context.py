@@ -44,6 +44,11 @@ class Context:
         self.taken.add(name)
         return name
 
+    def release(self, before: set[str]) -> None:
+        """Free the names taken since `before`, other than those of transformed data."""
+        kept = {each.name for each in self.precomputed.values()} | set(self.designs.values())
+        self.taken = before | kept
+
 
 def start(model: Model, names: Mapping[str, str]) -> Context:
     """Return the context at the start of a lowering."""

@@ -6,7 +6,7 @@ Only for points of the right shapes: stanli aborts on others, so every shape is 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -84,7 +84,7 @@ def compile_model(model: Model, data: ModelData, result: Lowered) -> stanli.Mode
 
 
 @contextmanager
-def _strict() -> Iterator[None]:
+def _strict() -> Generator[None]:
     before = os.environ.get("STANLI_NO_INTERPRETER")
     os.environ["STANLI_NO_INTERPRETER"] = "1"
     try:

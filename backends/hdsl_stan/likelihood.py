@@ -14,7 +14,6 @@ from hdsl_stan.linear import glm
 from hdsl_stan.priors import nested
 from hdsl_stan.syntax import (
     All,
-    Conditional,
     Declare,
     Expression,
     If,
@@ -69,8 +68,7 @@ def generated(context: Context, observation: Observation, log_lik: Stored, repli
 
     def write(env: Env) -> None:
         row = _at_row(context, observation, env, args)
-        likelihood_here = _log_likelihood(context, observation, row, env)
-        context.body.append(assignment(element(log_lik, env), likelihood_here))
+        context.body += _log_likelihood(context, observation, row, element(log_lik, env), env)
         context.body.append(assignment(element(replicate, env), _draw(context, row)))
 
     nested(context, observation.dims, {}, write)
@@ -102,7 +100,11 @@ def _censored(context: Context, observation: Observation) -> None:
     """Write ended durations as draws and the others as survivals."""
     _, name, args = stan_law(observation.law)
     outcome = Name(context.names[observation.slot])
-    wide = {place: local(context, arg, "argument") for place, arg in enumerate(args) if free_dims(context, arg)}
+    wide = {
+        place: local(context, arg, _wanted(observation, place))
+        for place, arg in enumerate(args)
+        if free_dims(context, arg)
+    }
     ended, unended = _event_rows(context, observation)
 
     def chosen(rows: Expression) -> tuple[Expression, ...]:
@@ -154,9 +156,17 @@ def _wide_arguments(context: Context, observation: Observation) -> tuple[Expr | 
     density, _, args = stan_law(observation.law)
     whole = density.integers + density.vectors
     return tuple(
-        local(context, arg, "argument") if place not in whole and _is_wide(context, arg) else arg
+        local(context, arg, _wanted(observation, place)) if place not in whole and _is_wide(context, arg) else arg
         for place, arg in enumerate(args)
     )
+
+
+def _wanted(observation: Observation, place: int) -> str:
+    """Return a name for an argument: the parameter of the law it is."""
+    density, _, args = stan_law(observation.law)
+    parameters = KINDS[observation.law.distribution].parameters
+    same = len(args) == len(parameters) and args == observation.law.args
+    return f"{parameters[place]}_{observation.dims[-1]}" if same else f"{density.name}_{place + 1}"
 
 
 def _is_wide(context: Context, arg: Expr) -> bool:
@@ -198,15 +208,21 @@ def _weighted(context: Context, observation: Observation, node: Expression, env:
     return binary("*", element(context.stored[observation.weight], env), node)
 
 
-def _log_likelihood(context: Context, observation: Observation, row: Row, env: Env) -> Expression:
-    """Return a row's contribution to the log likelihood, with its constants."""
-    node: Expression = call(f"{row.name}_{_suffix(observation)}", row.outcome, given=row.args)
-    if observation.event is not None:
-        event = element(context.stored[observation.event], env)
-        survival = call(f"{row.name}_lccdf", row.outcome, given=row.args)
-        node = Conditional(binary("==", event, Number(1)), node, survival)
-    node = binary("+", node, call("log2")) if row.density.doubled else node
-    return _weighted(context, observation, node, env)
+def _log_likelihood(
+    context: Context, observation: Observation, row: Row, target: Expression, env: Env
+) -> list[Statement]:
+    """Return the statements that give `target` the row's log likelihood, with its constants."""
+
+    def assigned(suffix: str) -> Statement:
+        node: Expression = call(f"{row.name}_{suffix}", row.outcome, given=row.args)
+        node = binary("+", node, call("log2")) if row.density.doubled else node
+        return assignment(target, _weighted(context, observation, node, env))
+
+    ended = assigned(_suffix(observation))
+    if observation.event is None:
+        return [ended]
+    event = element(context.stored[observation.event], env)
+    return [If(binary("==", event, Number(1)), (ended,), (assigned("lccdf"),))]
 
 
 def _draw(context: Context, row: Row) -> Expression:

@@ -163,6 +163,8 @@ def _broken(head: str, node: Expression, tail: str, pad: str) -> list[str]:
         return _broken_sum(head, node, tail)
     if isinstance(node, Call) and len(node.args) + len(node.given or ()) > 0:
         return _broken_call(head, node, tail)
+    if isinstance(node, Binary) and node.operator == "*" and isinstance(node.right, Call):
+        return _broken(f"{head}{_show(node.left, _PRECEDENCE['*'])} * ", node.right, tail, pad)
     if isinstance(node, Conditional):
         return [
             f"{head}{_show(node.condition, 1)}",
@@ -195,9 +197,10 @@ def _broken_call(head: str, node: Call, tail: str) -> list[str]:
 def _filled(head: str, pieces: Sequence[str], gap: str, tail: str) -> list[str]:
     indent = " " * min(len(head), 24)
     lines = [head + pieces[0]]
-    for piece in pieces[1:]:
+    for position, piece in enumerate(pieces[1:], start=1):
         longer = lines[-1] + gap + piece
-        if len(longer) <= WIDTH:
+        room = WIDTH - (len(tail) if position == len(pieces) - 1 else 0)
+        if len(longer) <= room:
             lines[-1] = longer
         else:
             lines.append(indent + piece)

@@ -114,12 +114,13 @@ def _ordered(name: str, noise: str) -> Function:
 def _skewed_normal() -> Function:
     shape, slant = Name("shape"), Name("slant")
     size = call("sqrt", binary("+", Number(1), call("square", shape)))
-    half = binary("*", slant, call("abs", call("std_normal_rng")))
     rest = call("sqrt", binary("-", Number(1), call("square", slant)))
+    half = binary("*", slant, call("abs", call("std_normal_rng")))
     mixed = binary("+", half, binary("*", rest, call("std_normal_rng")))
     body = (
         Declare(_REAL, "slant", binary("/", shape, size)),
-        Return(binary("+", Name("location"), binary("*", Name("scale"), mixed))),
+        Declare(_REAL, "z", mixed),
+        Return(binary("+", Name("location"), binary("*", Name("scale"), Name("z")))),
     )
     return Function("real", "skewed_normal_rng", _reals("location", "scale", "shape"), body)
 
