@@ -30,7 +30,7 @@ class Settings:
     draws: int = 1000
     warmup: int = 1000
     seed: int = 1
-    target_accept: float = 0.9
+    target_accept: float = 0.95
     max_tree_depth: int = 10
     engine: str | None = None
     options: Mapping[str, object] = field(default_factory=dict)

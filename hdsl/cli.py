@@ -87,7 +87,7 @@ def _add_run(commands: Any) -> None:
     parser.add_argument("--draws", type=_positive, default=1000, help="draws per chain (default 1000)")
     parser.add_argument("--warmup", type=_positive, default=1000, help="warm-up draws per chain (default 1000)")
     parser.add_argument("--chains", type=_positive, default=4, help="number of chains (default 4)")
-    parser.add_argument("--target-accept", type=_share, default=0.9, help="acceptance rate aimed at (default 0.9)")
+    parser.add_argument("--target-accept", type=_share, default=0.95, help="acceptance rate aimed at (default 0.95)")
     parser.add_argument("--out", metavar="FILE", help="save the posterior (NetCDF)")
 
 

@@ -122,5 +122,5 @@ def _attributes(bound: Bound, fitted: Fit) -> Mapping[str, str]:
 def _heading(bound: Bound, fitted: Fit) -> str:
     study = bound.study
     title = f"{study.name}: {study.title}" if study.title else study.name
-    sizes = ", ".join(f"{level.size} {name}" for name, level in bound.levels.items())
+    sizes = ", ".join(f"{name}: {level.size}" for name, level in bound.levels.items())
     return f"{title}\n{sizes}; {fitted.sampled.engine}"

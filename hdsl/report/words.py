@@ -17,12 +17,13 @@ def design_words(design: ir.StudyFields, bound: Bound | None) -> list[str]:
 
 def _levels(design: ir.StudyFields, bound: Bound | None) -> Iterator[str]:
     for level in design.levels:
-        size = f"{bound.levels[level.name].size} " if bound is not None and level.name in bound.levels else ""
+        known = bound is not None and level.name in bound.levels
+        size = f" ({bound.levels[level.name].size})" if bound is not None and known else ""
         inside = f", in {', '.join(level.parents)}" if level.parents else ""
         crossed = f", one for each {' and '.join(level.crosses)}" if level.crosses else ""
         joined = f", from {level.file}" if level.file else ""
         measured = ", ".join(f"{variable.role} {variable.name}" for variable in level.variables)
-        yield f"{size}{level.name}{inside}{crossed}{joined}" + (f": {measured}" if measured else "")
+        yield f"{level.name}{size}{inside}{crossed}{joined}" + (f": {measured}" if measured else "")
 
 
 def _treatments(design: ir.StudyFields, bound: Bound | None) -> Iterator[str]:
