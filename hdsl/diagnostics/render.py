@@ -138,7 +138,9 @@ def _excerpt(source: Source, line: int, column: int, span: Span) -> tuple[int, s
 
 def _plain(text: str) -> str:
     """Replace tabs by blanks and other control characters by a visible sign, each one wide."""
-    return "".join(" " if c == "\t" else "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) == "Cc" else c for c in text)
+    return "".join(
+        " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) == "Cc" else c for c in text
+    )
 
 
 def _width(text: str) -> int:

@@ -108,14 +108,18 @@ def _adjust(node: Tree[Token], report: Report) -> ast.Adjust:
 def _vary_across(node: Tree[Token], report: Report) -> ast.VaryAcross:
     effect, across, *options = _parts(node)
     chosen = _Options(options, report)
-    law = None if chosen.law is None else _as(chosen.law, VARY_LAWS, "a law of varying effects", report)
+    law: ast.VaryLaw | None = (
+        None if chosen.law is None else _as(chosen.law, VARY_LAWS, "a law of varying effects", report)
+    )
     return ast.VaryAcross(expression(effect, report), _names(across), chosen.flag is not None, law, span=place(node))
 
 
 def _vary_with(node: Tree[Token], report: Report) -> ast.VaryWith:
     effect, term, *options = _parts(node)
     chosen = _Options(options, report)
-    shape = None if chosen.law is None else _as(chosen.law, SHAPES, "a shape of effect variation", report)
+    shape: ast.Shape | None = (
+        None if chosen.law is None else _as(chosen.law, SHAPES, "a shape of effect variation", report)
+    )
     status = None if chosen.flag is None else cast("ast.Status", str(chosen.flag))
     return ast.VaryWith(expression(effect, report), expression(term, report), shape, status, span=place(node))
 
@@ -125,13 +129,15 @@ def _interact(node: Tree[Token], report: Report) -> ast.Interact:
 
 
 def _shrink(node: Tree[Token], report: Report) -> ast.Shrink:
-    prior = _as(node.children[0], SHRINK_PRIORS, "a prior of interactions", report)
+    prior: ast.ShrinkPrior = _as(node.children[0], SHRINK_PRIORS, "a prior of interactions", report)
     return ast.Shrink(prior, span=place(node))
 
 
 def _variance_by(node: Tree[Token], report: Report) -> ast.VarianceBy:
     outcome, by, model = _parts(node)
-    chosen = None if model is None else _as(model, VARIANCE_MODELS, "a model of treatment error", report)
+    chosen: ast.VarianceModel | None = (
+        None if model is None else _as(model, VARIANCE_MODELS, "a model of treatment error", report)
+    )
     return ast.VarianceBy(_outcome(outcome, report), name(by), chosen, span=place(node))
 
 
@@ -151,21 +157,23 @@ def _variance_across(node: Tree[Token], report: Report) -> ast.VarianceAcross | 
 
 def _correlate(node: Tree[Token], report: Report) -> ast.Correlate:
     outcome, within, structure = _parts(node)
-    chosen = _as(structure, STRUCTURES, "a correlation structure", report)
+    chosen: ast.Structure = _as(structure, STRUCTURES, "a correlation structure", report)
     return ast.Correlate(name(outcome), name(within), chosen, span=place(node))
 
 
 def _pool(node: Tree[Token], report: Report) -> ast.Pool:
     group, how = _parts(node)
     word = name(how)
-    chosen = choose(word.text, word.span, POOLINGS, "a way of pooling", report)
+    chosen: ast.Pooling = choose(word.text, word.span, POOLINGS, "a way of pooling", report)
     return ast.Pool(name(group), chosen, span=place(node))
 
 
 def _propensity(node: Tree[Token], report: Report) -> ast.Propensity:
     treatment, terms, across, use = _parts(node)
     found = call(use, report)
-    word = choose(found.name.text, found.name.span, PROPENSITY_USES, "a use of the propensity score", report)
+    word: ast.PropensityUse = choose(
+        found.name.text, found.name.span, PROPENSITY_USES, "a use of the propensity score", report
+    )
     return ast.Propensity(
         name(treatment),
         word,
@@ -197,7 +205,7 @@ def _strata(word: str, found: ast.Call, report: Report) -> int | None:
 
 def _surface(node: Tree[Token], report: Report) -> ast.Surface:
     outcome, given, law = _parts(node)
-    chosen = _as(law, SURFACE_LAWS, "a response surface", report)
+    chosen: ast.SurfaceLaw = _as(law, SURFACE_LAWS, "a response surface", report)
     return ast.Surface(name(outcome), _terms(given, report), chosen, span=place(node))
 
 

@@ -184,7 +184,7 @@ def _occasions(node: Tree[Token], report: Report) -> ast.Occasions:
 def _aggregate(node: Tree[Token], report: Report) -> ast.Aggregate:
     head, over, where, of, assuming = cast("list[Node | None]", node.children)
     found = call(head, report) if not _is_indexed(head) else _refused_index(head, report)
-    word = choose(found.name.text, found.name.span, AGGREGATES, "an aggregate", report)
+    word: ast.AggregateName = choose(found.name.text, found.name.span, AGGREGATES, "an aggregate", report)
     population = isinstance(over, Tree)
     unit = over.children[0] if isinstance(over, Tree) else over
     is_file = isinstance(unit, Token) and unit.type == "STRING"

@@ -104,7 +104,7 @@ def choose[W: str](word: str, span: Span, allowed: tuple[W, ...], what: str, rep
             code="HDM114",
             message=f"`{word}` is not {what}" + (f"; did you mean `{near}`?" if near else ""),
             span=span,
-            help=f"Write {'one of ' if len(allowed) > 1 else ''}{words}.",
+            help=f"Write one of {words}.",
         )
     )
     return next((candidate for candidate in allowed if candidate == near), allowed[0])
