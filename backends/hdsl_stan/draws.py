@@ -36,19 +36,19 @@ def report(line: str, progress: Callable[[Progress], None] | None) -> None:
 
 
 def complete_values(engine: str, found: Found, shapes: Shapes, lead: tuple[int, int]) -> dict[str, Array]:
-    """Return the draws of all parameters. Raises SamplingFailed (HDM705) where any is not whole."""
+    """Return the draws of all parameters. Raises SamplingFailed (HDM715) where any is not whole."""
     return {name: complete(engine, name, found.get(name), (*lead, *shape)) for name, shape in shapes.items()}
 
 
 def complete_statistics(engine: str, found: Found, lead: tuple[int, int]) -> dict[str, NDArray[np.generic]]:
-    """Return the sampler's statistics under ArviZ's names. Raises SamplingFailed (HDM705)."""
+    """Return the sampler's statistics under ArviZ's names. Raises SamplingFailed (HDM715)."""
     return {
         ours: _typed(ours, complete(engine, theirs, found.get(theirs), lead)) for theirs, ours in STATISTICS.items()
     }
 
 
 def complete(engine: str, name: str, found: NDArray[np.generic] | None, shape: tuple[int, ...]) -> Array:
-    """Return an array that is there, of the shape and finite. Raises SamplingFailed (HDM705)."""
+    """Return an array that is there, of the shape and finite. Raises SamplingFailed (HDM715)."""
     if found is None or found.shape != shape:
         what = "is missing" if found is None else f"has shape {found.shape}, not {shape}"
         raise failed(INCOMPLETE, f"In the draws of {engine}, `{name}` {what}.", "Try another backend or engine.")

@@ -28,7 +28,7 @@ def engines() -> list[Engine]:
 def choose(wanted: str | None) -> str:
     """Return the engine to run: the one asked for, else the first that is available.
 
-    Raises SamplingFailed (HDM704) where it is unknown or not there.
+    Raises SamplingFailed (HDM714) where it is unknown or not there.
     """
     found = engines()
     if wanted is None:

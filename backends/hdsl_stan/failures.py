@@ -5,11 +5,11 @@ from __future__ import annotations
 from hdsl.backend import SamplingFailed
 from hdsl.diagnostics import Diagnostic
 
-NO_START = "HDM701"
-PROCESS_ENDED = "HDM702"
-BAD_SETTING = "HDM703"
-NO_ENGINE = "HDM704"
-INCOMPLETE = "HDM705"
+NO_START = "HDM711"
+PROCESS_ENDED = "HDM712"
+BAD_SETTING = "HDM713"
+NO_ENGINE = "HDM714"
+INCOMPLETE = "HDM715"
 
 
 def failed(code: str, message: str, help_: str) -> SamplingFailed:
