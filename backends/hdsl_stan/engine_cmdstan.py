@@ -30,12 +30,12 @@ from hdsl_stan.failures import refused
 if TYPE_CHECKING:
     from cmdstanpy import CmdStanMCMC, CmdStanModel
 
-OPTIONS: Mapping[str, type] = {
-    "parallel_chains": int,
-    "metric": str,
-    "threads": bool,
-    "keep_csv": str,
-    "sig_figs": int,
+OPTIONS: Mapping[str, options.Option] = {
+    "parallel_chains": options.PARALLEL,
+    "metric": options.METRIC,
+    "threads": options.Option(bool),
+    "keep_csv": options.Option(str),
+    "sig_figs": options.Option(int, least=1),
 }
 _FILE = "hdsl_model.stan"
 _DIGITS = 12

@@ -25,7 +25,11 @@ from hdsl_stan.draws import STATISTICS, Shapes, complete_statistics, complete_va
 from hdsl_stan.failures import ended, refused
 
 VERSION = "0.24.0"
-OPTIONS: Mapping[str, type] = {"parallel_chains": int, "metric": str, "init_radius": float}
+OPTIONS: Mapping[str, options.Option] = {
+    "parallel_chains": options.PARALLEL,
+    "metric": options.METRIC,
+    "init_radius": options.Option(float, least=0),
+}
 _WORKER = Path(__file__).with_name("stanli_worker.py")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from hdsl.backend import Settings
 from hdsl_stan.failures import BAD_SETTING, failed
@@ -11,11 +12,35 @@ _WHOLE: Mapping[str, int] = {"chains": 1, "draws": 1, "warmup": 0, "seed": 0, "m
 _MOST = 2**31 - 1
 
 
-def check(settings: Settings, known: Mapping[str, type]) -> None:
-    """Raise SamplingFailed (HDM703) for a setting out of range or an unknown option.
+@dataclass(frozen=True)
+class Option:
+    """An option of an engine: its type, and what it may be (`least` for numbers, `choices` for words)."""
 
-    `known` maps the engine's options to their types.
-    """
+    type: type
+    least: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def allows(self, value: object) -> bool:
+        """Tell whether a value may be given."""
+        if not isinstance(value, self.type) or isinstance(value, bool) != (self.type is bool):
+            return False
+        if self.least is not None and isinstance(value, int | float) and not self.least <= value <= _MOST:
+            return False
+        return not self.choices or value in self.choices
+
+    def described(self) -> str:
+        """Return in words what may be given."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        return f"{self.type.__name__}" + ("" if self.least is None else f" of at least {self.least:g}")
+
+
+PARALLEL = Option(int, least=1)
+METRIC = Option(str, choices=("diag_e", "dense_e", "unit_e"))
+
+
+def check(settings: Settings, known: Mapping[str, Option]) -> None:
+    """Raise SamplingFailed (HDM713) for a setting out of range, an unknown option or a bad value of one."""
     for name, least in _WHOLE.items():
         value = getattr(settings, name)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _MOST:
@@ -26,5 +51,5 @@ def check(settings: Settings, known: Mapping[str, type]) -> None:
         if name not in known:
             listed = ", ".join(sorted(known)) or "none"
             raise failed(BAD_SETTING, f"There is no option `{name}`.", f"Options of this engine: {listed}.")
-        if not isinstance(value, known[name]) or isinstance(value, bool) != (known[name] is bool):
-            raise failed(BAD_SETTING, f"`{name}` is {value!r}.", f"Give a value of type {known[name].__name__}.")
+        if not known[name].allows(value):
+            raise failed(BAD_SETTING, f"`{name}` is {value!r}.", f"Give {known[name].described()}.")
