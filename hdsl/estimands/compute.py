@@ -12,7 +12,7 @@ from hdsl.design import expr as study
 from hdsl.design.expr import Aggregate, Potential, walk
 from hdsl.design.ir import Estimand
 from hdsl.estimands.aggregate import Units, aggregate, units_of
-from hdsl.estimands.rows import EstimandError, arithmetic
+from hdsl.estimands.rows import EstimandError, arithmetic, compare_labels
 from hdsl.estimands.worlds import World, coupled, expected, new_groups, simulated, world
 from hdsl.model.ir import Model, ModelData
 from hdsl.reference.values import Array
@@ -224,6 +224,8 @@ def _aggregated(atom: _Atom, outcomes: Mapping[Potential, Array]) -> Array:
             return outcomes[node]
         if isinstance(node, study.Ref):
             return atom.units.row_value(node)
+        if isinstance(node, study.Comparison) and isinstance(node.left, Potential):
+            return _against_label(node, outcomes[node.left], atom.units)
         return None
 
     values = arithmetic(atom.node.of, lookup)
@@ -231,6 +233,13 @@ def _aggregated(atom: _Atom, outcomes: Mapping[Potential, Array]) -> Array:
         number = next(iter(outcomes.values())).shape[0] if outcomes else 1
         values = np.broadcast_to(values, (number, atom.units.rows))
     return aggregate(values, atom.units, atom.node)
+
+
+def _against_label(test: study.Comparison, simulated: Array, units: Units) -> Array | None:
+    """Return a test of a categorical outcome against one of its values; None for other outcomes."""
+    assert isinstance(test.left, Potential)
+    labels = units.bound.variables[test.left.outcome].labels
+    return compare_labels(test, simulated, labels) if labels else None
 
 
 def _combined(

@@ -116,10 +116,16 @@ def _labelled(bound: Bound, test: study.Comparison) -> Values | None:
     if found is None:
         return None
     codes, labels = found
+    return compare_labels(test, codes, labels)
+
+
+def compare_labels(test: study.Comparison, codes: Values, labels: tuple[str, ...]) -> Values:
+    """Return a comparison of codes with the label on the right of a test."""
     wanted = _label(test.right)
     if wanted not in labels:
         shown = ", ".join(labels[:8])
-        raise EstimandError("HDM520", f"`{name}` has no value {wanted!r}.", f"Its values are: {shown}.")
+        message = f"`{role_text(test.left)}` has no value {wanted!r}."
+        raise EstimandError("HDM520", message, f"Its values are: {shown}.")
     return COMPARE[test.operator](codes, np.asarray(float(labels.index(wanted))))
 
 

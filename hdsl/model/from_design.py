@@ -25,12 +25,19 @@ from hdsl.model.derive.coefficients import (
 )
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.groups import Effect, deviations
-from hdsl.model.derive.likelihood import observed_slot, ordinal_law, outcome_law
+from hdsl.model.derive.likelihood import (
+    categorical_law,
+    event_slot,
+    observed_slot,
+    ordinal_law,
+    outcome_law,
+    weight_slot,
+)
 from hdsl.model.derive.predictor import Parts, total
 from hdsl.model.derive.priors import Priors, normal, rounded
 from hdsl.model.derive.scales import FAMILIES, Family, Scale, choose, scale_of
-from hdsl.model.derive.terms import NotDerivable, at_rows, columns, spread, term_text, variable_slot
-from hdsl.model.ir import Expr, Law, Model, ModelData, Observation, add, apply, const, mul, sub
+from hdsl.model.derive.terms import NotDerivable, at_rows, columns, spread, term_text
+from hdsl.model.ir import Dims, Expr, Law, Model, ModelData, Observation, add, apply, const, mul, sub
 
 SHIFT = "shift"
 WIDE = 10.0
@@ -47,6 +54,7 @@ class _Plan:
     family: Family
     scale: Scale
     offset: Reals | None
+    free: Dims = ()
 
 
 def derive(bound: Bound) -> tuple[tuple[Model, ModelData] | None, list[Diagnostic]]:
@@ -101,7 +109,10 @@ def _plan(draft: Draft) -> _Plan:
     family = choose(outcome, laws[-1] if laws else None)
     offset = _offset(bound, family)
     scale = scale_of(outcome, family, offset)
-    return _Plan(draft, amendments, Priors.of(bound.study.priors), outcome, family, scale, offset)
+    free: Dims = ()
+    if family.name == "categorical":
+        free = (draft.index_set("category", outcome.labels[1:], "categories"),)
+    return _Plan(draft, amendments, Priors.of(bound.study.priors), outcome, family, scale, offset, free)
 
 
 def _offset(bound: Bound, family: Family) -> Reals | None:
@@ -139,7 +150,7 @@ def _fixed(plan: _Plan, coefficients: list[Coefficient]) -> dict[str, Expr]:
         size = 2.5 * plan.scale.sd / coefficient.prior_scale
         shift = add(*(mul(made[role], const(_mean(plan, column))) for role, column in coefficient.moderators))
         law = _centred(plan, coefficient.role, normal(0, size), shift, coefficient.role, coefficient.family)
-        made[coefficient.role] = plan.draft.random(coefficient.role, law, reason=coefficient.reason)
+        made[coefficient.role] = plan.draft.random(coefficient.role, law, plan.free, coefficient.reason)
         plan.draft.report(coefficient.role, made[coefficient.role])
     return made
 
@@ -173,7 +184,7 @@ def _moderate(
             size = 2.5 * plan.scale.sd / coefficient.prior_scale / spread(at_rows(plan.draft, column))
             law = plan.priors.law(normal(0, size), role, f"interaction({text})")
             reason = f"{coefficient.role} varies with {term_text(term)}"
-            made[role] = plan.draft.random(role, law, reason=reason)
+            made[role] = plan.draft.random(role, law, plan.free, reason)
             plan.draft.report(role, made[role])
             coefficient.moderators.append((role, column))
 
@@ -261,7 +272,7 @@ def _predictor(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str,
     draft, parts = plan.draft, Parts()
     by_role = {coefficient.role: coefficient for coefficient in coefficients}
     for level, effects in _effects(plan, coefficients).items():
-        for role, value in deviations(draft, level, effects, plan.priors).items():
+        for role, value in deviations(draft, level, effects, plan.priors, plan.free).items():
             (parts if role == "intercept" else by_role[role].deviations).put(level, value)
     _unpooled(plan, parts)
     own = parts.levels()
@@ -291,7 +302,7 @@ def _unpooled(plan: _Plan, parts: Parts) -> None:
         dim = plan.draft.level(level)
         law = normal(0, WIDE * plan.scale.sd)
         raw = plan.draft.random(
-            f"unpooled(intercept, {level})", law, (dim,), f"`pool {level} none`: fixed effects, no pooling"
+            f"unpooled(intercept, {level})", law, (dim, *plan.free), f"`pool {level} none`: fixed effects, no pooling"
         )
         centred = sub(raw, apply("mean", raw, static=(dim,)))
         role = f"deviation(intercept, {level})"
@@ -308,7 +319,7 @@ def _intercept(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str,
         return
     default = normal(plan.scale.middle, 2.5 * plan.scale.sd)
     law = _centred(plan, "intercept", default, shift, "intercept")
-    found = plan.draft.random("intercept", law, reason="the mean where every predictor is zero")
+    found = plan.draft.random("intercept", law, plan.free, "the mean where every predictor is zero")
     plan.draft.report("intercept", found)
     parts.put(None, found)
 
@@ -353,16 +364,16 @@ def _observe(plan: _Plan, predictor: Expr) -> None:
         offset = draft.slot("log exposure", dims, plan.offset, source="log of the exposure")
         predictor = add(predictor, offset)
     predictor = draft.define(f"{outcome.name} predictor", predictor, reason=f"the linear predictor of {outcome.name}")
-    if draft.scope[var_name(predictor)] != dims:
+    if set(draft.scope[var_name(predictor)]) != {*dims, *plan.free}:
         predictor = draft.define("rows predictor", add(predictor, _zeros(draft)), reason="the same for each row")
     if plan.family.name == "ordinal":
         law = _ordinal(plan, predictor)
     elif plan.family.name == "categorical":
-        raise NotDerivable("HDM620", "`family ... categorical` is not derived yet.", "Use binary outcomes.")
+        law = categorical_law(draft, outcome, predictor, plan.free[0])
     else:
         law = outcome_law(draft, outcome, plan.family, predictor, plan.amendments, plan.scale, plan.priors)
     slot = observed_slot(draft, outcome)
-    weight, event = _weight(draft), _event(draft, outcome)
+    weight, event = weight_slot(draft), event_slot(draft, outcome)
     reason = f"family {plan.family.name}" + ("" if plan.family.declared else f", the default for {outcome.kind}")
     draft.observations.append(
         Observation(
@@ -393,22 +404,6 @@ def _ordinal(plan: _Plan, predictor: Expr) -> Law:
     shift = plan.draft.cache.get(("shift", "cutpoint"), const(0))
     plan.draft.report("cutpoint", add(law.args[1], shift))
     return law
-
-
-def _weight(draft: Draft) -> str | None:
-    weights = [variable for variable in draft.bound.variables.values() if variable.role == "weight"]
-    if not weights:
-        return None
-    if len(weights) > 1 or weights[0].level != draft.bound.row:
-        raise NotDerivable("HDM633", f"There can be one weight, and it belongs to {draft.bound.row}.", "")
-    return var_name(variable_slot(draft, weights[0]))
-
-
-def _event(draft: Draft, outcome: BoundVariable) -> str | None:
-    if outcome.event is None:
-        return None
-    dims = (draft.level(outcome.level),)
-    return draft.slot(f"{outcome.name} event", dims, outcome.event, integer=True, source="1 = the event was seen").name
 
 
 def _check_priors(plan: _Plan) -> None:

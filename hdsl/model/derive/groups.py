@@ -21,26 +21,31 @@ class Effect:
     uncorrelated: bool = False
 
 
-def deviations(draft: Draft, level: str, effects: Sequence[Effect], priors: Priors) -> dict[str, Expr]:
-    """Add the deviations of a level's effects and return them by role, each of dims (level,).
+def deviations(
+    draft: Draft, level: str, effects: Sequence[Effect], priors: Priors, free: Dims = ()
+) -> dict[str, Expr]:
+    """Add the deviations of a level's effects and return them by role, each of dims (level, *free).
+
+    With `free` dims (the categories of a categorical outcome) each category has its own spreads, and effects
+    are uncorrelated.
 
     Source: Feller & Gelman (2015), the bivariate normal model for (alpha_g, tau_g); with more effects the
     covariance is diag(sd) Omega diag(sd), Omega ~ LKJ.
     """
     joint = [effect for effect in effects if not effect.uncorrelated]
     alone = [effect for effect in effects if effect.uncorrelated]
-    if len(joint) == 1:
+    if len(joint) == 1 or free:
         joint, alone = [], [*joint, *alone]
-    found = {effect.role: _single(draft, level, effect, priors) for effect in alone}
+    found = {effect.role: _single(draft, level, effect, priors, free) for effect in alone}
     if joint:
         found |= _joint(draft, level, joint, priors)
     return found
 
 
-def _sd(draft: Draft, level: str, effect: Effect, priors: Priors) -> Var:
+def _sd(draft: Draft, level: str, effect: Effect, priors: Priors, free: Dims = ()) -> Var:
     role = f"sd({effect.role}, {level})"
     law = priors.positive(halfnormal(effect.prior_sd), role, *_parent(effect.role, level))
-    found = draft.random(role, law, reason=effect.reason)
+    found = draft.random(role, law, free, effect.reason)
     draft.report(role, found)
     return found
 
@@ -51,9 +56,9 @@ def _parent(role: str, level: str) -> tuple[str, ...]:
     return (f"sd({whole}, {level})",) if whole != role else ()
 
 
-def _single(draft: Draft, level: str, effect: Effect, priors: Priors) -> Expr:
-    sd = _sd(draft, level, effect, priors)
-    dims: Dims = (draft.level(level),)
+def _single(draft: Draft, level: str, effect: Effect, priors: Priors, free: Dims) -> Expr:
+    sd = _sd(draft, level, effect, priors, free)
+    dims: Dims = (draft.level(level), *free)
     role = f"deviation({effect.role}, {level})"
     if effect.law == "student":
         df_role = f"df({effect.role}, {level})"

@@ -15,7 +15,7 @@ from hdsl.model.derive.priors import Priors, normal
 from hdsl.model.derive.scales import FAMILIES, Family, Scale
 from hdsl.model.derive.spread import residual
 from hdsl.model.derive.terms import NotDerivable, variable_slot
-from hdsl.model.ir import Expr, Law, add, apply, const, div, mul, sub
+from hdsl.model.ir import Expr, Law, add, apply, const, div, dot, mul, sub
 
 GAMMA = Law(distribution="gamma", args=(const(2), const(0.1)))
 SHAPE = Law(distribution="gamma", args=(const(1), const(0.1)))
@@ -173,6 +173,14 @@ def ordinal_law(draft: Draft, outcome: BoundVariable, family: Family, predictor:
     return Law(distribution=f"ordinal_{family.link}", args=(predictor, cuts))
 
 
+def categorical_law(draft: Draft, outcome: BoundVariable, predictor: Expr, free: str) -> Law:
+    """Return the law of an unordered category: the first is the reference, with logit 0."""
+    every = draft.index_set("categories", outcome.labels, "categories")
+    padded = np.eye(len(outcome.labels))[1:]
+    place = draft.slot("category place", (free, every), padded, source="which logit each category has")
+    return Law(distribution="categorical_logit", args=(dot(predictor, place, free),))
+
+
 def observed_slot(draft: Draft, outcome: BoundVariable) -> str:
     """Return the name of the slot with the outcome's values."""
     whole = outcome.kind in ("binary", "count", "category", "ordered") or outcome.trials is not None
@@ -182,3 +190,21 @@ def observed_slot(draft: Draft, outcome: BoundVariable) -> str:
     values = np.asarray(outcome.values)
     found = draft.slot(outcome.name, dims, values, variable=outcome.name, integer=True, source="outcome")
     return found.name
+
+
+def weight_slot(draft: Draft) -> str | None:
+    """Return the name of the slot of the rows' weights, None without a weight."""
+    weights = [variable for variable in draft.bound.variables.values() if variable.role == "weight"]
+    if not weights:
+        return None
+    if len(weights) > 1 or weights[0].level != draft.bound.row:
+        raise NotDerivable("HDM633", f"There can be one weight, and it belongs to {draft.bound.row}.", "")
+    return variable_slot(draft, weights[0]).name  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def event_slot(draft: Draft, outcome: BoundVariable) -> str | None:
+    """Return the name of the slot that is 1 where a duration ended, None where nothing is censored."""
+    if outcome.event is None:
+        return None
+    dims = (draft.level(outcome.level),)
+    return draft.slot(f"{outcome.name} event", dims, outcome.event, integer=True, source="1 = the event was seen").name
