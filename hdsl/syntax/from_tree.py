@@ -42,7 +42,7 @@ def statements(tree: Tree[Token], report: Report) -> Iterator[ast.Statement]:
             report.append(
                 Diagnostic(
                     code="HDM110",
-                    message=f"an expression has more than {DEEPEST} parts inside each other",
+                    message=f"An expression has more than {DEEPEST} parts inside each other.",
                     span=deep,
                     help="Split it into several shorter ones.",
                 )
@@ -74,7 +74,7 @@ def _twice(what: str, node: Node, first: Span, report: Report) -> None:
     report.append(
         Diagnostic(
             code="HDM113",
-            message=f"{what} is given twice",
+            message=f"{what[0].upper()}{what[1:]} is given twice.",
             span=place(node),
             help="Keep one of the two.",
             related=((first, "first here"),),
@@ -109,7 +109,7 @@ def _hdm(node: Tree[Token], report: Report) -> ast.Hdm:
         report.append(
             Diagnostic(
                 code="HDM111",
-                message=f"version {node.children[0]} of the language is not known",
+                message=f"Version {node.children[0]} of the language is not known.",
                 span=version.span,
                 help=f"This release reads `hdm {VERSION}`.",
             )
@@ -192,7 +192,7 @@ def _kind(node: Tree[Token], report: Report) -> ast.Kind:
     head, *rest = _parts(node)
     word = name(head)
     form = str(node.data)
-    kind = choose(word.text, word.span, KINDS, "a kind of variable", report)
+    kind: ast.KindName = choose(word.text, word.span, KINDS, "a kind of variable", report)
     if not rest:
         return ast.Kind(kind, span=place(node))
     fitting, words = _KIND_FORMS[form]
@@ -200,7 +200,7 @@ def _kind(node: Tree[Token], report: Report) -> ast.Kind:
         report.append(
             Diagnostic(
                 code="HDM104",
-                message=f"`{words}` belongs to the kind `{fitting}`, not to `{word.text}`",
+                message=f"`{words}` belongs to the kind `{fitting}`, not to `{word.text}`.",
                 span=place(node),
                 help=f"Write `{fitting} {words} ...`, or `{kind}` alone.",
             )
@@ -237,7 +237,7 @@ def _dose(node: Tree[Token], report: Report) -> ast.Treatment:
         if modifier is not None:
             _modify(modifier, once)
     word = name(kind)
-    dose = choose(word.text, word.span, DOSES, "a kind of continuous treatment", report)
+    dose: ast.DoseKind = choose(word.text, word.span, DOSES, "a kind of continuous treatment", report)
     return ast.Treatment(
         name=name(head),
         column=once.column(),
@@ -270,12 +270,12 @@ def _condition(node: Tree[Token]) -> ast.Condition:
 
 def _mechanism(node: Node | None, report: Report) -> ast.Mechanism:
     found = call(node, report)
-    word = choose(found.name.text, found.name.span, MECHANISMS, "a mechanism", report)
+    word: ast.MechanismName = choose(found.name.text, found.name.span, MECHANISMS, "a mechanism", report)
     for setting in found.settings:
         report.append(
             Diagnostic(
                 code="HDM104",
-                message=f"`{word}` has no argument named `{setting.name.text}`",
+                message=f"`{word}` has no argument named `{setting.name.text}`.",
                 span=setting.span,
                 help=f"Write the value alone, as in `{word}(...)`.",
             )

@@ -50,6 +50,10 @@ def _as[W: str](node: Node | None, allowed: tuple[W, ...], what: str, report: Re
     return choose(word.text, word.span, allowed, what, report)
 
 
+def _optional[W: str](node: Node | None, allowed: tuple[W, ...], what: str, report: Report) -> W | None:
+    return None if node is None else _as(node, allowed, what, report)
+
+
 def _outcome(node: Node | None, report: Report) -> ast.Name:
     """Return the outcome of `variance of OUTCOME`, which is a name."""
     found = expression(node, report)
@@ -58,7 +62,7 @@ def _outcome(node: Node | None, report: Report) -> ast.Name:
     report.append(
         Diagnostic(
             code="HDM104",
-            message="the outcome of `variance of` is a name",
+            message="The outcome of `variance of` is a name.",
             span=found.span,
             help="Write the name of the outcome; its residual variance is meant.",
         )
@@ -88,7 +92,7 @@ class _Options:
         report.append(
             Diagnostic(
                 code="HDM113",
-                message=f"{what} is given twice" if both else f"{what} and `{node}` exclude each other",
+                message=f"{what} is given twice." if both else f"{what} and `{node}` exclude each other.",
                 span=place(node),
                 help="Keep one of the two.",
                 related=((place(first), "first here"),),
@@ -108,18 +112,14 @@ def _adjust(node: Tree[Token], report: Report) -> ast.Adjust:
 def _vary_across(node: Tree[Token], report: Report) -> ast.VaryAcross:
     effect, across, *options = _parts(node)
     chosen = _Options(options, report)
-    law: ast.VaryLaw | None = (
-        None if chosen.law is None else _as(chosen.law, VARY_LAWS, "a law of varying effects", report)
-    )
+    law: ast.VaryLaw | None = _optional(chosen.law, VARY_LAWS, "a law of varying effects", report)
     return ast.VaryAcross(expression(effect, report), _names(across), chosen.flag is not None, law, span=place(node))
 
 
 def _vary_with(node: Tree[Token], report: Report) -> ast.VaryWith:
     effect, term, *options = _parts(node)
     chosen = _Options(options, report)
-    shape: ast.Shape | None = (
-        None if chosen.law is None else _as(chosen.law, SHAPES, "a shape of effect variation", report)
-    )
+    shape: ast.Shape | None = _optional(chosen.law, SHAPES, "a shape of effect variation", report)
     status = None if chosen.flag is None else cast("ast.Status", str(chosen.flag))
     return ast.VaryWith(expression(effect, report), expression(term, report), shape, status, span=place(node))
 
@@ -135,9 +135,7 @@ def _shrink(node: Tree[Token], report: Report) -> ast.Shrink:
 
 def _variance_by(node: Tree[Token], report: Report) -> ast.VarianceBy:
     outcome, by, model = _parts(node)
-    chosen: ast.VarianceModel | None = (
-        None if model is None else _as(model, VARIANCE_MODELS, "a model of treatment error", report)
-    )
+    chosen: ast.VarianceModel | None = _optional(model, VARIANCE_MODELS, "a model of treatment error", report)
     return ast.VarianceBy(_outcome(outcome, report), name(by), chosen, span=place(node))
 
 
@@ -195,7 +193,7 @@ def _strata(word: str, found: ast.Call, report: Report) -> int | None:
             report.append(
                 Diagnostic(
                     code="HDM104",
-                    message=f"`{word}` does not take these arguments",
+                    message=f"`{word}` does not take these arguments.",
                     span=found.span,
                     help="`strata(5)` takes a whole number from 2 up; `weight` and `covariate` take none.",
                 )

@@ -50,7 +50,7 @@ def number(node: Node | None, report: Report) -> ast.Number:
         report.append(
             Diagnostic(
                 code="HDM112",
-                message=f"{digits[:40]} is too large a number",
+                message=f"{digits[:40]} is too large a number.",
                 span=place(node),
                 help="Numbers go up to about 1.8e308.",
             )
@@ -167,7 +167,7 @@ def _argument(node: Tree[Token], args: list[ast.Expr], settings: list[ast.Settin
         report.append(
             Diagnostic(
                 code="HDM104",
-                message="`at` follows a setting of a treatment",
+                message="`at` follows a setting of a treatment.",
                 span=occasions.span,
                 help="Write, for instance, `pay(track = 1 at month 1..3)`.",
             )
@@ -209,7 +209,7 @@ def _refused_index(node: Node | None, report: Report) -> ast.Call:
     report.append(
         Diagnostic(
             code="HDM104",
-            message="an aggregate has no index",
+            message="An aggregate has no index.",
             span=place(node),
             help="Put the index after the estimand's name: `estimand site[school] = average over ...`.",
         )
@@ -223,11 +223,11 @@ def _probability(word: str, found: ast.Call, report: Report) -> ast.Number | Non
         case "quantile", (ast.Number() as q,), ():
             return q
         case "quantile", _, _:
-            text = "`quantile` takes one number between 0 and 1"
+            text = "`quantile` takes one number between 0 and 1."
             mend = "Write, for instance, `quantile(0.9) over student of ...`."
         case _, (), ():
             return None
         case _:
-            text, mend = f"`{word}` takes nothing in parentheses", f"Write `{word} over ...`."
+            text, mend = f"`{word}` takes nothing in parentheses.", f"Write `{word} over ...`."
     report.append(Diagnostic(code="HDM104", message=text, span=found.span, help=mend))
     return None

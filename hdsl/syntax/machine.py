@@ -127,7 +127,7 @@ class Machine:
         self._report(
             Diagnostic(
                 code="HDM105",
-                message=f"`{token}` is not the sign `{sign}`",
+                message=f"`{token}` is not the sign `{sign}`.",
                 span=span_of(token),
                 help=f"Write `{sign}`.",
             )
@@ -180,7 +180,7 @@ class Machine:
         line = f"line {bracket.line}"
         return Diagnostic(
             code="HDM107",
-            message=f"the `{bracket}` of {line} is still open at {found}",
+            message=f"The `{bracket}` of {line} is still open at {found}.",
             span=span_of(token),
             help=f"Close it with `{_closing(bracket)}`.",
             related=((span_of(bracket), "opened here"),),
@@ -190,7 +190,7 @@ class Machine:
         self._report(
             Diagnostic(
                 code="HDM107",
-                message=f"this `{token}` closes nothing",
+                message=f"This `{token}` closes nothing.",
                 span=span_of(token),
                 help="Remove it, or open the block before it.",
             )
@@ -330,7 +330,7 @@ def _repaired(token: Token, kind: str) -> str:
 def _too_deep(token: Token) -> Diagnostic:
     return Diagnostic(
         code="HDM110",
-        message="the expression is nested too deeply",
+        message="The expression is nested too deeply.",
         span=span_of(token),
         help="Split it: give parts of it names in `model`, or write fewer parentheses.",
     )
@@ -341,7 +341,7 @@ def _keyword_as_name(failure: Failure, asking: Token) -> Diagnostic:
     assert word is not None
     return Diagnostic(
         code="HDM109",
-        message=f"`{word}` was taken for a name, because `{quoted(asking)}` asks for one",
+        message=f"`{word}` was taken for a name, because `{quoted(asking)}` asks for one.",
         span=span_of(word),
         help=f"Write what belongs after `{quoted(asking)}`, or remove it.",
         related=((span_of(asking), "asks for a name"),),

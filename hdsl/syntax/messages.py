@@ -65,15 +65,15 @@ def unexpected(failure: Failure, accepted: list[str], tables: Tables) -> Diagnos
     help_line = f"Expected {wanted}." + (f" The form is {form}." if form else "")
     code = "HDM104"
     if found.type == END:
-        message = "the study ends where more is needed"
+        message = "The study ends where more is needed."
     elif found.type in JUNK:
-        code, message = "HDM105", f"`{quoted(found)}` has no meaning here"
+        code, message = "HDM105", f"`{quoted(found)}` has no meaning here."
     elif tables.statement_types <= set(accepted) and failure.context is None:
-        code, message = "HDM106", f"`{quoted(found)}` starts no statement"
+        code, message = "HDM106", f"`{quoted(found)}` starts no statement."
     elif failure.previous is not None:
-        message = f"`{quoted(found)}` does not fit after `{quoted(failure.previous)}`"
+        message = f"`{quoted(found)}` does not fit after `{quoted(failure.previous)}`."
     else:
-        message = f"`{quoted(found)}` does not fit here"
+        message = f"`{quoted(found)}` does not fit here."
     return Diagnostic(code=code, message=message, span=span_of(found), help=help_line)
 
 

@@ -37,7 +37,7 @@ def _statements(lexed: Lexed, report: list[Diagnostic]) -> list[ast.Statement]:
             Diagnostic(
                 code="HDM104",
                 severity="note",
-                message=f"{machine.left_out} more syntax errors are not shown",
+                message=f"{machine.left_out} more syntax errors are not shown.",
                 span=Span(lexed.tokens[-1].start_pos or 0, lexed.tokens[-1].end_pos or 0),
                 help="Mend the first ones and check again.",
             )
@@ -48,7 +48,7 @@ def _statements(lexed: Lexed, report: list[Diagnostic]) -> list[ast.Statement]:
 def _empty(source: Source) -> Diagnostic:
     return Diagnostic(
         code="HDM103",
-        message="the study is empty",
+        message="The study is empty.",
         span=Span(0, 0),
         help='Begin with `study NAME "title"` and `data "file.csv"`; `hdsl new` writes a first study.',
     )

@@ -17,20 +17,20 @@ def read_source(path: str | Path) -> Source | Diagnostic:
     try:
         content = file.read_bytes()
     except IsADirectoryError:
-        return _unreadable(f"`{path}` is a folder", "Give the path of a .hdm file.")
+        return _unreadable(f"`{path}` is a folder.", "Give the path of a .hdm file.")
     except FileNotFoundError:
-        return _unreadable(f"there is no file `{path}`", "Check the path and the folder you are in.")
+        return _unreadable(f"There is no file `{path}`.", "Check the path and the folder you are in.")
     except PermissionError:
-        return _unreadable(f"`{path}` may not be read", "Change its permissions.")
+        return _unreadable(f"`{path}` may not be read.", "Change its permissions.")
     except (OSError, ValueError) as error:
-        return _unreadable(f"`{path}` cannot be read: {error}", "Check the path.")
+        return _unreadable(f"`{path}` cannot be read: {error}.", "Check the path.")
     try:
         return Source.of(str(path), content.decode("utf-8"))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return Diagnostic(
             code="HDM102",
-            message=f"`{path}` is not UTF-8 text: byte {error.start + 1}, on line {line}",
+            message=f"`{path}` is not UTF-8 text: byte {error.start + 1}, on line {line}.",
             help="Save it as UTF-8 in your editor.",
         )
 

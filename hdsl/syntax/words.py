@@ -102,7 +102,7 @@ def choose[W: str](word: str, span: Span, allowed: tuple[W, ...], what: str, rep
     report.append(
         Diagnostic(
             code="HDM114",
-            message=f"`{word}` is not {what}" + (f"; did you mean `{near}`?" if near else ""),
+            message=f"`{word}` is not {what}" + (f"; did you mean `{near}`?" if near else "."),
             span=span,
             help=f"Write one of {words}.",
         )
