@@ -123,10 +123,10 @@ def _offset(bound: Bound, family: Family) -> Reals | None:
         raise NotDerivable(
             "HDM632", "An exposure needs a count outcome with a log link, and there can be only one.", ""
         )
-    values = bound.at_rows(exposures[0].level, exposures[0].values)
+    values = bound.at_rows(exposures[0].level, exposures[0].values).astype(np.float64)
     if not np.all(values > 0):
         raise NotDerivable("HDM632", f"The exposure `{exposures[0].name}` must be positive.", "")
-    return np.log(values.astype(np.float64))
+    return np.log(values)
 
 
 def _coefficients(plan: _Plan) -> list[Coefficient]:

@@ -121,10 +121,9 @@ def _grouped(model: Model, names: _Names) -> tuple[set[str], dict[str, Equation]
 def _vary(variable: RandomVariable, left: list[str], means: list[str], names: _Names) -> str:
     scale = variable.law.args[-1]
     if variable.law.distribution == "multinormal_cholesky":
-        level = variable.dims[0]
         assert isinstance(scale, Apply)
-        sds = names.text(scale.args[0])
-        return f"{', '.join(left)} ~ multinormal(({', '.join(means)}), sd = {sds}, corr = corr({level}))"
+        sds, corr = (names.text(arg) for arg in scale.args)
+        return f"{', '.join(left)} ~ multinormal(({', '.join(means)}), sd = {sds}, corr = {corr})"
     if variable.law.distribution == "student":
         return f"{left[0]} ~ student({names.text(variable.law.args[0])}, {means[0]}, {names.text(scale)})"
     return f"{left[0]} ~ normal({means[0]}, {names.text(scale)})"

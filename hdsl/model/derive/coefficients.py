@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hdsl.data.bound import BoundTreatment, Reals
 from hdsl.design import expr as study
@@ -169,7 +170,7 @@ def _shares(
         yield Coefficient(role, f"slope({text})", made, reason, spread(at_rows(draft, made)))
 
 
-def _differ(shares: Reals, counts: Reals, column: Column, assignment: ir.Assignment) -> bool:
+def _differ(shares: Reals, counts: NDArray[np.int64], column: Column, assignment: ir.Assignment) -> bool:
     """Return whether shares differ by more than the design's own rounding or coin tosses."""
     probability = assignment.mechanism.probability
     if float(np.ptp(shares)) < 1e-9:
