@@ -104,7 +104,7 @@ def not_pooled(scope: Scope) -> Findings:
     """HDM407: a group with a treatment of its own is not left unpooled."""
     for i, group in _unpooled(scope):
         for assignment in scope.study.assignments:
-            if assignment.to not in scope.levels or not scope.contains(assignment.to, group):
+            if group == scope.row or assignment.to not in scope.levels or not scope.contains(assignment.to, group):
                 continue
             message = f"`{assignment.treatment}` is the same within each {group}: fixed effects of {group} take it up."
             help = f"Leave the line out: partial pooling keeps {group} and {assignment.treatment} apart."

@@ -38,6 +38,8 @@ def repeated_code(scope: Scope) -> Findings:
 
 def unassigned(scope: Scope) -> Findings:
     """HDM402: every treatment has an assignment."""
+    if any(assignment.treatment not in scope.treatments for assignment in scope.study.assignments):
+        return
     for i, treatment in enumerate(scope.study.treatments):
         if not scope.assignments(treatment.name):
             row = scope.row or "UNIT"

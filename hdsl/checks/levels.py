@@ -45,10 +45,12 @@ def crossing(scope: Scope) -> Findings:
 
 def rows_outside_group(scope: Scope) -> Findings:
     """HDM268: every group and wave is one to which the rows belong."""
-    if scope.row is None:
+    unclear = any(name not in scope.levels for level in scope.study.levels for name in level.above)
+    if scope.row is None or unclear:
         return
+    named = {name for a in scope.study.assignments for name in (a.to, *a.within)}
     for i, level in enumerate(scope.study.levels):
-        if not scope.contains(level.name, scope.row):
+        if level.name not in named and not scope.contains(level.name, scope.row):
             message = f"The study does not say that {scope.row} lies in {level.name}."
             yield finding("HDM268", message, ("levels", i), f"Write `in {level.name}`, or leave {level.name} out.")
 
