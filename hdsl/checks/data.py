@@ -245,25 +245,32 @@ def nested_but_crossed(scope: Scope, bound: Bound) -> Findings:
 
 
 def few_groups(scope: Scope, bound: Bound) -> Findings:
-    """HDM309: an effect varies across groups of which there are at least five."""
-    pooled = {item.group for item in scope.study.analysis if isinstance(item, Pool) and item.how != "partially"}
+    """HDM309: an effect varies across at least five groups, unless a prior of its spread is stated."""
+    if not scope.is_derived():
+        return
+    stated = {role_text(prior.target) for prior in scope.study.priors}
+    small = {name for name, level in bound.levels.items() if level.size < FEW_GROUPS}
+    warned: set[str] = set()
     for i, item in enumerate(scope.study.analysis):
         if not isinstance(item, VaryAcross) or item.effect == Ref(name="intercept"):
             continue
+        text = role_text(item.effect)
         for j, group in enumerate(item.across):
-            if group in bound.levels and bound.levels[group].size < FEW_GROUPS:
-                count = bound.levels[group].size
-                message = f"The effect of `{role_text(item.effect)}` varies across {count} units of {group}."
+            if group in small and not {f"sd(effect({text}), {group})", f"sd(slope({text}), {group})"} & stated:
+                warned.add(group)
+                message = f"The effect of `{text}` varies across {bound.levels[group].size} units of {group}."
                 help = "So few say little about a spread: it rests on its prior. State one in `priors`."
                 yield finding("HDM309", message, ("analysis", i, "across", j), help)
-    if not scope.is_derived():
-        return
+    unpooled = {item.group for item in scope.study.analysis if isinstance(item, Pool) and item.how != "partially"}
     for i, level in enumerate(scope.study.levels):
-        size = bound.levels[level.name].size if level.name in bound.levels else 0
-        above = scope.row is not None and level.name in scope.above[scope.row]
-        if above and 2 <= size < FEW_GROUPS and level.name not in pooled:
-            message = f"There are {size} units of {level.name}: the spread between them rests on its prior."
-            help = f"State it in `priors`: `sd(intercept, {level.name}) ~ ...`."
+        name, above = level.name, scope.above[scope.row or level.name]
+        if name not in small & above - warned - unpooled or f"sd(intercept, {name})" in stated:
+            continue
+        if bound.levels[name].size > 1:
+            message = (
+                f"There are {bound.levels[name].size} units of {name}: the spread between them rests on its prior."
+            )
+            help = f"State it in `priors`: `sd(intercept, {name}) ~ ...`."
             yield finding("HDM309", message, ("levels", i), help, severity="note")
 
 

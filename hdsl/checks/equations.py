@@ -6,19 +6,28 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from hdsl.checks.finding import Findings, Path, Rule, finding, listed, outside_lag, places, suggestion, want_level
+from hdsl.checks.finding import (
+    Findings,
+    Path,
+    Rule,
+    finding,
+    listed,
+    outside_lag,
+    places,
+    suggestion,
+    want_arm,
+    want_level,
+)
 from hdsl.checks.scope import Scope
 from hdsl.checks.terms import unknown_function
 from hdsl.design.expr import Call, Expr, Indexed, Ref, Text, names
 from hdsl.design.ir import DefinitionStatement, LawStatement
 from hdsl.design.roles import role_text
-from hdsl.model.derive.priors import LAW_NAMES
-from hdsl.model.derive.scales import FAMILIES
-from hdsl.model.functions import FUNCTIONS
+from hdsl.model.equations.laws import LAW_NAMES
+from hdsl.model.equations.placed import FUNCTIONS
+from hdsl.model.equations.translate import OF_DATA
 
-LAWS = tuple(dict.fromkeys((*LAW_NAMES, *FAMILIES, "multinormal", "ordered_normal", "dirichlet", "mixture")))
-LINKS = frozenset(link for family in FAMILIES.values() for link in family.links)
-CALLS = tuple(dict.fromkeys((*FUNCTIONS, "invlogit", "mean", "centre", "factor", "lag", "spline", "gp")))
+CALLS = (*FUNCTIONS, "min", "max", *OF_DATA)
 
 
 @dataclass(frozen=True)
@@ -98,8 +107,8 @@ def right_sides(scope: Scope) -> Findings:
     """HDM226, 227, 236, 246, 253, 274: no name is born on a right-hand side."""
     equations = _Equations(scope)
     for expr, path in _right_sides(scope):
-        if isinstance(expr, Call) and path[-1] == "law" and expr.function not in LAWS:
-            yield finding("HDM274", f"There is no law `{expr.function}`.", path, suggestion(expr.function, LAWS))
+        if isinstance(expr, Call) and path[-1] == "law" and expr.function not in LAW_NAMES:
+            yield finding("HDM274", f"There is no law `{expr.function}`.", path, suggestion(expr.function, LAW_NAMES))
         for node, place in places(expr, path):
             yield from _right(scope, equations, node, place, expr)
 
@@ -110,7 +119,7 @@ def _right(scope: Scope, equations: _Equations, node: Expr, path: Path, whole: E
             yield from _reference(scope, equations, name, (), path)
         case Indexed(name=name, index=index):
             yield from _reference(scope, equations, name, index, path)
-        case Call(function=function) if node is not whole and function not in (*CALLS, *LAWS):
+        case Call(function=function) if node is not whole and function not in CALLS:
             yield from unknown_function(scope, function, CALLS, path)
         case Text():
             yield finding("HDM247", "A text cannot stand in an equation.", path)
@@ -119,29 +128,46 @@ def _right(scope: Scope, equations: _Equations, node: Expr, path: Path, whole: E
 
 
 def _reference(scope: Scope, equations: _Equations, name: str, index: tuple[str, ...], path: Path) -> Findings:
-    for j, level in enumerate(index):
-        yield from want_level(scope, level, (*path, "index", j))
-    if name in equations.parameters:
-        declared = equations.parameters[name].index
-        if index != declared and name not in scope.outcomes:
-            shown = f"{name}[{', '.join(declared)}]" if declared else name
-            message = f"`{name}` has {'one value per ' + ' and '.join(declared) if declared else 'no index'}."
-            yield finding("HDM253", message, path, f"Write `{shown}`.")
+    if name in equations.parameters and name not in scope.variables:
+        yield from _of_parameter(scope, equations.parameters[name], name, index, path)
         return
-    if name in scope.variables or name in scope.treatments:
+    if name in scope.variables or name in scope.treatments or name in _companions(scope):
+        if scope.arms(name) and index and index[0] not in (*scope.arms(name), *scope.levels):
+            yield from want_arm(scope, name, index[0], (*path, "index", 0))
         return
     if name in scope.levels:
-        if scope.levels[name].word == "wave" or path[-2:-1] == ("args",):
-            return
-        yield finding("HDM236", f"`{name}` is {scope.described(name)}; it has no value.", path)
-        return
-    if path[-3:-2] == ("options",) and name in LINKS:
+        if scope.levels[name].word != "wave" and path[-2:-1] != ("args",):
+            yield finding("HDM236", f"`{name}` is {scope.described(name)}; it has no value.", path)
         return
     candidates = (*equations.parameters, *scope.variables, *scope.treatments)
     help = suggestion(name, candidates)
     if "Did you mean" not in help:
         help = f"Give it a law, `{name} ~ normal(0, 1)`, or declare it as a covariate."
     yield finding("HDM227", f"`{name}` has no law and is not declared.", path, help)
+
+
+def _of_parameter(scope: Scope, parameter: _Parameter, name: str, index: tuple[str, ...], path: Path) -> Findings:
+    unknown = [finding for j, level in enumerate(index) for finding in want_level(scope, level, (*path, "index", j))]
+    yield from unknown
+    declared = parameter.index
+    crossed = (
+        len(index) == 1
+        and len(declared) > 1
+        and index[0] in scope.levels
+        and set(scope.levels[index[0]].crosses) == set(declared)
+    )
+    if unknown or set(index) == set(declared) or crossed:
+        return
+    shown = f"{name}[{', '.join(declared)}]" if declared else name
+    message = f"`{name}` has {'one value per ' + ' and '.join(declared) if declared else 'no index'}."
+    yield finding("HDM253", message, path, f"Write `{shown}`.")
+
+
+def _companions(scope: Scope) -> frozenset[str]:
+    """Return the columns that outcomes name as their trials or known sd."""
+    kinds = [variable.kind for variable in scope.outcomes.values()]
+    stated = [expr for kind in kinds for expr in (kind.trials, kind.known_sd) if expr is not None]
+    return frozenset(name for expr in stated for name in names(expr))
 
 
 def circular(scope: Scope) -> Findings:

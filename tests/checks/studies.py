@@ -118,7 +118,8 @@ def read(text: str) -> tuple[Study, Source, Spans]:
     assert not found, [d.message for d in found]
     assert tree is not None
     study, spans, more = to_study(tree)
-    assert study is not None and not more, [d.message for d in more]
+    assert study is not None
+    assert not more, [d.message for d in more]
     return study, source, spans
 
 

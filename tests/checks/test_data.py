@@ -266,6 +266,11 @@ def test_data_codes_all_have_a_case() -> None:
     assert {code for code, *_ in CASES.values()} >= DATA_CODES
 
 
+def test_few_groups_are_no_finding_where_the_prior_is_stated(tmp_path: Path) -> None:
+    text = edited(SCHOOLS, "priors { sd(intercept, school) ~ halfnormal(1) }")
+    assert findings(tmp_path, text, rows(school=PLACE // 20)) == []
+
+
 def test_shares_of_conditional_assignments_count_only_the_units_reached(tmp_path: Path) -> None:
     text = edited(SCHOOLS, *SECOND)
     assert findings(tmp_path, text, rows(v=PLACE % 4 == 1)) == []

@@ -93,7 +93,9 @@ def test_every_code_of_the_checks_has_a_case() -> None:
 @given(any_studies())
 def test_any_study_gets_findings_and_no_exception(study: Study) -> None:
     for finding in check_study(study):
-        assert finding.code in CODES and finding.path is not None and finding.message.endswith((".", "?"))
+        assert finding.code in CODES
+        assert finding.path is not None
+        assert finding.message.endswith((".", "?"))
 
 
 @given(designs())
