@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ["jax", "numpyro", "arviz", "pymc", "stanli", "matplotlib", "scipy", "pandas"]
+HEAVY = ["jax", "numpyro", "arviz", "pymc", "stanli", "matplotlib", "scipy"]
 STUDY = """\
 study coaching "Coaching, completely randomised"
 data "coaching.csv"
@@ -41,7 +41,7 @@ def loaded_by(*arguments: str, folder: Path) -> set[str]:
 
 def test_help_loads_no_numerical_library(tmp_path: Path) -> None:
     loaded = loaded_by("--help", folder=tmp_path)
-    assert loaded.isdisjoint([*HEAVY, "numpy", "duckdb", "pyarrow", "lark"])
+    assert loaded & {*HEAVY, "numpy", "pandas", "duckdb", "pyarrow", "lark"} == set()
 
 
 @pytest.mark.parametrize("command", ["check", "fmt"])
@@ -50,5 +50,5 @@ def test_reading_commands_load_no_sampler(tmp_path: Path, command: str) -> None:
     (tmp_path / "coaching.csv").write_text("\n".join(["person,coach,after", *rows]) + "\n")
     (tmp_path / "coaching.hdm").write_text(STUDY)
     loaded = loaded_by(command, "coaching.hdm", folder=tmp_path)
-    assert loaded.isdisjoint(HEAVY)
+    assert loaded & set(HEAVY) == set()
     assert "hdsl" in loaded
