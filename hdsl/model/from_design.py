@@ -284,7 +284,7 @@ def _predictor(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str,
     summed = total(draft, parts, "intercept", named, at=draft.bound.row)
     for level in named:
         draft.report(named[level], summed.totals[level])
-    if plan.outcome.known_sd is not None:
+    if plan.outcome.known_sd is not None or draft.bound.row in own:
         truth = draft.define(f"intercept {draft.bound.row}", summed.value, role=f"intercept[{draft.bound.row}]")
         draft.report(f"intercept[{draft.bound.row}]", truth)
         return truth

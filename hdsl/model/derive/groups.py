@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.priors import Priors, halfnormal
+from hdsl.model.derive.terms import NotDerivable
 from hdsl.model.ir import Dims, Expr, Law, Var, column, const, dot, mul, stack
 
 
@@ -36,6 +37,14 @@ def deviations(
     alone = [effect for effect in effects if effect.uncorrelated]
     if len(joint) == 1 or free:
         joint, alone = [], [*joint, *alone]
+    for effect in joint:
+        if effect.law == "student":
+            raise NotDerivable(
+                "HDM620",
+                f"`vary ... across {level} as student`: {effect.role} is correlated with other effects, for which "
+                "there is no student law yet.",
+                "Add `uncorrelated`: `vary ... across ... uncorrelated as student`.",
+            )
     found = {effect.role: _single(draft, level, effect, priors, free) for effect in alone}
     if joint:
         found |= _joint(draft, level, joint, priors)
@@ -62,7 +71,9 @@ def _single(draft: Draft, level: str, effect: Effect, priors: Priors, free: Dims
     role = f"deviation({effect.role}, {level})"
     if effect.law == "student":
         df_role = f"df({effect.role}, {level})"
-        df = draft.random(df_role, priors.positive(Law(distribution="gamma", args=(const(2), const(0.1))), df_role))
+        default = Law(distribution="gamma", args=(const(2), const(0.1)))
+        reason = f"how heavy the tails of {effect.role} across {level} are"
+        df = draft.random(df_role, priors.positive(default, df_role), reason=reason)
         draft.report(df_role, df)
         law = Law(distribution="student", args=(df, const(0), sd))
     else:

@@ -167,7 +167,8 @@ def _across(
     joined = draft.join(level, group)
     assert joined is not None
     spread_of_group = mul(draft.at(value, level, joined), apply("exp", draft.at(deviation, group, joined)))
-    found = draft.define(f"residual {group}", spread_of_group)
+    named = f"residual[{group}]" if joined == group else None
+    found = draft.define(f"residual {group}", spread_of_group, role=named)
     if joined == group:
         draft.report(f"residual[{group}]", found)
     return found, joined

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -136,11 +136,12 @@ def _variable(draft: Draft, variable: BoundVariable) -> tuple[Column, ...]:
 
 
 def treatment_columns(draft: Draft, treatment: BoundTreatment) -> tuple[Column, ...]:
-    """Return one indicator per arm but the reference, or the dose."""
+    """Return one indicator per arm but the reference, or the dose; a single indicator needs no label."""
     slot = treatment_slot(draft, treatment)
     if treatment.continuous:
         return (Column(slot, treatment.level, treatment.values),)
-    return _indicators(draft, slot, treatment.level, treatment.values, treatment.arms, treatment.name)
+    found = _indicators(draft, slot, treatment.level, treatment.values, treatment.arms, treatment.name)
+    return found if len(found) > 1 else (replace(found[0], label=""),)
 
 
 def _indicators(
