@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from hdsl.diagnostics.diagnostic import Diagnostic
+from hdsl.diagnostics.width import display_width
 from hdsl.source import Source, Span
 
 if TYPE_CHECKING:
@@ -130,8 +131,8 @@ def _excerpt(source: Source, line: int, column: int, span: Span) -> tuple[int, s
     left = max(0, start - WINDOW // 2) if len(text) > WINDOW else 0
     right = left + WINDOW
     lead = "..." if left else ""
-    before = len(lead) + _width(_plain(text[left:start]))
-    marked = max(1, _width(_plain(text[start : min(end, right)])))
+    before = len(lead) + display_width(_plain(text[left:start]))
+    marked = max(1, display_width(_plain(text[start : min(end, right)])))
     tail = "..." if len(text) > right else ""
     return before, lead + _plain(text[left:right]) + tail, marked
 
@@ -141,13 +142,3 @@ def _plain(text: str) -> str:
     return "".join(
         " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) == "Cc" else c for c in text
     )
-
-
-def _width(text: str) -> int:
-    return sum(_cell(character) for character in text)
-
-
-def _cell(character: str) -> int:
-    if unicodedata.combining(character) or unicodedata.category(character) in ("Cf", "Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
