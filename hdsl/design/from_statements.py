@@ -106,6 +106,8 @@ def read_mechanism(node: ast.Mechanism, path: Path, reading: Reading) -> ir.Mech
 
 def _probability(node: ast.Mechanism, path: Path, reading: Reading) -> Expr | None:
     match node.args:
+        case () if node.name == "complete":
+            return None
         case ():
             reading.error(
                 "HDM205",

@@ -96,7 +96,9 @@ def rule(variable: str, cutoff: float) -> ir.Mechanism:
     return snippets.made(ir.Mechanism, name="rule", given=(snippets.term(variable),), cutoff=cutoff)
 
 
-def _probability(name: str, probabilities: tuple[float | str, ...]) -> Expr:
+def _probability(name: str, probabilities: tuple[float | str, ...]) -> Expr | None:
+    if not probabilities and name == "complete":
+        return None
     if not probabilities:
         raise snippets.unfit(f"`{name}` has no probability.", f"Write `{name}(0.5)`.")
     found = tuple(_number_or_term(probability) for probability in probabilities)

@@ -161,7 +161,7 @@ def _shares(
     text = f"mean({treatment.name}, {block})"
     for column in treatment_columns(draft, treatment):
         shares = np.bincount(units, column.values, minlength=size) / np.maximum(counts, 1)
-        if not _differ(shares, counts, column, assignment):
+        if not _differ(shares, counts, column, assignment, treatment):
             continue
         centred = shares - float(np.average(shares[draft.bound.levels[block].rows]))
         made = frozen_column(draft, text, block, centred, column.label if len(treatment.arms) > 2 else "")
