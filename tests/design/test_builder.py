@@ -109,7 +109,7 @@ def test_methods_leave_the_study_as_it_was() -> None:
         (lambda: S.treatment("z", a=float("nan")), "HDM208", "finite"),
         (lambda: S.assign("z", to="u", by="complte(0.5)"), "HDM114", "did you mean `complete`"),
         (lambda: S.assign("z", to="u", by="complete(0.5) within g"), "HDM104", "within"),
-        (lambda: complete(), "HDM209", "no probability"),
+        (lambda: bernoulli(), "HDM209", "no probability"),
         (lambda: complete(-1), "HDM208", "greater than or equal to 0"),
         (lambda: S.principal("p", "d", under="z", strata={"a": (0, 1)}, unaffected="b"), "HDM209", "no stratum"),
         (lambda: S.adjust("log("), "HDM107", ""),

@@ -32,7 +32,7 @@ def findings(text: str) -> list[tuple[str, str]]:
         ("study a  model { } analysis { }", [("HDM203", "model")]),
         ("study a  hdm 1", [("HDM204", "hdm 1")]),
         ("hdm 1  study a", []),
-        ("study a  assign z to u by complete", [("HDM205", "complete")]),
+        ("study a  assign z to u by bernoulli", [("HDM205", "bernoulli")]),
         ("study a  assign z to u by rule(x)", [("HDM205", "rule(x)")]),
         ("study a  assign z to u by rule(x, y)", [("HDM205", "rule(x, y)")]),
         ("study a  assign z to u by rule(x, -2.5)", []),

@@ -170,10 +170,18 @@ def _shares(
         yield Coefficient(role, f"slope({text})", made, reason, spread(at_rows(draft, made)))
 
 
-def _differ(shares: Reals, counts: NDArray[np.int64], column: Column, assignment: ir.Assignment) -> bool:
+def _differ(
+    shares: Reals,
+    counts: NDArray[np.int64],
+    column: Column,
+    assignment: ir.Assignment,
+    treatment: BoundTreatment,
+) -> bool:
     """Return whether shares differ by more than the design's own rounding or coin tosses."""
     probability = assignment.mechanism.probability
-    if float(np.ptp(shares)) < 1e-9:
+    if float(np.ptp(shares)) < 1e-9 * max(1.0, float(np.max(np.abs(shares)))):
+        return False
+    if treatment.continuous and assignment.mechanism.name in ("complete", "bernoulli"):
         return False
     if assignment.mechanism.name == "complete":
         expected = probability.value if isinstance(probability, study.Number) else float(np.mean(column.values))
