@@ -71,11 +71,11 @@ def nothing_ignorable_given(scope: Scope) -> Findings:
 
 
 def arguments_of_mechanism(scope: Scope) -> Findings:
-    """HDM205: `complete` and `bernoulli` have a probability; `rule` has a variable and a cutoff."""
+    """HDM205: `bernoulli` has a probability (`complete` without one means equal shares); `rule` has a variable and a cutoff."""
     for i, assignment in enumerate(scope.study.assignments):
         mechanism, path = assignment.mechanism, ("assignments", i, "mechanism")
-        dose = not scope.arms(assignment.treatment)
-        if mechanism.name in ("complete", "bernoulli") and mechanism.probability is None and not dose:
+        arms = bool(scope.arms(assignment.treatment))
+        if mechanism.name == "bernoulli" and mechanism.probability is None and arms:
             message = f"`{mechanism.name}` has no probability."
             yield finding("HDM205", message, path, f"Write `{mechanism.name}(0.5)`.")
         if mechanism.name == "rule" and (mechanism.cutoff is None or len(mechanism.given) != 1):

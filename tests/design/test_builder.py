@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import hdsl
-from hdsl import Study, StudyError, complete, covariate, exposure, load, outcome, rule, weight
+from hdsl import Study, StudyError, bernoulli, complete, covariate, exposure, load, outcome, rule, weight
 
 
 def body(text: str) -> Study:

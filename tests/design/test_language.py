@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hdsl import Study
+from hdsl import Study, covariate, outcome
 from hdsl.design.from_syntax import to_study
 from hdsl.design.spans import Spans
 from hdsl.source import Source
@@ -40,6 +40,27 @@ def test_text_and_json_return(name: str) -> None:
     study = BUILT[name]
     assert Study.from_text(study.to_text()) == study
     assert Study.from_json(study.to_json()) == study
+
+
+def test_text_is_laid_out_for_reading() -> None:
+    study = Study("s").unit("u", variables=[covariate("x", "real"), outcome("score", "count of n")]).adjust("x")
+    assert (
+        study.prior("residual", "halfnormal(1)").prior("sd(intercept, g)", "halfnormal(2)").to_text()
+        == """\
+study s
+unit u {
+  covariate x     : real
+  outcome   score : count of n
+}
+analysis {
+  adjust for x
+}
+priors {
+  residual         ~ halfnormal(1)
+  sd(intercept, g) ~ halfnormal(2)
+}
+"""
+    )
 
 
 def test_places_point_at_the_words() -> None:
