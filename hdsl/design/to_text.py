@@ -9,10 +9,20 @@ from hdsl.design.expr import Expr, Sequence
 from hdsl.design.expr_text import expr_text, index_text, sum_text
 from hdsl.design.ir import StudyFields
 from hdsl.design.words import column_text, number_text, string_text
+from hdsl.source import Source
+from hdsl.syntax.format import format_source
 
 
 def to_text(study: StudyFields) -> str:
-    """Return the canonical text of a study, a legal .hdm file."""
+    """Return the canonical text of a study, a legal .hdm file in the layout of `hdsl fmt`.
+
+    A name that is one of the words `and`, `or`, `not`, `at`, `of`, `over`, `per`, `where`, `unaffected` can be
+    read as that word where it follows an expression or a stratum; only studies built in Python can have it there.
+    """
+    return format_source(Source.of("<study>", _plain(study)))
+
+
+def _plain(study: StudyFields) -> str:
     lines = [
         f"study {study.name}" + _quoted(study.title),
         *([f"data {string_text(study.table)}"] if study.table is not None else []),
