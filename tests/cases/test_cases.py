@@ -1,0 +1,43 @@
+"""Studies of real data against figures of other software."""
+
+from __future__ import annotations
+
+import pytest
+
+from hdsl import driver
+from hdsl.backend import Settings
+from hdsl.diagnostics import has_errors
+from tests.cases.studies import CaseStudy, all_studies, compare
+
+STUDIES = list(all_studies())
+EACH = pytest.mark.parametrize("study", STUDIES, ids=[f"{s.case}-{s.fit}" for s in STUDIES])
+
+
+@EACH
+def test_study_derives(study: CaseStudy) -> None:
+    derived = driver.derive(study.path)
+    assert not has_errors(derived.diagnostics), derived.diagnostics
+    assert derived.checked.bound is not None
+    assert derived.checked.bound.rows == study.rows
+
+
+@pytest.mark.cases
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@EACH
+def test_fit_agrees(study: CaseStudy) -> None:
+    result = driver.run(study.path, settings=Settings(draws=study.draws, seed=1))
+    assert result.diagnosis.verdict != "fail", result.verdict
+    far = [
+        f"{found.quantity.name}: {check.what}: {check.distance:.3g} > {check.limit:.3g}"
+        for found in compare(study, result)
+        for check in found.checks
+        if not check.holds
+    ]
+    assert not far, "\n".join(far)
+
+
+def test_every_study_has_figures() -> None:
+    files = {path for study in STUDIES for path in (study.path,)}
+    here = {path for study in STUDIES for path in study.path.parent.glob("*.hdm")}
+    assert files == here
