@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,7 +107,7 @@ def _check(settings: Settings) -> None:
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def _failures() -> Generator[None]:
     """Turn whatever breaks in JAX into a diagnostic."""
     try:
         yield

@@ -6,13 +6,14 @@ Sources: Vehtari et al. (2021) for R-hat and effective sample sizes; Betancourt 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from hdsl.backend import Draws
 from hdsl.diagnostics import Diagnostic
+from hdsl.inference.convergence import LEAST_DRAWS, convergence
 from hdsl.reference.values import Array
 
 RHAT_LIMIT = 1.01
@@ -20,12 +21,16 @@ RHAT_FAIL = 1.05
 ESS_PER_CHAIN = 100
 EBFMI_LIMIT = 0.3
 DIVERGENT_FAIL = 0.1
-MOST_ELEMENTS = 1_000
+MOST_ELEMENTS = 2_000
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the draws say about the sampling. NaN marks what one chain or few draws cannot tell."""
+    """What the draws say about the sampling. NaN marks what one chain or few draws cannot tell.
+
+    `ebfmi` has one value per chain, `min_ebfmi` the least of them; both are empty or NaN where the backend
+    gives no energies. `not_finite` counts draws in which some reported quantity is no finite number.
+    """
 
     verdict: Literal["ok", "warn", "fail"]
     max_rhat: float
@@ -38,11 +43,18 @@ class Diagnosis:
     min_ebfmi: float
     chains: int
     draws: int
+    ebfmi: tuple[float, ...] = ()
+    not_finite: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the diagnostics as JSON values, None for what could not be told."""
-        values = asdict(self)
-        return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in values.items()}
+        return {name: _json(value) for name, value in asdict(self).items()}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_json(each) for each in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def diagnose(roles: Mapping[str, Array], sampled: Draws) -> tuple[Diagnosis, list[Diagnostic]]:
@@ -57,28 +69,27 @@ def diagnose(roles: Mapping[str, Array], sampled: Draws) -> tuple[Diagnosis, lis
     """
     names, columns = _flattened(roles)
     chains, draws = columns.shape[:2]
-    rhat, bulk, tail = _convergence(columns)
-    worst, thinnest = _worst(rhat, names, np.nanargmax), _worst(np.minimum(bulk, tail), names, np.nanargmin)
+    rhat, bulk, tail = convergence(columns)
+    broken = int(np.sum(~np.all(np.isfinite(columns), axis=2)))
     statistics = sampled.statistics
-    divergences = int(np.sum(statistics["diverging"])) if "diverging" in statistics else 0
-    hits = _hits(sampled)
-    ebfmi = _ebfmi(statistics["energy"]) if "energy" in statistics else float("nan")
-    numbers = (_extreme(rhat, np.nanmax), _extreme(bulk, np.nanmin), _extreme(tail, np.nanmin))
-    found = _findings(numbers, (worst, thinnest), divergences, hits, ebfmi, (chains, draws))
+    ebfmi = _ebfmi(statistics["energy"]) if "energy" in statistics else ()
     diagnosis = Diagnosis(
-        verdict=_verdict(numbers[0], divergences / (chains * draws), bool(found)),
-        max_rhat=numbers[0],
-        worst_rhat=worst,
-        min_ess_bulk=numbers[1],
-        min_ess_tail=numbers[2],
-        worst_ess=thinnest,
-        divergences=divergences,
-        max_treedepth_hits=hits,
-        min_ebfmi=ebfmi,
+        verdict="ok",
+        max_rhat=_extreme(rhat, np.nanmax),
+        worst_rhat=_worst(rhat, names, np.nanargmax),
+        min_ess_bulk=_extreme(bulk, np.nanmin),
+        min_ess_tail=_extreme(tail, np.nanmin),
+        worst_ess=_worst(np.minimum(bulk, tail), names, np.nanargmin),
+        divergences=_count(statistics.get("diverging")),
+        max_treedepth_hits=_hits(sampled),
+        min_ebfmi=min(ebfmi, default=float("nan")),
         chains=chains,
         draws=draws,
+        ebfmi=ebfmi,
+        not_finite=broken,
     )
-    return diagnosis, found
+    found = [*_findings_of_draws(diagnosis), *_findings_of_sampler(diagnosis)]
+    return replace(diagnosis, verdict=_verdict(diagnosis, bool(found))), found
 
 
 def _flattened(roles: Mapping[str, Array]) -> tuple[list[str], Array]:
@@ -93,21 +104,6 @@ def _flattened(roles: Mapping[str, Array]) -> tuple[list[str], Array]:
     return names, np.concatenate(parts, axis=2)
 
 
-def _convergence(columns: Array) -> tuple[Array, Array, Array]:
-    """Return rank-normalised R-hat and bulk and tail effective sample sizes, one per column."""
-    from arviz_stats.base import array_stats
-
-    with np.errstate(all="ignore"):
-        bulk = array_stats.ess(columns, chain_axis=0, draw_axis=1, method="bulk")
-        tail = array_stats.ess(columns, chain_axis=0, draw_axis=1, method="tail", prob=(0.05, 0.95))
-        rhat = np.full_like(bulk, np.nan)
-        if columns.shape[0] > 1:
-            rhat = array_stats.rhat(columns, chain_axis=0, draw_axis=1)
-    constant = np.ptp(columns, axis=(0, 1)) == 0
-    rhat, bulk, tail = (np.where(constant, np.nan, part) for part in (rhat, bulk, tail))
-    return rhat, bulk, tail
-
-
 def _worst(values: Array, names: list[str], pick: Any) -> str:
     return names[int(pick(values))] if np.any(np.isfinite(values)) else ""
 
@@ -118,49 +114,71 @@ def _extreme(values: Array, pick: Any) -> float:
 
 def _hits(sampled: Draws) -> int:
     depth = sampled.statistics.get("tree_depth")
-    return 0 if depth is None else int(np.sum(np.asarray(depth) >= sampled.max_tree_depth))
+    return 0 if depth is None else _count(np.asarray(depth, dtype=np.int64) >= sampled.max_tree_depth)
 
 
-def _ebfmi(energy: Any) -> float:
+def _count(flags: Any) -> int:
+    return 0 if flags is None else int(np.count_nonzero(flags))
+
+
+def _ebfmi(energy: Any) -> tuple[float, ...]:
+    """Return the energy's Bayesian fraction of missing information of each chain."""
     energies = np.asarray(energy, dtype=np.float64)
-    if energies.shape[1] < 3:
-        return float("nan")
+    if energies.shape[1] < LEAST_DRAWS:
+        return ()
     with np.errstate(all="ignore"):
-        return float(np.min(np.mean(np.diff(energies, axis=1) ** 2, axis=1) / np.var(energies, axis=1)))
+        values = np.mean(np.diff(energies, axis=1) ** 2, axis=1) / np.var(energies, axis=1)
+    return tuple(float(value) for value in values)
 
 
-def _verdict(rhat: float, divergent: float, findings: bool) -> Literal["ok", "warn", "fail"]:
-    if rhat > RHAT_FAIL or divergent > DIVERGENT_FAIL:
+def _verdict(diagnosis: Diagnosis, findings: bool) -> Literal["ok", "warn", "fail"]:
+    divergent = diagnosis.divergences / (diagnosis.chains * diagnosis.draws)
+    if diagnosis.max_rhat > RHAT_FAIL or divergent > DIVERGENT_FAIL or diagnosis.not_finite:
         return "fail"
     return "warn" if findings else "ok"
 
 
-def _findings(
-    numbers: tuple[float, float, float],
-    where: tuple[str, str],
-    divergences: int,
-    hits: int,
-    ebfmi: float,
-    shape: tuple[int, int],
-) -> list[Diagnostic]:
-    rhat, bulk, tail = numbers
-    total = shape[0] * shape[1]
+def _findings_of_draws(diagnosis: Diagnosis) -> list[Diagnostic]:
+    """Return what the draws of the reported quantities give away."""
     found: list[Diagnostic] = []
+    rhat, wanted = diagnosis.max_rhat, ESS_PER_CHAIN * diagnosis.chains
     if rhat > RHAT_LIMIT:
-        message = f"The chains disagree: R-hat is {rhat:.3f} for {where[0]} (it should be below {RHAT_LIMIT})."
+        message = (
+            f"The chains disagree: R-hat is {rhat:.3f} for {diagnosis.worst_rhat} (it should be below {RHAT_LIMIT})."
+        )
         found.append(_warning("HDM701", message, "Draw more (`--warmup 2000 --draws 2000`); then look at the model."))
-    ess = min(bulk, tail)
-    if ess < ESS_PER_CHAIN * shape[0]:
-        message = f"Few effective draws: {ess:.0f} for {where[1]} (at least {ESS_PER_CHAIN * shape[0]} are wanted)."
+    ess = np.fmin(diagnosis.min_ess_bulk, diagnosis.min_ess_tail)
+    if ess < wanted:
+        message = f"Few effective draws: {ess:.0f} for {diagnosis.worst_ess} (at least {wanted} are wanted)."
         found.append(_warning("HDM702", message, "Draw more, for instance `--draws 4000`."))
-    if divergences:
-        message = f"{divergences} of {total} draws diverged: a region of the posterior may have been missed."
+    if diagnosis.chains < 2 or diagnosis.draws < LEAST_DRAWS:
+        few = "One chain" if diagnosis.chains < 2 else f"{diagnosis.draws} draws a chain"
+        message = f"{few} cannot show whether chains agree."
+        found.append(_warning("HDM706", message, "Run four chains of a thousand draws for results that you report."))
+    if diagnosis.not_finite:
+        total = diagnosis.chains * diagnosis.draws
+        message = f"{diagnosis.not_finite} of {total} draws hold a quantity that is no finite number."
+        found.append(
+            _warning(
+                "HDM707", message, "Give positive parameters tighter priors, or bring the data to a smaller scale."
+            )
+        )
+    return found
+
+
+def _findings_of_sampler(diagnosis: Diagnosis) -> list[Diagnostic]:
+    """Return what the sampler's own statistics give away."""
+    total = diagnosis.chains * diagnosis.draws
+    found: list[Diagnostic] = []
+    if diagnosis.divergences:
+        message = f"{diagnosis.divergences} of {total} draws diverged: a region of the posterior may have been missed."
         help_ = "Raise `--target-accept` to 0.99; if that does not help, a spread may be too weakly determined."
         found.append(_warning("HDM703", message, help_))
-    if ebfmi < EBFMI_LIMIT:
-        message = f"The energy mixes slowly (E-BFMI {ebfmi:.2f}, below {EBFMI_LIMIT})."
+    if diagnosis.min_ebfmi < EBFMI_LIMIT:
+        message = f"The energy mixes slowly (E-BFMI {diagnosis.min_ebfmi:.2f}, below {EBFMI_LIMIT})."
         found.append(_warning("HDM704", message, "Draw more, and give spreads of few groups a tighter prior."))
-    if hits > 0.01 * total:
+    if diagnosis.max_treedepth_hits > 0.01 * total:
+        hits = diagnosis.max_treedepth_hits
         message = f"{hits} of {total} draws reached the greatest tree depth: sampling is slow, not wrong."
         found.append(_warning("HDM705", message, "Leave out predictors that say nearly the same."))
     return found
@@ -174,8 +192,8 @@ def in_words(diagnosis: Diagnosis) -> str:
     """Return one line on the sampling."""
     verdict = {"ok": "Sampling looks sound", "warn": "Sampling has warnings", "fail": "Sampling failed"}
     rhat = "" if np.isnan(diagnosis.max_rhat) else f"R-hat at most {diagnosis.max_rhat:.3f}, "
-    return (
-        f"{verdict[diagnosis.verdict]}: {diagnosis.chains} chains of {diagnosis.draws} draws, {rhat}"
-        f"at least {min(diagnosis.min_ess_bulk, diagnosis.min_ess_tail):.0f} effective draws, "
-        f"{diagnosis.divergences} divergences."
-    )
+    ess = np.fmin(diagnosis.min_ess_bulk, diagnosis.min_ess_tail)
+    effective = "" if np.isnan(ess) else f"at least {ess:.0f} effective draws, "
+    chains = "1 chain" if diagnosis.chains == 1 else f"{diagnosis.chains} chains"
+    divergences = "1 divergence" if diagnosis.divergences == 1 else f"{diagnosis.divergences} divergences"
+    return f"{verdict[diagnosis.verdict]}: {chains} of {diagnosis.draws} draws, {rhat}{effective}{divergences}."

@@ -10,46 +10,82 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hdsl.inference.fit import Fit
+from hdsl.model.ir import Dims
 from hdsl.reference.density import log_likelihood
 
 if TYPE_CHECKING:
-    from xarray import DataTree
+    from xarray import Dataset, DataTree
 
 LIKELIHOOD_CELLS = 20_000_000
+SAMPLES: Dims = ("chain", "draw")
+# NetCDF takes a slash for a path; a role such as `slope(x / y)` is stored with this sign in its place.
+SLASH, STORED_SLASH = "/", "∕"
 
 
 def posterior(fit: Fit, attributes: Mapping[str, str]) -> DataTree:
     """Return the draws and what they were made from.
 
-    Groups: `posterior` (by role, levels labelled by their ids), `parameters` (the plain model's random
-    variables), `sample_stats`, `observed_data`, `constant_data`, and `log_likelihood` unless rows times draws
-    exceed 20 million (the attribute `log_likelihood` then says so).
+    Parameters
+    ----------
+    fit : Fit
+        The draws of the plain model.
+    attributes : mapping
+        What else to note on the tree: study, versions, hash of the data.
+
+    Returns
+    -------
+    DataTree
+        Groups: `posterior` (by role, levels labelled by their ids), `parameters` (the plain model's random
+        variables), `sample_stats`, `observed_data`, `constant_data`, and `log_likelihood` unless rows times
+        draws exceed 20 million (the attribute `log_likelihood` then says so).
     """
-    import arviz as az
+    from xarray import DataTree
 
     model, data = fit.model, fit.data
     observed = {observation.slot for observation in model.observations}
-    groups: dict[str, dict[str, Any]] = {
-        "posterior": dict(fit.roles),
-        "parameters": dict(fit.parameters),
-        "sample_stats": dict(fit.sampled.statistics),
-        "observed_data": {name: data.values[name] for name in data.values if name in observed},
-        "constant_data": {name: data.values[name] for name in data.values if name not in observed},
+    slots = {slot.name: slot.dims for slot in model.slots}
+    groups = {
+        "posterior": _drawn(fit, fit.roles, {each.role: each.dims for each in model.reported}),
+        "parameters": _drawn(fit, fit.parameters, {each.name: each.dims for each in model.variables}),
+        "sample_stats": _drawn(fit, fit.sampled.statistics, {}),
+        "observed_data": _dataset(fit, {name: data.values[name] for name in slots if name in observed}, slots),
+        "constant_data": _dataset(fit, {name: data.values[name] for name in slots if name not in observed}, slots),
     }
-    dims: dict[str, list[str]] = {slot.name: list(slot.dims) for slot in model.slots}
-    dims |= {variable.name: list(variable.dims) for variable in model.variables}
-    dims |= {reported.role: list(reported.dims) for reported in model.reported}
-    attributes = dict(attributes)
+    noted: dict[str, str | float] = {
+        **attributes,
+        "target_accept": fit.settings.target_accept,
+        "max_tree_depth": fit.sampled.max_tree_depth,
+    }
     chains, draws = next(iter(fit.parameters.values())).shape[:2]
     if chains * draws * model.sizes[model.unit] <= LIKELIHOOD_CELLS:
-        groups["log_likelihood"] = _log_likelihood(fit, chains, draws)
-        dims |= {observation.name: list(observation.dims) for observation in model.observations}
+        dims = {each.name: each.dims for each in model.observations}
+        groups["log_likelihood"] = _drawn(fit, _log_likelihood(fit, chains, draws), dims)
     else:
-        attributes["log_likelihood"] = "left out: rows times draws exceed 20 million"
-    coords = {name: list(labels) for name, labels in data.coords.items()}
-    tree = az.from_dict({name: group for name, group in groups.items() if group}, coords=coords, dims=dims)
-    tree.attrs.update(attributes)
+        noted["log_likelihood"] = "left out: rows times draws exceed 20 million"
+    tree = DataTree.from_dict({name: group for name, group in groups.items() if group.data_vars})
+    tree.attrs.update(noted)
     return tree
+
+
+def _drawn(fit: Fit, values: Mapping[str, Any], dims: Mapping[str, Dims]) -> Dataset:
+    """Return draws of shape (chain, draw, *dims) as a dataset."""
+    return _dataset(fit, values, {name: (*SAMPLES, *dims.get(name, ())) for name in values})
+
+
+def _dataset(fit: Fit, values: Mapping[str, Any], dims: Mapping[str, Dims]) -> Dataset:
+    """Return arrays as a dataset whose dims bear the labels of the index sets they range over."""
+    from xarray import Dataset
+
+    variables: dict[str, tuple[Dims, Any]] = {}
+    coords: dict[str, Any] = {}
+    for name, value in values.items():
+        array = np.asarray(value)
+        own = dims[name][: array.ndim]
+        variables[name] = (own, array)
+        for dim, size in zip(own, array.shape, strict=True):
+            labels = fit.data.coords.get(dim)
+            coords[dim] = np.arange(size) if labels is None else np.asarray(labels, dtype=str)
+    return Dataset(variables, coords)
 
 
 def _log_likelihood(fit: Fit, chains: int, draws: int) -> dict[str, Any]:
@@ -59,17 +95,35 @@ def _log_likelihood(fit: Fit, chains: int, draws: int) -> dict[str, Any]:
 
 
 def save(tree: DataTree, path: Path) -> None:
-    """Write a posterior as NetCDF, whole or not at all."""
+    """Write a posterior as NetCDF, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; nothing is left behind.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        tree.to_netcdf(temporary, engine="netcdf4")
+        _renamed(tree, SLASH, STORED_SLASH).to_netcdf(temporary, engine="netcdf4")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def load(path: Path) -> DataTree:
-    """Read a saved posterior."""
+    """Read a saved posterior. Raises OSError where there is none."""
     import xarray as xr
 
-    return xr.open_datatree(path, engine="netcdf4").load()
+    with xr.open_datatree(path, engine="netcdf4") as tree:
+        return _renamed(tree.load(), STORED_SLASH, SLASH)
+
+
+def _renamed(tree: DataTree, old: str, new: str) -> DataTree:
+    from xarray import DataTree
+
+    groups: dict[str, Dataset] = {}
+    for node in tree.subtree:
+        dataset = node.to_dataset(inherit=False)
+        names = {name: str(name).replace(old, new) for name in dataset.variables if old in str(name)}
+        groups[node.path] = dataset.rename(names)
+    return DataTree.from_dict(groups)
