@@ -7,6 +7,7 @@ cut back to where that token fits. What stood complete before is kept.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,7 @@ from hdsl.syntax.tokens import JUNK, LOOKALIKES, lex, span_of
 
 DEEPEST = 150
 MOST_SHOWN = 50
+FLAGS = frozenset({"MISSING", "ORDERED", "UNAFFECTED", "UNCORRELATED", "PRESPECIFIED", "EXPLORATORY"})
 OPENING = {"LBRACE": "RBRACE", "LPAR": "RPAR", "LSQB": "RSQB"}
 OPENED = {closing: opening for opening, closing in OPENING.items()}
 CLOSING = frozenset(OPENED)
@@ -156,7 +158,22 @@ class Machine:
         near = misspelt(failure, accepted, self.tables, NEARLY)
         written = self._written(failure)
         near = near or (None if written else misspelt(failure, accepted, self.tables, VAGUELY))
-        return near or written or unexpected(failure, accepted, self.tables)
+        found = near or written or unexpected(failure, accepted, self.tables)
+        return self._with_name_noted(found, index)
+
+    def _with_name_noted(self, diagnostic: Diagnostic, index: int) -> Diagnostic:
+        """Say in the help that the word before the failure is a keyword taken for a name, if it is."""
+        if index < 2 or not self._was_name(index - 1) or self.tokens[index - 1].type in FLAGS:
+            return diagnostic
+        word, asking = self.tokens[index - 1], quoted(self.tokens[index - 2])
+        note = f" The keyword `{word}` was taken for a name, because `{asking}` asks for one."
+        return replace(diagnostic, help=diagnostic.help + note)
+
+    def _was_name(self, index: int) -> bool:
+        """Tell whether the keyword at `index`, the last token read, was taken for a name."""
+        token = self.tokens[index]
+        read_last = bool(self.values) and _last_token(self.values[-1]) is token
+        return token.type in self.tables.keywords and read_last and self.states[-1] in self.tables.after_name
 
     def _written(self, failure: Failure) -> Diagnostic | None:
         if self._known is None:
@@ -198,11 +215,9 @@ class Machine:
 
     def _name_was_keyword(self, index: int) -> bool:
         """Tell whether the token before `index` was taken for a name where it could begin something."""
-        if index < 2 or not self.values or _last_token(self.values[-1]) is not self.tokens[index - 1]:
+        if index < 2 or self.tokens[index - 1].type not in self.tables.openings:
             return False
-        before = self.tokens[index - 1]
-        taken = before.type in self.tables.openings and self.states[-1] in self.tables.after_name
-        return taken and self._cut_for(index - 1) is not None
+        return self._was_name(index - 1) and self._cut_for(index - 1) is not None
 
     # Recovery
 

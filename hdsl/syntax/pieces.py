@@ -9,11 +9,13 @@ from lark import Token, Tree
 
 from hdsl.source import Source
 from hdsl.syntax.ast import Comment
+from hdsl.syntax.grammar import END
 from hdsl.syntax.tokens import span_of
 
 OPERATORS = frozenset({"PLUS", "MINUS", "STAR", "SLASH"})
 CLAUSES = frozenset(
-    "TO WITHIN IF BY FROM UNDER IN ID COLUMN ACROSS WITH AS GIVEN OVER WHERE OF AND OR ASSUMING BECAUSE AT".split()
+    {"TO", "WITHIN", "IF", "BY", "FROM", "UNDER", "IN", "ID", "COLUMN", "ACROSS", "WITH", "AS", "GIVEN"}
+    | {"OVER", "WHERE", "OF", "AND", "OR", "ASSUMING", "BECAUSE", "AT"}
 )
 TIGHT_AFTER = frozenset({"LPAR", "LSQB", "__DOT2", "CARET"})
 TIGHT_BEFORE = frozenset({"RPAR", "RSQB", "COMMA", "__DOT2", "CARET", "LSQB"})
@@ -62,8 +64,8 @@ def pieces(source: Source, tokens: list[Token], comments: tuple[Comment, ...], t
     depth = 0
     previous: Token | None = None
     for token in tokens:
-        span = span_of(token)
-        trailing, before, apart = _surroundings(source, previous, span.start, remaining)
+        start = len(source.text) if token.type == END else span_of(token).start
+        trailing, before, apart = _surroundings(source, previous, start, remaining)
         if trailing and found:
             found[-1] = replace(found[-1], after=trailing)
         depth -= token.type in ("RPAR", "RSQB")
