@@ -71,13 +71,12 @@ def nothing_ignorable_given(scope: Scope) -> Findings:
 
 
 def arguments_of_mechanism(scope: Scope) -> Findings:
-    """HDM205: `bernoulli` has a probability (`complete` without one means equal shares); `rule` has a variable and a cutoff."""
+    """HDM205: `bernoulli` has a probability (`complete()` means equal shares); `rule` a variable and a cutoff."""
     for i, assignment in enumerate(scope.study.assignments):
         mechanism, path = assignment.mechanism, ("assignments", i, "mechanism")
         arms = bool(scope.arms(assignment.treatment))
         if mechanism.name == "bernoulli" and mechanism.probability is None and arms:
-            message = f"`{mechanism.name}` has no probability."
-            yield finding("HDM205", message, path, f"Write `{mechanism.name}(0.5)`.")
+            yield finding("HDM205", "`bernoulli` has no probability.", path, "Write `bernoulli(0.5)`.")
         if mechanism.name == "rule" and (mechanism.cutoff is None or len(mechanism.given) != 1):
             message = "`rule` wants a variable and the number at which treatment begins."
             yield finding("HDM205", message, path, "Write `rule(x, 50)`.")

@@ -158,6 +158,9 @@ def _chances(scope: Scope, bound: Bound, assignment: Assignment) -> Iterator[tup
         variable = bound.variables[stated.name]
         yield 1, at_units(bound, assignment.to, variable.level, variable.values)
         return
+    if stated is None and assignment.mechanism.name == "complete":
+        yield from ((arm, np.full(size, 1 / arms)) for arm in range(arms))
+        return
     value = None if stated is None else constant(stated)
     if value is not None and arms == 2:
         yield 1, np.full(size, value)

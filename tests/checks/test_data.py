@@ -122,6 +122,14 @@ CASES: dict[str, tuple[str, str, str, tuple[Edit, ...], Columns, Columns]] = {
         rows(),
         rows(z=PLACE % 8 == 0),
     ),
+    "unequal shares": (
+        "HDM308",
+        "warning",
+        SCHOOLS,
+        (("complete(0.5)", "complete()"),),
+        rows(z=PLACE % 8 == 0),
+        rows(),
+    ),
     "another share by arm": (
         "HDM308",
         "warning",
@@ -282,7 +290,7 @@ def test_a_mechanism_without_its_arguments() -> None:
     study = (
         Study("s").unit("pupil", variables=[]).treatment("z", none=0, more=1).assign("z", to="pupil", by=complete(0.5))
     )
-    bare = ir.Mechanism(name="complete")
+    bare = ir.Mechanism(name="bernoulli")
     broken = study.model_copy(update={"assignments": (study.assignments[0].model_copy(update={"mechanism": bare}),)})
     assert "HDM205" in {d.code for d in check_study(broken)}
     assert "HDM205" not in {d.code for d in check_study(study)}
