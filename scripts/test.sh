@@ -21,7 +21,7 @@ check() { # name, command...
 }
 
 check "ruff" "$bin/ruff" check .
-check "pyright" "$bin/pyright" --pythonpath "$bin/python"
+check "pyright" "$bin/pyright" --project pyproject.toml --pythonpath "$bin/python"
 check "import-linter" "$bin/lint-imports" --no-logo
 
 if [ ${#failed[@]} -gt 0 ]; then echo "== FAILED so far: ${failed[*]}"; fi
