@@ -40,6 +40,8 @@ def _inside(scope: Scope, expr: Expr, path: Path) -> Findings:
             if role in POST_TREATMENT:
                 message = f"`{name}` is what was observed, not what would have been."
                 help = f"Say under which treatment: `{name}({_some_setting(scope)})`."
+                if not scope.treatments:
+                    help = "Without a treatment there are no potential outcomes; parameters are reported by themselves."
                 yield finding("HDM504", message, path, help)
                 return
             yield from value_name(scope, name, path)
