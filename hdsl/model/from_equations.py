@@ -126,7 +126,7 @@ def _add(scope: Scope, statement: Statement) -> list[Diagnostic]:
     try:
         if isinstance(equation, ir.DefinitionStatement):
             add_definition(scope, statement.targets[0], equation.value)
-        elif any(target.name in scope.draft.bound.variables for target in statement.targets):
+        elif any(target.observed for target in statement.targets):
             _add_outcome(scope, statement, equation.law)
         else:
             add_law(scope, statement.targets, equation.law)

@@ -225,7 +225,9 @@ def test_no_pooling_has_fixed_spread(tmp_path: Path) -> None:
 
 def test_priors_of_the_user_take_the_place_of_the_defaults(tmp_path: Path) -> None:
     case = with_priors(tmp_path)
-    laws = {v.role: (v.law.distribution, *(getattr(a, "value", None) for a in v.law.args)) for v in case.made[0].variables}
+    laws = {
+        v.role: (v.law.distribution, *(getattr(a, "value", None) for a in v.law.args)) for v in case.made[0].variables
+    }
     assert laws["effect(tutor)"] == ("normal", 0.0, 5.0)
     assert laws["sd(effect(tutor), school)"] == ("halfnormal", 2.0)
     assert laws["corr_cholesky(school)"] == ("lkj_cholesky", 4.0)

@@ -178,10 +178,16 @@ def _trials(scope: Scope, outcome: BoundVariable, found: Sequence[Argument]) -> 
         return companion(scope.draft, outcome, "trials").expr
     value = stated[0]
     if value.values is None or np.any(value.values != np.round(value.values)):
-        raise NotDerivable("HDM648", f"`{outcome.name}`: the trials must be whole numbers of the data.")
+        raise NotDerivable(
+            "HDM648",
+            f"`{outcome.name}`: the trials must be whole numbers of the data.",
+            "Name a count covariate, or declare the outcome as `count of N`.",
+        )
     rows = value.values if value.level is None else value.values[scope.draft.bound.levels[value.level].rows]
     if np.any(outcome.values > rows):
-        raise NotDerivable("HDM366", f"`{outcome.name}` is larger than its number of trials.")
+        raise NotDerivable(
+            "HDM366", f"`{outcome.name}` is larger than its number of trials.", "Check which column holds the trials."
+        )
     whole = np.broadcast_to(rows, outcome.values.shape)
     if outcome.trials is not None and np.array_equal(whole, outcome.trials):
         return companion(scope.draft, outcome, "trials").expr

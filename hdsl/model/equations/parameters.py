@@ -88,7 +88,9 @@ def _shape(target: Target, form: Form, found: Sequence[Argument]) -> Law:
     if target.level is not None:
         raise NotDerivable("HDM644", f"`{target.role}`: its size is {what}.", f"Write `{target.name} ~ ...`.")
     if any(argument.value.level is not None for argument in found):
-        raise NotDerivable("HDM645", f"`{target.name}` has one law for all units.")
+        raise NotDerivable(
+            "HDM645", f"`{target.name}` has one law for all units.", "Its arguments are numbers and parameters."
+        )
     return Law(distribution=form.distribution, args=tuple(argument.value.expr for argument in found))
 
 
@@ -129,7 +131,11 @@ def _deviating(scope: Scope, target: Target, name: str, law: Law) -> Var:
     args, mean, scale = list(law.args), law.args[place], law.args[spread]
     others = [arg for k, arg in enumerate(args) if k not in (place, spread)]
     if any(is_treated(scope, arg) for arg in others):
-        raise NotDerivable("HDM654", f"Only the mean and the spread of `{target.role}` can depend on a treatment.")
+        raise NotDerivable(
+            "HDM654",
+            f"Only the mean and the spread of `{target.role}` can depend on a treatment.",
+            "Take the treatment out of the other arguments.",
+        )
     standard = is_treated(scope, scale)
     args[place] = const(0)
     if standard:

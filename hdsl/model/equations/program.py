@@ -17,11 +17,12 @@ from hdsl.model.derive.terms import NotDerivable
 
 @dataclass(frozen=True)
 class Target:
-    """A left side: its name and the level of its index, None where it has none."""
+    """A left side: its name and the level of its index, None where it has none; `observed` for outcomes."""
 
     name: str
     level: str | None
     index: tuple[str, ...] = ()
+    observed: bool = False
 
     @property
     def role(self) -> str:
@@ -94,7 +95,7 @@ def _target(bound: Bound, left: study.Target, equation: ir.Equation) -> Target:
         own = bound.variables[name].level
         if level not in (None, own):
             raise NotDerivable("HDM644", f"`{name}` belongs to {own}, not to {level}.", f"Write `{name}[{own}]`.")
-        return Target(name, own, (own,))
+        return Target(name, own, (own,), observed=True)
     return Target(name, level, index)
 
 
@@ -134,7 +135,7 @@ def in_order(statements: Iterable[Statement]) -> tuple[list[Statement], list[Dia
     waiting = {statement.place: statement for statement in statements}
     problems: list[Diagnostic] = []
     while True:
-        by_name = {target.name: place for place, each in waiting.items() for target in each.targets}
+        by_name = {t.name: place for place, each in waiting.items() for t in each.targets if not t.observed}
         graph = {place: _needs(each, by_name) for place, each in waiting.items()}
         try:
             order = list(TopologicalSorter(graph).static_order())

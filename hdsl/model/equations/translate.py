@@ -156,8 +156,9 @@ def _parameter(scope: Scope, target: Target, index: tuple[str, ...]) -> Placed:
         values = f"one value per {target.level}" if target.level else "one value and no index"
         raise NotDerivable("HDM644", f"`{target.name}` has {values}.", f"Write `{target.role}`.")
     if target.name in scope.shapes:
-        use = "`corr = ...` of a multinormal law" if _is_corr(scope, target.name) else "the cutpoints of an ordinal law"
-        raise NotDerivable("HDM653", f"`{target.name}` is no number: it can only stand as {use}.")
+        use = "as `corr = ...` of a multinormal law" if _is_corr(scope, target.name) else "as cutpoints"
+        help_ = f"It can stand {use}; for a number give it another law, such as `uniform(-1, 1)`."
+        raise NotDerivable("HDM653", f"`{target.name}` is no number.", help_)
     if target.name not in scope.made:
         raise Unknown(target.name)
     return scope.made[target.name]
@@ -235,7 +236,9 @@ def _wave(draft: Draft, name: str, index: tuple[str, ...]) -> Placed:
 def _of_data(draft: Draft, expr: study.Expr) -> Placed:
     found = columns(draft, expr)
     if len(found) != 1:
-        raise NotDerivable("HDM652", f"`{role_text(expr)}` is no number: it has {len(found)} columns.")
+        raise NotDerivable(
+            "HDM652", f"`{role_text(expr)}` is no number: it has {len(found)} columns.", "Write its indicators."
+        )
     return Placed(found[0].expr, found[0].level, range_of(found[0].values), found[0].values)
 
 
@@ -333,7 +336,11 @@ def _call(scope: Scope, expr: study.Call, goal: str | None) -> Placed:
         return _of_data(scope.draft, expr)
     known = ", ".join((*FUNCTIONS, "min", "max", "mean", "centre", "lag"))
     if name in FUNCTIONS or name in ("min", "max"):
-        raise NotDerivable("HDM653", f"`{role_text(expr)}`: the number of arguments does not fit.")
+        raise NotDerivable(
+            "HDM653",
+            f"`{role_text(expr)}`: the number of arguments does not fit.",
+            "One argument, two for `min` and `max`.",
+        )
     near = did_you_mean(name, (*FUNCTIONS, "min", "max", *OF_DATA))
     raise NotDerivable(
         "HDM653", f"There is no function `{name}`.", f"Did you mean `{near}`?" if near else f"Functions: {known}."
@@ -344,7 +351,9 @@ def _check_data_only(scope: Scope, expr: study.Call) -> None:
     for name in study.names(expr):
         if name in scope.targets and name not in scope.draft.bound.variables:
             raise NotDerivable(
-                "HDM653", f"`{role_text(expr)}`: `{expr.function}` is of data, and `{name}` is a parameter."
+                "HDM653",
+                f"`{role_text(expr)}`: `{expr.function}` is of data, and `{name}` is a parameter.",
+                "It takes covariates and treatments.",
             )
 
 
