@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from hdsl.diagnostics.diagnostic import Diagnostic
-from hdsl.diagnostics.width import display_width
+from hdsl.diagnostics.width import display_width, printable
 from hdsl.source import Source, Span
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def _place(span: Span | None, source: Source | None) -> dict[str, int] | None:
 
 def _pieces(diagnostic: Diagnostic, source: Source | None) -> Iterator[Piece]:
     yield f"{diagnostic.severity}[{diagnostic.code}]", diagnostic.severity
-    yield f": {diagnostic.message}\n", "bold"
+    yield f": {printable(diagnostic.message)}\n", "bold"
     if source is not None:
         yield from _location(diagnostic.span, source, "-->", "")
         for span, note in diagnostic.related:
@@ -99,9 +98,9 @@ def _pieces(diagnostic: Diagnostic, source: Source | None) -> Iterator[Piece]:
     if diagnostic.rows:
         yield f"  = rows: {_rows(diagnostic.rows)}\n", "margin"
     if diagnostic.help:
-        yield f"  = help: {diagnostic.help}\n", "help"
+        yield f"  = help: {printable(diagnostic.help)}\n", "help"
     if diagnostic.waived is not None:
-        yield f"  = waived: {diagnostic.waived}\n", "note"
+        yield f"  = waived: {printable(diagnostic.waived)}\n", "note"
 
 
 def _rows(rows: tuple[int, ...]) -> str:
@@ -111,16 +110,16 @@ def _rows(rows: tuple[int, ...]) -> str:
 
 def _location(span: Span | None, source: Source, arrow: str, note: str) -> Iterator[Piece]:
     if span is None:
-        yield f"  {arrow} {source.name}\n", "margin"
+        yield f"  {arrow} {printable(source.name)}\n", "margin"
         return
     line, column = source.position(span.start)
-    yield f"  {arrow} {source.name}:{line}:{column}\n", "margin"
+    yield f"  {arrow} {printable(source.name)}:{line}:{column}\n", "margin"
     before, shown, marked = _excerpt(source, line, column, span)
     margin = " " * len(str(line))
     yield f" {line} | ", "margin"
     yield shown.rstrip() + "\n", ""
     yield f" {margin} | ", "margin"
-    yield " " * before + "^" * marked + (f" {note}" if note else "") + "\n", "caret"
+    yield " " * before + "^" * marked + (f" {printable(note)}" if note else "") + "\n", "caret"
 
 
 def _excerpt(source: Source, line: int, column: int, span: Span) -> tuple[int, str, int]:
@@ -131,14 +130,7 @@ def _excerpt(source: Source, line: int, column: int, span: Span) -> tuple[int, s
     left = max(0, start - WINDOW // 2) if len(text) > WINDOW else 0
     right = left + WINDOW
     lead = "..." if left else ""
-    before = len(lead) + display_width(_plain(text[left:start]))
-    marked = max(1, display_width(_plain(text[start : min(end, right)])))
+    before = len(lead) + display_width(printable(text[left:start]))
+    marked = max(1, display_width(printable(text[start : min(end, right)])))
     tail = "..." if len(text) > right else ""
-    return before, lead + _plain(text[left:right]) + tail, marked
-
-
-def _plain(text: str) -> str:
-    """Replace tabs by blanks and other control characters by a visible sign, each one wide."""
-    return "".join(
-        " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) == "Cc" else c for c in text
-    )
+    return before, lead + printable(text[left:right]) + tail, marked

@@ -63,7 +63,7 @@ class Tables:
 @cache
 def tables() -> Tables:
     """Return the tables of the grammar, built once a process and kept on disk between processes."""
-    parser = _load()
+    parser = load_parser(cache_folder())
     parse_table = parser.parser.parser._parse_table  # pyright: ignore[reportAttributeAccessIssue]
     keywords = _keywords(parser)
     states = parse_table.states
@@ -81,7 +81,8 @@ def tables() -> Tables:
     )
 
 
-def _load() -> lark.Lark:
+def load_parser(folder: Path | None) -> lark.Lark:
+    """Return the parser of the grammar, kept in a folder between processes; a broken copy is made anew."""
     text = grammar_text()
     options: dict[str, Any] = {
         "parser": "lalr",
@@ -89,14 +90,13 @@ def _load() -> lark.Lark:
         "start": ["file", "junk"],
         "propagate_positions": True,
     }
-    folder = _cache_folder()
     if folder is None:
         return lark.Lark(text, **options)
     digest = sha256(f"{lark.__version__} {sys.version} {text}".encode()).hexdigest()[:16]
     return lark.Lark(text, cache=str(folder / f"grammar-{digest}"), **options)
 
 
-def _cache_folder() -> Path | None:
+def cache_folder() -> Path | None:
     """Return the user's own cache folder for hdsl, None where none can be written."""
     try:
         base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")

@@ -6,7 +6,7 @@ cut back to where that token fits. What stood complete before is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -88,6 +88,10 @@ class Machine:
 
     def _open_position(self, kinds: frozenset[str]) -> int | None:
         """Return the place on the stack of the innermost bracket of some kinds that is not closed."""
+        return next((at for at in self._open_positions() if self.values[at].type in kinds), None)
+
+    def _open_positions(self) -> Iterator[int]:
+        """Yield the places on the stack of the brackets that are not closed, innermost first."""
         closed = 0
         for position in range(len(self.values) - 1, -1, -1):
             value = self.values[position]
@@ -97,9 +101,8 @@ class Machine:
                 closed += 1
             elif value.type in OPENING and closed:
                 closed -= 1
-            elif value.type in kinds:
-                return position
-        return None
+            elif value.type in OPENING:
+                yield position
 
     # Repairs: the token is read as another, or passed over
 
@@ -227,7 +230,12 @@ class Machine:
             self._report(self._explain(index))
         else:
             self.left_out += 1
-        begin = index - 1 if self._name_was_keyword(index) else index
+        if self._close_brackets(index):
+            return index
+        begin = index
+        if self._name_was_keyword(index):
+            begin = index - 1
+            self._cut(len(self.states) - 1)
         depth = 0
         for at in range(begin, len(self.tokens)):
             kind = self.tokens[at].type
@@ -243,6 +251,33 @@ class Machine:
                 return at
         self._cut(self._cut_at_file())
         return len(self.tokens) - 1
+
+    def _close_brackets(self, index: int) -> bool:
+        """Read the brackets that are still open as closed before the token at `index`, if it then fits."""
+        token = self.tokens[index]
+        states, missing = self.states, list[Token]()
+        if len(self.values) > DEEPEST:
+            return False
+        for position in self._open_positions():
+            bracket = self.values[position]
+            after = self.tables.advance(states, OPENING[bracket.type])
+            if after is None:
+                return False
+            states = after
+            missing.append(_missing(bracket, self.tokens[index - 1]))
+            fits = self.tables.advance(states, token.type)
+            if fits is not None and (token.type == END or self._begins(token, fits[-1], index)):
+                for closing in missing:
+                    self._feed(closing)
+                return True
+        return False
+
+    def _begins(self, token: Token, state: Any, index: int) -> bool:
+        """Tell whether a token that is read in a state begins something, or ends what is around it."""
+        if token.type in CLOSING:
+            return True
+        openings = self.tables.openings.get(token.type)
+        return self._begins_line(index) and (openings is None or state in openings)
 
     def _cut(self, size: int) -> None:
         """Cut the stack of states to `size`, and that of values with it."""
@@ -311,7 +346,7 @@ class Machine:
     def _leaves_block(self, at: int) -> bool:
         """Tell whether the token at `at` begins something outside of the innermost open bracket."""
         position = self._open_position(frozenset(OPENING))
-        if position is None or self.tokens[at].type not in self.tables.openings:
+        if position is None:
             return False
         cut = self._cut_for(at)
         return cut is not None and cut < position + 2
@@ -324,14 +359,21 @@ def known_mistakes() -> Mistakes:
 
 
 def _last_token(value: Tree[Token] | Token | None) -> Token | None:
-    """Return the last token kept in a value of the stack."""
+    """Return the last token kept in a value of the stack; optional parts that are not there are None."""
     while isinstance(value, Tree):
-        value = value.children[-1] if value.children else None
+        kept: list[Tree[Token] | Token | None] = [*value.children]
+        value = next((child for child in reversed(kept) if child is not None), None)
     return value
 
 
 def _closing(bracket: Token) -> str:
     return {"{": "}", "(": ")", "[": "]"}[str(bracket)]
+
+
+def _missing(bracket: Token, previous: Token) -> Token:
+    """Return the closing bracket that is not in the text, of no width, after the token before it."""
+    end, line, column = previous.end_pos, previous.end_line, previous.end_column
+    return Token(OPENING[bracket.type], _closing(bracket), end, line, column, line, column, end)
 
 
 def _repaired(token: Token, kind: str) -> str:

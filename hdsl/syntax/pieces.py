@@ -17,8 +17,8 @@ CLAUSES = frozenset(
     {"TO", "WITHIN", "IF", "BY", "FROM", "UNDER", "IN", "ID", "COLUMN", "ACROSS", "WITH", "AS", "GIVEN"}
     | {"OVER", "WHERE", "OF", "AND", "OR", "ASSUMING", "BECAUSE", "AT"}
 )
-TIGHT_AFTER = frozenset({"LPAR", "LSQB", "__DOT2", "CARET"})
-TIGHT_BEFORE = frozenset({"RPAR", "RSQB", "COMMA", "__DOT2", "CARET", "LSQB"})
+TIGHT_AFTER = frozenset({"LPAR", "LSQB", "DOTS", "CARET"})
+TIGHT_BEFORE = frozenset({"RPAR", "RSQB", "COMMA", "DOTS", "CARET", "LSQB"})
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ LOOKALIKES = {
     "\u2264": ("AT_MOST", "<="),
     "\u2265": ("AT_LEAST", ">="),
     "\u2260": ("UNEQUAL", "!="),
-    "\u2026": ("__DOT2", ".."),
+    "\u2026": ("DOTS", ".."),
 }
 """Characters that look like a sign of the language: the type and text of the sign that was meant."""
 
