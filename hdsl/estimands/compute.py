@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hdsl.checks.identified import separable
 from hdsl.data.bound import Bound
 from hdsl.design import expr as study
 from hdsl.design.expr import Aggregate, Potential, walk
@@ -146,7 +147,8 @@ def _chunk(atom: _Atom, memory: _Memory) -> Array:
     node = atom.node
     if node.aggregate == "average" and is_linear(node.of):
         return _average(atom, memory)
-    if len(_potentials(node.of)) > 1 and node.correlation is None:
+    marginal = node.aggregate == "average" and separable(node.of)
+    if len(_potentials(node.of)) > 1 and node.correlation is None and not marginal:
         raise EstimandError(
             "HDM502",
             f"The {node.aggregate} of a difference of potential outcomes needs their joint distribution.",
