@@ -31,6 +31,7 @@ from hdsl.diagnostics import Diagnostic, has_errors
 from hdsl.model.derive.amendments import not_yet
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.terms import NotDerivable
+from hdsl.model.equations.centring import add_shift
 from hdsl.model.equations.outcomes import add_outcome
 from hdsl.model.equations.parameters import add_definition, add_law
 from hdsl.model.equations.program import Statement, in_order, read
@@ -67,6 +68,7 @@ def from_equations(bound: Bound) -> tuple[tuple[Model, ModelData] | None, list[D
     found += _unsized(scope, statements)
     if has_errors(found):
         return None, sorted(found, key=lambda d: tuple(str(step).zfill(6) for step in d.path or ()))
+    add_shift(scope, statements)
     _report(scope, statements)
     return scope.draft.finish(bound.study.name), found
 

@@ -159,11 +159,12 @@ def test_explicit_equations_are_the_derived_cluster_model(tmp_path: Path) -> Non
     case = clustered(tmp_path)
     y, x, size = case.columns["score"], case.columns["pretest"], np.log(case.columns["size"])[case.columns["school"]]
     s = y.std(ddof=1)
+    shift = f"0.5 * tau + beta * {four(x.mean())} + gamma * {four(size.mean())}"
     equations = f"""
         score ~ normal(alpha[school] + beta * pretest, sigma)
         alpha[school] ~ normal(delta[district] + gamma * log(size) + tau * reform, sd_school)
         delta[district] ~ normal(mu, sd_district)
-        mu ~ normal({four(y.mean())} - (0.5 * tau + beta * {four(x.mean())} + gamma * {four(size.mean())}), {four(2.5 * s)})
+        mu ~ normal({four(y.mean())} - ({shift}), {four(2.5 * s)})
         tau ~ normal(0, {four(2.5 * s)})
         beta ~ normal(0, {four(2.5 * s / x.std())})
         gamma ~ normal(0, {four(2.5 * s / size.std())})

@@ -684,3 +684,60 @@ def test_one_mistake_is_told_once_and_several_together(tmp_path: Path) -> None:
     _, problems = case(tmp_path, equations).outcome_of()
     assert [problem.code for problem in problems] == ["HDM640", "HDM648"]
     assert [problem.path for problem in problems] == [("equations", 3), ("equations", 4)]
+
+
+CENTRED = """
+    y ~ normal(alpha[school] + beta * (2 * pretest) - tau[school] * tutor + exp(gone) * pretest, sigma)
+    alpha[school], tau[school] ~ multinormal((mu + g * log(size), nu), sd = (s, s), corr = 0)
+    beta ~ normal(0, 1)  nu ~ student(4, 0, 2)  g ~ normal(0, 1)  gone ~ normal(0, 1)  s ~ halfnormal(1)
+    mu ~ normal(3, 10)
+"""
+
+
+def test_intercepts_are_sampled_at_average_predictors(tmp_path: Path) -> None:
+    made = case(tmp_path, CENTRED + SPREAD)
+    (shift,) = [definition for definition in made.made[0].definitions if definition.role == "shift(mu)"]
+    point = random_point(*made.made, np.random.default_rng(1))
+    c = made.columns
+    parts = {"beta_": 2 * c["pretest"], "nu": -c["tutor"], "g": np.log(c["size"])}
+    expected = sum(point[name] * four(values.mean()) for name, values in parts.items())
+    assert definitions(*made.made, point)[shift.name].real == pytest.approx(expected)
+    rewritten = prepare(*made.made)
+    assert "centred(mu)" in [variable.role for variable in rewritten[0].variables]
+    assert np.ptp(differences(rewritten, made.made, np.random.default_rng(2))) < 1e-5
+
+
+def four(value: float) -> float:
+    """Return a number to four significant digits."""
+    return float(f"{value:.4g}")
+
+
+@pytest.mark.parametrize(
+    ("name", "equations", "centred"),
+    [
+        ("a link", "y ~ lognormal(mu + b * dose, 1)  mu ~ normal(0, 1)  b ~ normal(0, 1)", True),
+        (
+            "a definition",
+            "y ~ normal(m[pupil], 1)  m[pupil] = mu + b * dose  mu ~ normal(0, 1)  b ~ normal(0, 1)",
+            True,
+        ),
+        ("another law that rests on it", "y ~ normal(mu + b * dose, 1)  mu ~ normal(0, 1)  b ~ normal(mu, 1)", False),
+        (
+            "two intercepts",
+            "y ~ normal(mu + b + c * dose, 1)  mu ~ normal(0, 1)  b ~ normal(0, 1)  c ~ normal(0, 1)",
+            False,
+        ),
+        ("no intercept", "y ~ normal(b * dose, 1)  b ~ normal(0, 1)", False),
+        ("a bounded intercept", "y ~ normal(mu + b * dose, 1)  mu ~ uniform(0, 9)  b ~ normal(0, 1)", False),
+        (
+            "a factor that is estimated",
+            "y ~ normal(mu + b * c, 1)  mu ~ normal(0, 1)  b ~ normal(0, 1)  c ~ normal(0, 1)",
+            False,
+        ),
+    ],
+)
+def test_which_intercepts_are_centred(name: str, equations: str, centred: bool, tmp_path: Path) -> None:
+    of = "cost" if "lognormal" in equations else "y"
+    made = model(tmp_path, equations.replace("y ~", f"{of} ~"), of)
+    assert ("shift(mu)" in [definition.role for definition in made[0].definitions]) == centred, name
+    assert np.ptp(differences(prepare(*made), made, np.random.default_rng(2))) < 1e-5
