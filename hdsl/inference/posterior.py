@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 LIKELIHOOD_CELLS = 20_000_000
 SAMPLES: Dims = ("chain", "draw")
-# NetCDF takes a slash for a path; a role such as `slope(x / y)` is stored with this sign in its place.
-SLASH, STORED_SLASH = "/", "∕"
+# Trees and NetCDF take a slash for a path; the role `slope(x / y)` has a division sign in its place.
+SLASH, DIVISION_SLASH = "/", "∕"
 
 
 def posterior(fit: Fit, attributes: Mapping[str, str]) -> DataTree:
@@ -35,9 +35,9 @@ def posterior(fit: Fit, attributes: Mapping[str, str]) -> DataTree:
     Returns
     -------
     DataTree
-        Groups: `posterior` (by role, levels labelled by their ids), `parameters` (the plain model's random
-        variables), `sample_stats`, `observed_data`, `constant_data`, and `log_likelihood` unless rows times
-        draws exceed 20 million (the attribute `log_likelihood` then says so).
+        Groups: `posterior` (by role, with a division slash ∕ for /; levels labelled by their ids), `parameters`
+        (the plain model's random variables), `sample_stats`, `observed_data`, `constant_data`, and
+        `log_likelihood` unless rows times draws exceed 20 million (the attribute `log_likelihood` then says so).
     """
     from xarray import DataTree
 
@@ -81,7 +81,7 @@ def _dataset(fit: Fit, values: Mapping[str, Any], dims: Mapping[str, Dims]) -> D
     for name, value in values.items():
         array = np.asarray(value)
         own = dims[name][: array.ndim]
-        variables[name] = (own, array)
+        variables[name.replace(SLASH, DIVISION_SLASH)] = (own, array)
         for dim, size in zip(own, array.shape, strict=True):
             labels = fit.data.coords.get(dim)
             coords[dim] = np.arange(size) if labels is None else np.asarray(labels, dtype=str)
@@ -104,7 +104,7 @@ def save(tree: DataTree, path: Path) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        _renamed(tree, SLASH, STORED_SLASH).to_netcdf(temporary, engine="netcdf4")
+        tree.to_netcdf(temporary, engine="netcdf4")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -115,15 +115,4 @@ def load(path: Path) -> DataTree:
     import xarray as xr
 
     with xr.open_datatree(path, engine="netcdf4") as tree:
-        return _renamed(tree.load(), STORED_SLASH, SLASH)
-
-
-def _renamed(tree: DataTree, old: str, new: str) -> DataTree:
-    from xarray import DataTree
-
-    groups: dict[str, Dataset] = {}
-    for node in tree.subtree:
-        dataset = node.to_dataset(inherit=False)
-        names = {name: str(name).replace(old, new) for name in dataset.variables if old in str(name)}
-        groups[node.path] = dataset.rename(names)
-    return DataTree.from_dict(groups)
+        return tree.load()
