@@ -197,7 +197,7 @@ def test_time_grows_with_the_length():
 
 @pytest.mark.slow
 def test_a_hundred_thousand_lines():
-    assert seconds(long_study(100_000)) < 30
+    assert seconds(long_study(100_000)) < 40
 
 
 @pytest.mark.slow
