@@ -84,8 +84,6 @@ def open_study(study: str | Path | Study, base: Path | None = None) -> Opened:
     if isinstance(source, Diagnostic):
         return Opened(None, path.parent, None, Spans(), (source,))
     tree, found = parse(source)
-    if tree is None:
-        return Opened(None, path.parent, source, Spans(), tuple(found))
     made, spans, more = to_study(tree)
     return Opened(made, base or path.parent, source, spans, (*found, *more), tree)
 

@@ -7,7 +7,7 @@ spelling, quoted, goes into a query. Databases are opened for reading only.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,7 +164,7 @@ def _failed(address: Address, error: Exception) -> Diagnostic:
 
 
 @contextmanager
-def _connect(address: Address) -> Iterator[Run]:
+def _connect(address: Address) -> Generator[Run]:
     if address.engine == "duckdb":
         import duckdb
 

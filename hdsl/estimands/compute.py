@@ -139,8 +139,13 @@ def is_linear(expr: study.Expr) -> bool:
             return not _potentials(expr)
 
 
-def _potentials(expr: study.Expr) -> set[Potential]:
-    return {node for node in walk(expr) if isinstance(node, Potential)}
+def _potentials(expr: study.Expr) -> list[Potential]:
+    """Return the distinct potential outcomes in an expression."""
+    found: list[Potential] = []
+    for node in walk(expr):
+        if isinstance(node, Potential) and node not in found:
+            found.append(node)
+    return found
 
 
 def _chunk(atom: _Atom, memory: _Memory) -> Array:
@@ -213,7 +218,7 @@ def _scores(rng: np.random.Generator, number: int, worlds: int, correlation: flo
     if values.min() < -1e-9:
         raise EstimandError("HDM502", f"{worlds} potential outcomes cannot all have the correlation {correlation:g}.")
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    return np.tensordot(root[number], rng.standard_normal(shape), axes=1)
+    return np.asarray(np.tensordot(root[number], rng.standard_normal(shape), axes=1), dtype=np.float64)
 
 
 def _shape(memory: _Memory) -> tuple[int, int]:

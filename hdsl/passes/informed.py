@@ -38,7 +38,8 @@ def _between_within(model: Model, data: ModelData, level: str) -> float | None:
     groups = next((s.name for s in model.slots if s.indexes == level and s.dims == observed.dims), None)
     if groups is None:
         return None
-    y, codes = np.asarray(data.values[observed.slot], dtype=np.float64), data.values[groups]
+    y = np.asarray(data.values[observed.slot], dtype=np.float64)
+    codes = np.asarray(data.values[groups], dtype=np.int64)
     y = np.log(y) if observed.law.distribution == "lognormal" else y
     counts = np.bincount(codes, minlength=model.sizes[level])
     means = np.bincount(codes, y, minlength=len(counts)) / np.maximum(counts, 1)
@@ -62,7 +63,8 @@ def _ratio(
     )
     batch = {name: np.broadcast_to(value, (3, *value.shape)) for name, value in point.items()}
     batch[variable.name] = base + moves
-    likelihood = sum(value.reshape(3, -1).sum(axis=1) for value in log_likelihood(model, data, batch).values())
+    terms = log_likelihood(model, data, batch).values()
+    likelihood = np.sum([value.reshape(3, -1).sum(axis=1) for value in terms], axis=0)
     curvature = -(likelihood[0] - 2 * likelihood[1] + likelihood[2]) / step**2
     return float(curvature / base.shape[0] * prior**2)
 

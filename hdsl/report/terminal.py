@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -20,7 +20,7 @@ WIDTH = 28
 
 
 @contextmanager
-def progress_bars(settings: Settings, *, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+def progress_bars(settings: Settings, *, quiet: bool) -> Generator[Callable[[Progress], None] | None]:
     """Yield what a backend reports its progress to: a bar per chain on a terminal, None elsewhere."""
     if quiet or not sys.stderr.isatty():
         yield None

@@ -141,7 +141,7 @@ def treatment_columns(draft: Draft, treatment: BoundTreatment) -> tuple[Column, 
     if treatment.continuous:
         return (Column(slot, treatment.level, treatment.values),)
     found = _indicators(draft, slot, treatment.level, treatment.values, treatment.arms, treatment.name)
-    return found if len(found) > 1 else (replace(found[0], label=""),)
+    return found if len(found) > 1 else tuple(replace(column, label="") for column in found)
 
 
 def _indicators(
