@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from hdsl.backend import Draws, Progress, Settings
 from hdsl_stan import options
 from hdsl_stan.draws import STATISTICS, Shapes, complete_statistics, complete_values, report
+from hdsl_stan.engines import cmdstan_folder, installation_version
 from hdsl_stan.failures import refused
 
 if TYPE_CHECKING:
@@ -79,12 +80,28 @@ def compiled(source: str, threads: bool = False) -> CmdStanModel:
         return cmdstanpy.CmdStanModel(stan_file=str(program), exe_file=str(program.with_suffix(_suffix())))
 
 
-def version() -> str:
-    """Return the version of the CmdStan installation that cmdstanpy uses."""
-    import cmdstanpy
+def log_prob(
+    source: str, data: Mapping[str, object], point: Mapping[str, object], jacobian: bool
+) -> tuple[float, NDArray[np.float64]]:
+    """Return the log density at parameters on the natural scale, and its gradient.
 
-    found = cmdstanpy.cmdstan_version()
-    return ".".join(str(part) for part in found) if found else "unknown"
+    The gradient is by Stan's unconstrained coordinates. `jacobian` adds the log Jacobian determinants of the
+    transforms. One process is started for each call: this is for checks.
+    """
+    model = compiled(source)
+    with tempfile.TemporaryDirectory(prefix="hdsl-stan-") as name, _quiet():
+        files = {"data": Path(name) / "data.json", "point": Path(name) / "point.json"}
+        files["data"].write_text(json.dumps(data))
+        files["point"].write_text(json.dumps(point))
+        table = model.log_prob(str(files["point"]), str(files["data"]), jacobian=jacobian, sig_figs=17)
+    row = table.to_numpy(dtype=np.float64)[0]
+    return float(row[0]), row[1:]
+
+
+def version() -> str:
+    """Return the version of the CmdStan installation in use."""
+    folder = cmdstan_folder()
+    return "unknown" if folder is None else installation_version(folder)
 
 
 def _suffix() -> str:

@@ -57,10 +57,10 @@ def _installed_folders() -> list[Path]:
 
 
 def _version_key(folder: Path) -> tuple[int, ...]:
-    return tuple(int(part) for part in _version(folder).split(".") if part.isdigit())
+    return tuple(int(part) for part in installation_version(folder).split(".") if part.isdigit())
 
 
-def _version(folder: Path) -> str:
+def installation_version(folder: Path) -> str:
     """Return the version that an installation's makefile states, else its folder's."""
     makefile = folder / "makefile"
     if makefile.exists():
@@ -80,7 +80,7 @@ def _cmdstan() -> Engine:
         return Engine("cmdstan", False, "", "pip install cmdstanpy, then: install_cmdstan")
     if folder is None:
         return Engine("cmdstan", False, "", "Run `install_cmdstan`, or set CMDSTAN to an installation.")
-    return Engine("cmdstan", True, _version(folder), "")
+    return Engine("cmdstan", True, installation_version(folder), "")
 
 
 def _stanli() -> Engine:

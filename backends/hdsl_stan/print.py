@@ -122,7 +122,7 @@ def _simple(node: Assign | Tilde | Target | Return, pad: str) -> list[str]:
 
 def _declaration(node: Declare, pad: str) -> list[str]:
     head = f"{pad}{_type(node.type)} {node.name}"
-    tail = f";  // {node.comment}" if node.comment else ";"
+    tail = f"; // {node.comment}" if node.comment else ";"
     return [head + tail] if node.value is None else _broken(f"{head} = ", node.value, tail, pad)
 
 
@@ -195,7 +195,7 @@ def _broken_call(head: str, node: Call, tail: str) -> list[str]:
 
 
 def _filled(head: str, pieces: Sequence[str], gap: str, tail: str) -> list[str]:
-    indent = " " * min(len(head), 24)
+    indent = " " * min(len(head), 40)
     lines = [head + pieces[0]]
     for position, piece in enumerate(pieces[1:], start=1):
         longer = lines[-1] + gap + piece

@@ -69,8 +69,8 @@ def test_the_program_does_not_depend_on_the_data() -> None:
 def test_a_program_is_what_a_stan_user_would_write() -> None:
     source = backend.lower(*models.varying_slopes_noncentred()).source
     for line in (
-        "  vector<lower=0>[n_effects_school] sd_school;  // sd(school)",
-        "  cholesky_factor_corr[n_effects_school] corr_school;  // corr(school)",
+        "  vector<lower=0>[n_effects_school] sd_school; // sd(school)",
+        "  cholesky_factor_corr[n_effects_school] corr_school; // corr(school)",
         "  corr_school ~ lkj_corr_cholesky(2);",
         "  to_vector(z) ~ std_normal();",
         "  residual ~ student_t(4, 0, 2);",

@@ -177,7 +177,7 @@ def test_whole_program_layout() -> None:
         "// a study\n"
         "data {\n"
         "  int<lower=0> n;\n"
-        "  vector[n] y;  // points\n"
+        "  vector[n] y; // points\n"
         "}\n"
         "parameters {\n"
         "  real mu;\n"

@@ -23,7 +23,7 @@ def _names() -> list[str]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each test every backend and case, with the marks of its tier and of known gaps."""
-    if "case" not in metafunc.fixturenames:
+    if "backend_name" not in metafunc.fixturenames:
         return
     aspect = metafunc.function.__name__.removeprefix("test_")
     parameters: list[object] = []
