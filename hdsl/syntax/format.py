@@ -10,7 +10,7 @@ from lark import Token, Tree
 from hdsl.diagnostics.width import display_width
 from hdsl.source import Source
 from hdsl.syntax.machine import Machine
-from hdsl.syntax.pieces import Piece, Remark, pieces, split
+from hdsl.syntax.pieces import OPERATORS, Piece, Remark, pieces, split
 from hdsl.syntax.tokens import lex
 
 WIDTH = 110
@@ -213,17 +213,23 @@ def _filled(chunk: list[Piece], lead: str, hanging: str) -> Iterator[str]:
 
 
 def _cut(chunk: list[Piece], room: int) -> int | None:
-    """Return the last of the outermost places to break within the room, else the first beyond it."""
-    best: int | None = None
+    """Return the last of the outermost places to break within the room, else the first beyond it.
+
+    Where commas separate terms, an operator within a term counts as further in.
+    """
+    listed = {piece.depth for piece in chunk if piece.token.type == "COMMA"}
+    best: tuple[float, int] | None = None
     used = 0
     for number, piece in enumerate(chunk):
         if number and piece.breakable:
             if used > room:
-                return best or number
-            if best is None or piece.depth <= chunk[best].depth:
-                best = number
+                return best[1] if best else number
+            inner = piece.token.type in OPERATORS and piece.depth in listed
+            level = piece.depth + 0.5 * inner
+            if best is None or level <= best[0]:
+                best = level, number
         used += _room(piece, number)
-    return best
+    return best[1] if best else None
 
 
 def _text(run: list[Piece]) -> str:
