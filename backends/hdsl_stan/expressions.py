@@ -187,7 +187,8 @@ def as_real(context: Context, variable: Stored, slot: str) -> Stored:
 
 def indexed(context: Context, expr: Expr, env: Env, specs: Mapping[str, Spec]) -> Value:
     """Return `expr` with dims indexed: nested gathers and columns of a variable become one index."""
-    if isinstance(expr, Var) or (isinstance(expr, Apply) and _worth_precomputing(context, expr)):
+    ready = isinstance(expr, Apply) and expr is not context.precomputing and _worth_precomputing(context, expr)
+    if isinstance(expr, Var) or ready:
         variable = None if isinstance(expr, Var) else precompute(context, expr)
         return _located(context, expr, {**env, **_single(specs)}, variable, specs)
     if isinstance(expr, Const):
