@@ -129,6 +129,53 @@ def moving_bounds() -> Case:
     return model, ModelData(values={"y": np.array([0.1, -0.4, 1.0, 0.7])}, coords=models.labels(sets))
 
 
+def nested_groups() -> Case:
+    """Covariates of groups and of groups of groups, seen from the rows, and an index through an index."""
+    rng = np.random.default_rng(52)
+    sets = (models.level("district", 2), models.level("school", 4), models.level("student", 12))
+    values = {
+        "district_of_school": np.array([0, 1, 1, 0], dtype=np.int64),
+        "school_of_student": (np.arange(12) * 7 % 4).astype(np.int64),
+        "poverty": rng.uniform(0, 1, 4),
+        "spending": rng.normal(0, 1, 2),
+        "size": np.array([3, 1, 4, 2], dtype=np.int64),
+        "y": rng.normal(0, 1, 12),
+    }
+    by_student, by_school = var("school_of_student"), var("district_of_school")
+    district = gather(by_school, by_student, "school")
+    delta = add(var("delta"), mul(var("slope_spending"), var("spending")))
+    mean = add(
+        gather(var("alpha"), by_student, "school"),
+        mul(var("slope_poverty"), gather(var("poverty"), by_student, "school")),
+        mul(const(0.1), gather(var("spending"), district, "district")),
+        mul(var("slope_poverty"), apply("log", gather(var("size"), by_student, "school"))),
+        gather(var("delta"), district, "district"),
+    )
+    model = Model(
+        name="nested_groups",
+        unit="student",
+        index_sets=sets,
+        slots=(
+            models.int_slot("district_of_school", ("school",), indexes="district"),
+            models.int_slot("school_of_student", ("student",), indexes="school"),
+            models.real_slot("poverty", ("school",)),
+            models.real_slot("spending", ("district",)),
+            models.int_slot("size", ("school",)),
+            models.real_slot("y", ("student",)),
+        ),
+        statements=(
+            models.random("slope_spending", "slope(spending)", "normal", 0, 1),
+            models.random("slope_poverty", "slope(poverty)", "normal", 0, 1),
+            models.random("delta", "intercept[district]", "normal", 0, 1, dims=("district",)),
+            Definition(name="centre", dims=("school",), value=gather(delta, by_school, "district")),
+            models.random("alpha", "intercept[school]", "normal", "centre", 0.5, dims=("school",)),
+            Definition(name="mu", dims=("student",), value=mean),
+        ),
+        observations=(models.observe(("student",), "normal", "mu", 1),),
+    )
+    return model, ModelData(values=values, coords=models.labels(sets))
+
+
 def awkward_names() -> Case:
     """Names that are words of target languages."""
     sets = (models.level("data", 5), models.level("lambda", 2))
@@ -172,7 +219,12 @@ def _table() -> dict[str, Builder]:
     table: dict[str, Builder] = {f"design: {name}": build for name, build in models.MODELS.items()}
     for name in ("normal", "bernoulli_logit", "poisson_log", "negbinomial_log"):
         table[f"linear: {name}"] = lambda name=name: linear(name)
-    table |= {"two outcomes": two_outcomes, "moving bounds": moving_bounds, "awkward names": awkward_names}
+    table |= {
+        "nested groups": nested_groups,
+        "two outcomes": two_outcomes,
+        "moving bounds": moving_bounds,
+        "awkward names": awkward_names,
+    }
     for name in models.OBSERVABLE:
         table[f"data: {name}"] = lambda name=name: models.observed(name)
         table[f"weighted data: {name}"] = lambda name=name: models.observed(name, weight=True)

@@ -12,7 +12,7 @@ from tests.conformance.cases import CASES
 from tests.conformance.gaps import GAPS
 
 # The quick tier runs these on every backend, and all cases on the backends that need no compiler.
-_QUICK = ("design: ", "two outcomes", "moving bounds", "awkward names")
+_QUICK = ("design: ", "nested groups", "two outcomes", "moving bounds", "awkward names")
 _QUICK_BACKENDS = ("stan",)
 
 
