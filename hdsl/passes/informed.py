@@ -12,22 +12,20 @@ from hdsl.reference.values import Array, Value, evaluate
 TYPICAL = 0.3
 
 
-def informed(model: Model, data: ModelData, variable: RandomVariable) -> float:
+def informed(model: Model, data: ModelData, variable: RandomVariable, place: int = 0) -> float:
     """Return the typical ratio of the data's information on an element of `variable` to its prior's.
 
-    For the deviations of an intercept from a Gaussian outcome it is n sd_between^2 / sd_within^2 by the
-    analysis of variance. Otherwise the information is the curvature of the log likelihood in each column of
-    the variable, averaged over the level's units, at a typical point: locations at their prior's middle,
-    scales at 0.3 of their prior's. The least informed column counts. An effect's sd is often far below its
-    prior's scale, hence a cautious reading.
+    For intercepts of a Gaussian outcome it is n sd_between^2 / sd_within^2 by the analysis of variance.
+    Otherwise the information is the curvature of the log likelihood in column `place` of the variable,
+    averaged over the level's units, at a typical point: locations at their prior's middle, scales at 0.3 of
+    their prior's.
     """
-    if variable.role.startswith("deviation(intercept, "):
+    joint = variable.law.distribution == "multinormal_cholesky"
+    if variable.role.startswith("deviation(intercept, ") or (joint and place == 0):
         found = _between_within(model, data, variable.dims[0])
         if found is not None:
             return found
-    point = typical(model, data)
-    columns = model.sizes[variable.dims[-1]] if len(variable.dims) > 1 else 1
-    return min(_ratio(model, data, variable, point, place) for place in range(columns))
+    return _ratio(model, data, variable, typical(model, data), place)
 
 
 def _between_within(model: Model, data: ModelData, level: str) -> float | None:

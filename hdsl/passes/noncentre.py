@@ -2,13 +2,15 @@
 
 Non-centred: deviation = sd z, z ~ normal(0, 1). Centred: total ~ normal(mean, sd), deviation = total - mean.
 With little data per group the posterior of a deviation follows its prior, and the non-centred form has the
-easier geometry; with much data the centred one has (Betancourt & Girolami 2015). Both preserve the joint
-log density up to the Jacobian of an affine map.
+easier geometry; with much data the centred one has (Betancourt & Girolami 2015). In a joint law the intercept,
+which stands first in the Cholesky factor, can be centred alone: the data often say much about a group's level
+and little about its effect. All forms preserve the joint log density up to the Jacobian of an affine map.
 """
 
 from __future__ import annotations
 
 from hdsl.model.distributions import DISTRIBUTIONS
+from hdsl.model.functions import dims_of
 from hdsl.model.ir import (
     Apply,
     Definition,
@@ -20,6 +22,7 @@ from hdsl.model.ir import (
     Var,
     column,
     const,
+    div,
     dot,
     mul,
     references,
@@ -33,17 +36,34 @@ from hdsl.model.sums import is_summand, parts_of, total_of, without
 from hdsl.passes.informed import informed
 from hdsl.passes.rewrite import Statement, in_order, replaced
 
-CENTRED_ABOVE = 10.0
+INTERCEPT_ABOVE = 10.0
+EFFECT_ABOVE = 100.0
 
 
 def reparameterise(model: Model, data: ModelData) -> Model:
-    """Return the model with each varying effect in the form that suits how much the data say about it."""
+    """Return the model with each varying effect in the form that suits how much the data say about it.
+
+    An effect's spread is often far below the scale of its prior, by which its information is judged: it must
+    be ten times as clear as an intercept's to be centred.
+    """
     for variable in _varying(model):
-        centred = None
-        if informed(model, data, variable) > CENTRED_ABOVE:
-            centred = _centred(model, variable)
-        model = centred if centred is not None else _noncentred(model, variable)
+        made = None
+        if variable.law.distribution == "multinormal_cholesky":
+            if _starts_with_intercept(model, variable) and informed(model, data, variable, 0) > INTERCEPT_ABOVE:
+                made = _first_centred(model, variable)
+        elif informed(model, data, variable, 0) > _limit(variable):
+            made = _centred(model, variable)
+        model = made if made is not None else _noncentred(model, variable)
     return model
+
+
+def _limit(variable: RandomVariable) -> float:
+    return INTERCEPT_ABOVE if variable.role.startswith("deviation(intercept, ") else EFFECT_ABOVE
+
+
+def _starts_with_intercept(model: Model, variable: RandomVariable) -> bool:
+    total = total_of(model, parts_of(model, variable)[0])
+    return total is not None and (total.role or "").startswith("intercept[")
 
 
 def _varying(model: Model) -> list[RandomVariable]:
@@ -70,16 +90,11 @@ def _noncentred(model: Model, variable: RandomVariable) -> Model:
         law = Law(distribution=variable.law.distribution, args=args)
         raw = variable.model_copy(update={"name": name, "law": law, "role": f"standard({variable.role})"})
         value = mul(variable.law.args[-1], var(name))
-    back = Definition(
-        name=variable.name, dims=variable.dims, value=value, role=variable.role, reason=variable.reason
-    )
-    return replaced(model, {variable.name: [raw, back]})
+    return replaced(model, {variable.name: [raw, _definition(variable, value)]})
 
 
 def _standard_vectors(model: Model, variable: RandomVariable, name: str) -> tuple[RandomVariable, Expr]:
     """Return z of independent standard normals and the deviations L z, L the Cholesky factor of the covariance."""
-    from hdsl.model.functions import dims_of
-
     cholesky = variable.law.args[1]
     other = dims_of(cholesky, model.dims_of())[-1]
     raw = variable.model_copy(
@@ -94,51 +109,85 @@ def _standard_vectors(model: Model, variable: RandomVariable, name: str) -> tupl
 
 
 def _centred(model: Model, variable: RandomVariable) -> Model | None:
-    """Return the model with the totals that hold the deviations as random variables, None where there are none."""
-    joint = variable.law.distribution == "multinormal_cholesky"
-    parts = parts_of(model, variable)
-    totals = [total_of(model, part) for part in parts]
-    if any(total is None for total in totals):
+    """Return the model with a single effect's total as the random variable, None where there is no total."""
+    part = var(variable.name)
+    total = total_of(model, part)
+    if total is None:
         return None
-    found = [total for total in totals if total is not None]
-    names = {*model.dims_of(), *model.sizes}
-    name = fresh(f"{variable.name}_total", names)
-    shifts = _shift_names(model)
-    means, backs, deviations = [], [], []
-    for place, (total, part) in enumerate(zip(found, parts, strict=True)):
-        mean, shift = _without_shift(without(total.value, part), shifts)
-        value: Expr = column(var(name), variable.dims[-1], place) if joint else var(name)
-        means.append(mean)
-        backs.append(total.model_copy(update={"value": value if shift is None else sub(value, var(shift))}))
-        deviations.append(sub(value, mean))
+    name = fresh(f"{variable.name}_total", {*model.dims_of(), *model.sizes})
+    mean, shift = _without_shift(without(total.value, part), _shift_names(model))
+    family = DISTRIBUTIONS[variable.law.distribution]
+    args = list(variable.law.args)
+    args[family.parameters.index(str(family.location))] = mean
     moved = variable.model_copy(
         update={
             "name": name,
-            "law": _moved_law(variable, means, joint),
+            "law": Law(distribution=family.name, args=tuple(args)),
             "role": f"total({variable.role})",
         }
     )
-    back = Definition(
-        name=variable.name,
-        dims=variable.dims,
-        value=stack(deviations, variable.dims[-1]) if joint else deviations[0],
-        role=variable.role,
-        reason=variable.reason,
+    back = _definition(variable, sub(var(name), mean))
+    new_total = _total(total, var(name), shift)
+    return _exchanged(model, {variable.name: [moved, back], total.name: [new_total]})
+
+
+def _first_centred(model: Model, variable: RandomVariable) -> Model | None:
+    """Return the model with the first of joint effects centred and the others non-centred given it.
+
+    With deviations = C z, C the Cholesky factor of the covariance, the first is C[0, 0] z[0]: its total is
+    drawn from its own normal law, and z[0] follows from it.
+    """
+    parts = parts_of(model, variable)
+    total = total_of(model, parts[0])
+    if total is None:
+        return None
+    dim, cholesky = variable.dims[-1], variable.law.args[1]
+    other = dims_of(cholesky, model.dims_of())[-1]
+    taken = {*model.dims_of(), *model.sizes}
+    name = fresh(f"{variable.name}_total", taken)
+    scale = column(column(cholesky, dim, 0), other, 0)
+    mean, shift = _without_shift(without(total.value, parts[0]), _shift_names(model))
+    level = variable.dims[:-1]
+    moved = variable.model_copy(
+        update={
+            "name": name,
+            "dims": level,
+            "law": Law(distribution="normal", args=(mean, scale)),
+            "role": f"total({variable.role})",
+        }
     )
-    changes: dict[str, list[Statement]] = {variable.name: [moved, back]}
-    changes |= {total.name: [new] for total, new in zip(found, backs, strict=True)}
+    standard = [
+        variable.model_copy(
+            update={
+                "name": fresh(f"{variable.name}_z{place + 1}", taken),
+                "dims": level,
+                "law": Law(distribution="normal", args=(const(0), const(1))),
+                "role": f"standard({variable.role}, {place + 1})",
+            }
+        )
+        for place in range(1, len(parts))
+    ]
+    first = div(sub(var(name), mean), scale)
+    z = stack([first, *(var(each.name) for each in standard)], other)
+    back = _definition(variable, dot(z, cholesky, other))
+    return _exchanged(
+        model, {variable.name: [moved, *standard, back], total.name: [_total(total, var(name), shift)]}
+    )
+
+
+def _definition(variable: RandomVariable, value: Expr) -> Definition:
+    return Definition(
+        name=variable.name, dims=variable.dims, value=value, role=variable.role, reason=variable.reason
+    )
+
+
+def _total(total: Definition, value: Expr, shift: str | None) -> Definition:
+    return total.model_copy(update={"value": value if shift is None else sub(value, var(shift))})
+
+
+def _exchanged(model: Model, changes: dict[str, list[Statement]]) -> Model:
     statements = [s for statement in model.statements for s in changes.get(statement.name, [statement])]
     return model.model_copy(update={"statements": in_order(statements)})
-
-
-def _moved_law(variable: RandomVariable, means: list[Expr], joint: bool) -> Law:
-    if joint:
-        mean: Expr = stack(means, variable.dims[-1])
-        return Law(distribution="multinormal_cholesky", args=(mean, variable.law.args[1]))
-    family = DISTRIBUTIONS[variable.law.distribution]
-    args = list(variable.law.args)
-    args[family.parameters.index(str(family.location))] = means[0]
-    return Law(distribution=family.name, args=tuple(args))
 
 
 def _shift_names(model: Model) -> dict[str, tuple[str, str]]:
@@ -162,4 +211,4 @@ def _without_shift(mean: Expr, shifts: dict[str, tuple[str, str]]) -> tuple[Expr
     return mean, None
 
 
-__all__ = ["CENTRED_ABOVE", "reparameterise"]
+__all__ = ["reparameterise"]

@@ -429,7 +429,8 @@ LEVEL_LAWS = {
 @pytest.mark.parametrize("form", [-np.inf, np.inf])
 @pytest.mark.parametrize("name", [name for name in LEVEL_LAWS if name != "rows"])
 def test_passes_keep_the_density(name: str, form: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(noncentre, "CENTRED_ABOVE", form)
+    monkeypatch.setattr(noncentre, "INTERCEPT_ABOVE", form)
+    monkeypatch.setattr(noncentre, "EFFECT_ABOVE", form)
     equations = GROUPED + LEVEL_LAWS[name]
     if "b[school] ~" in equations:
         equations = equations.replace("tau * tutor, sigma", "tau * tutor + b[school] * tutor, sigma")

@@ -20,7 +20,8 @@ FORMS = {"centred": -np.inf, "non-centred": np.inf}
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", DESIGNS)
 def test_log_density_is_kept(name: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(noncentre, "CENTRED_ABOVE", FORMS[form])
+    monkeypatch.setattr(noncentre, "INTERCEPT_ABOVE", FORMS[form])
+    monkeypatch.setattr(noncentre, "EFFECT_ABOVE", FORMS[form])
     plain = DESIGNS[name](tmp_path).made
     found = differences(prepare(*plain), plain, np.random.default_rng(5))
     assert np.ptp(found) < 1e-5
@@ -28,12 +29,15 @@ def test_log_density_is_kept(name: str, form: str, tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_are_what_they_are_called(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(noncentre, "CENTRED_ABOVE", FORMS[form])
+    monkeypatch.setattr(noncentre, "INTERCEPT_ABOVE", FORMS[form])
+    monkeypatch.setattr(noncentre, "EFFECT_ABOVE", FORMS[form])
     model, _ = prepare(*DESIGNS["multisite"](tmp_path).made)
-    (group,) = [variable for variable in model.variables if "school" in variable.dims]
+    group, *others = [variable for variable in reversed(model.variables) if "school" in variable.dims]
     estimated = frozenset().union(*(references(arg) for arg in group.law.args))
     assert bool(estimated) == (form == "centred")
     assert group.role.startswith("total(" if form == "centred" else "standard(")
+    assert all(other.role.startswith("standard(") for other in others)
+    assert len(others) == (1 if form == "centred" else 0)
 
 
 def test_quantities_that_users_see_are_kept(tmp_path: Path) -> None:
@@ -51,7 +55,8 @@ def test_quantities_that_users_see_are_kept(tmp_path: Path) -> None:
 
 def test_a_wrong_pass_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The yardstick itself: without the Jacobian the difference is not constant."""
-    monkeypatch.setattr(noncentre, "CENTRED_ABOVE", np.inf)
+    monkeypatch.setattr(noncentre, "INTERCEPT_ABOVE", np.inf)
+    monkeypatch.setattr(noncentre, "EFFECT_ABOVE", np.inf)
     plain = DESIGNS["blocked"](tmp_path).made
     rewritten = prepare(*plain)
     rng = np.random.default_rng(3)
@@ -67,8 +72,12 @@ NEVER_CENTRED = {"unpooled(intercept, school)", "deviation(residual, school)"}
 def test_deviations_that_have_a_total_can_be_centred(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(noncentre, "CENTRED_ABOVE", -np.inf)
+    monkeypatch.setattr(noncentre, "INTERCEPT_ABOVE", -np.inf)
+    monkeypatch.setattr(noncentre, "EFFECT_ABOVE", -np.inf)
     model, _ = prepare(*DESIGNS[name](tmp_path).made)
     levels = {index_set.name for index_set in model.index_sets if index_set.kind == "level"}
     roles = {variable.role for variable in model.variables if set(variable.dims) & levels}
-    assert all(role.startswith("total(") or role[9:-1] in NEVER_CENTRED for role in roles)
+    totals = {role.removeprefix("total(").removesuffix(")") for role in roles if role.startswith("total(")}
+    rest = roles - {f"total({total})" for total in totals}
+    given_first = {role for role in rest if any(role.startswith(f"standard({total}, ") for total in totals)}
+    assert all(role[9:-1] in NEVER_CENTRED for role in rest - given_first)
