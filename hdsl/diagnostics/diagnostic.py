@@ -16,9 +16,8 @@ class Diagnostic:
     """A finding: its code, one terse sentence, where it is, and how to mend it.
 
     `related` points at other places that matter, each with a few words. `rows` are the data rows concerned,
-    counted from 1. `path` is the place in the Study (`("analysis", 2)`), from which a span is
-    looked up where the study came from text. `waived` is the reason given in a `waive` statement, None where
-    there is none.
+    counted from 1. `path` is the place in the Study (`("analysis", 2)`), from which a span is looked up where
+    the study came from text. `waived` is the reason given in a `waive` statement, None where there is none.
     """
 
     code: str
