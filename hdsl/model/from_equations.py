@@ -32,10 +32,10 @@ from hdsl.model.derive.amendments import not_yet
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.terms import NotDerivable
 from hdsl.model.equations.centring import add_shift
+from hdsl.model.equations.names import Part, Scope, Unknown
 from hdsl.model.equations.outcomes import add_outcome
 from hdsl.model.equations.parameters import add_definition, add_law
 from hdsl.model.equations.program import Statement, in_order, read
-from hdsl.model.equations.translate import Part, Scope, Unknown
 from hdsl.model.ir import Model, ModelData
 
 MOST_REPORTED = 1000

@@ -8,8 +8,9 @@ from hdsl.design import expr as study
 from hdsl.design.roles import role_text
 from hdsl.model.derive.terms import NotDerivable
 from hdsl.model.equations.laws import Form, Parameter
+from hdsl.model.equations.names import Scope
 from hdsl.model.equations.placed import Placed
-from hdsl.model.equations.translate import Scope, translate
+from hdsl.model.equations.translate import translate
 from hdsl.model.ir import Apply, Definition, Expr, RandomVariable, Var, references
 
 HELP = {

@@ -18,8 +18,9 @@ from hdsl.model.derive.priors import rounded
 from hdsl.model.derive.terms import NotDerivable
 from hdsl.model.distributions import DISTRIBUTIONS
 from hdsl.model.equations.laws import JOINT, PARAMETER_LAWS
+from hdsl.model.equations.names import Scope, Unknown
 from hdsl.model.equations.program import Statement
-from hdsl.model.equations.translate import Scope, Unknown, translate
+from hdsl.model.equations.translate import translate
 from hdsl.model.ir import Definition, Expr, RandomVariable, Var, add, const, mul, references
 
 Linear = dict[str, Reals]

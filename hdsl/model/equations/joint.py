@@ -10,9 +10,10 @@ from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.terms import NotDerivable
 from hdsl.model.equations.arguments import is_treated
 from hdsl.model.equations.laws import JOINT, Form, Parameter, arguments
+from hdsl.model.equations.names import Scope, Unknown
 from hdsl.model.equations.placed import Placed
 from hdsl.model.equations.program import Target
-from hdsl.model.equations.translate import Scope, Unknown, at, translate
+from hdsl.model.equations.translate import at, translate
 from hdsl.model.equations.words import REASON
 from hdsl.model.ir import Expr, Law, Var, add, apply, column, const, dot, mul, stack, sub
 

@@ -15,9 +15,10 @@ from hdsl.model.derive.terms import NotDerivable
 from hdsl.model.distributions import DISTRIBUTIONS
 from hdsl.model.equations.arguments import Argument, inside, read_arguments
 from hdsl.model.equations.laws import OUTCOME_LAWS, Form, arguments, forms_of
+from hdsl.model.equations.names import Scope, Unknown, companion
 from hdsl.model.equations.parameters import zeros
 from hdsl.model.equations.program import Target
-from hdsl.model.equations.translate import Scope, Unknown, at, companion, translate
+from hdsl.model.equations.translate import at, translate
 from hdsl.model.equations.words import REASON
 from hdsl.model.functions import FUNCTIONS, dims_of
 from hdsl.model.ir import Apply, Expr, Law, Observation, Var, add, apply, const, stack

@@ -17,9 +17,10 @@ from hdsl.model.distributions import DISTRIBUTIONS
 from hdsl.model.equations.arguments import Argument, is_estimated, is_treated, read_arguments
 from hdsl.model.equations.joint import add_joint
 from hdsl.model.equations.laws import JOINT, PARAMETER_LAWS, Form, arguments, forms_of
+from hdsl.model.equations.names import Scope
 from hdsl.model.equations.placed import INF, REAL, Placed, Range
 from hdsl.model.equations.program import Target
-from hdsl.model.equations.translate import Scope, at, translate
+from hdsl.model.equations.translate import at, translate
 from hdsl.model.equations.words import DEFINED, REASON
 from hdsl.model.ir import Dims, Expr, Law, Var, add, apply, const, mul, references
 
