@@ -178,7 +178,7 @@ def _moderate(
     """`vary EFFECT with TERM`: predictable variation of an effect, linear in the moderator."""
     for coefficient in find(coefficients, effect):
         for column in columns(plan.draft, term):
-            text = f"{term_text(effect)} * {term_text(term)}"
+            text = term_text(study.Operation(operator="*", left=effect, right=term))
             label = ", ".join(part for part in (_arm(coefficient), column.label) if part)
             role = f"interaction({text})" + (f"[{label}]" if label else "")
             size = 2.5 * plan.scale.sd / coefficient.prior_scale / spread(at_rows(plan.draft, column))
