@@ -80,8 +80,8 @@ def table(studies: Iterable[CaseStudy], measured: dict[str, Any]) -> str:
         for quantity in study.quantities:
             found = entry["quantities"].get(quantity.name)
             if found is not None:
-                reference = _reference(quantity.reference)
-                cells = (quantity.name, f"`{quantity.of}`", quantity.tolerance, reference, _ours(found), _verdict(found))
+                there, here = _reference(quantity.reference), _ours(found)
+                cells = (quantity.name, f"`{quantity.of}`", quantity.tolerance, there, here, _verdict(found))
                 lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -111,12 +111,17 @@ def main(arguments: Sequence[str]) -> None:
     wanted = [] if arguments == ["--table"] else [s for s in studies if _named(s, arguments)]
     for study in wanted:
         entry = measured[f"{study.case}/{study.fit}"] = measure(study)
-        print(f"{study.case}/{study.fit}: {entry['seconds']} s. {entry['sampling']}", flush=True)
+        _say(f"{study.case}/{study.fit}: {entry['seconds']} s. {entry['sampling']}")
         for name, found in entry["quantities"].items():
             if not found["agrees"]:
-                print(f"  {name}: {_ours(found)}; {_verdict(found)}", flush=True)
+                _say(f"  {name}: {_ours(found)}; {_verdict(found)}")
         MEASURED.write_text(json.dumps(dict(sorted(measured.items())), indent=1) + "\n")
     TABLE.write_text(table(studies, measured))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _named(study: CaseStudy, arguments: Sequence[str]) -> bool:

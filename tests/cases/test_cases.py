@@ -7,6 +7,7 @@ import pytest
 from hdsl import driver
 from hdsl.backend import Settings
 from hdsl.diagnostics import has_errors
+from tests.cases.compare import names
 from tests.cases.studies import CaseStudy, all_studies, compare
 
 STUDIES = list(all_studies())
@@ -19,6 +20,10 @@ def test_study_derives(study: CaseStudy) -> None:
     assert not has_errors(derived.diagnostics), derived.diagnostics
     assert derived.checked.bound is not None
     assert derived.checked.bound.rows == study.rows
+    assert derived.model is not None
+    roles = {reported.role for reported in derived.model.reported}
+    wanted = {name.partition("@")[0].strip() for quantity in study.quantities for name in names(quantity.of)}
+    assert wanted <= roles, wanted - roles
 
 
 @pytest.mark.cases
