@@ -452,21 +452,25 @@ def _levels(work: _Work, keep: Mask) -> dict[str, BoundLevel]:
             coded = work.waves[level.name]
             present, codes = np.unique(coded.codes[keep], return_inverse=True)
             assert coded.positions is not None
-            labels = tuple(coded.labels[p] for p in present)
+            labels = _taken(coded.labels, present)
             found[level.name] = BoundLevel(level.name, labels, codes.astype(np.int64), coded.positions[present])
         elif level.name == row.name and level.id is not None:
             key = work.keys[level.name]
-            labels = tuple(key.labels[code] for code in key.codes[keep])
+            labels = _taken(key.labels, key.codes[keep])
             found[level.name] = BoundLevel(level.name, labels, np.arange(rows, dtype=np.int64))
         elif level.name in work.keys and level.name != row.name:
             key = work.keys[level.name]
             present, codes = np.unique(key.codes[keep], return_inverse=True)
-            labels = tuple(key.labels[p] for p in present)
+            labels = _taken(key.labels, present)
             found[level.name] = BoundLevel(level.name, labels, codes.astype(np.int64))
         else:
-            labels = tuple(str(r + 1) for r in np.flatnonzero(keep))
+            labels = tuple((np.flatnonzero(keep) + 1).astype(np.str_).tolist())
             found[level.name] = BoundLevel(level.name, labels, np.arange(rows, dtype=np.int64))
     return found
+
+
+def _taken(labels: tuple[str, ...], places: NDArray[np.int64]) -> tuple[str, ...]:
+    return tuple(np.asarray(labels, dtype=object)[places].tolist())
 
 
 def _at_level(
