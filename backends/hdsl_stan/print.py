@@ -33,6 +33,7 @@ from hdsl_stan.syntax import (
 )
 
 WIDTH = 90
+_LONG_HEAD = 36
 _PRECEDENCE = {
     "||": 1,
     "&&": 2,
@@ -122,8 +123,12 @@ def _simple(node: Assign | Tilde | Target | Return, pad: str) -> list[str]:
 
 def _declaration(node: Declare, pad: str) -> list[str]:
     head = f"{pad}{_type(node.type)} {node.name}"
-    tail = f"; // {node.comment}" if node.comment else ";"
-    return [head + tail] if node.value is None else _broken(f"{head} = ", node.value, tail, pad)
+    plain = [f"{head};"] if node.value is None else _broken(f"{head} = ", node.value, ";", pad)
+    if not node.comment:
+        return plain
+    noted = f"{plain[0]} // {node.comment}"
+    fits = len(plain) == 1 and len(noted) <= WIDTH
+    return [noted] if fits else [f"{pad}// {node.comment}", *plain]
 
 
 def _braced(head: str, body: Sequence[Statement], depth: int) -> list[str]:
@@ -155,50 +160,74 @@ def _list(nodes: Sequence[Expression]) -> str:
 
 
 def _broken(head: str, node: Expression, tail: str, pad: str) -> list[str]:
-    """Return a statement on one line, or broken at its sum or its arguments where that is too long."""
-    text = head + expression(node) + tail
-    if len(text) <= WIDTH:
-        return [text]
-    if isinstance(node, Binary) and node.operator in ("+", "-"):
-        return _broken_sum(head, node, tail)
-    if isinstance(node, Call) and len(node.args) + len(node.given or ()) > 0:
-        return _broken_call(head, node, tail)
-    if isinstance(node, Binary) and node.operator == "*" and isinstance(node.right, Call):
-        return _broken(f"{head}{_show(node.left, _PRECEDENCE['*'])} * ", node.right, tail, pad)
+    """Return a statement on one line, or broken at its operators or arguments where that is too long.
+
+    After a long head the expression starts on the next line.
+    """
+    if len(head + expression(node) + tail) <= WIDTH:
+        return [head + expression(node) + tail]
+    if len(head) > _LONG_HEAD and head.endswith("= "):
+        return [head.rstrip(), *_broken(f"{pad}    ", node, tail, f"{pad}    ")]
     if isinstance(node, Conditional):
         return [
             f"{head}{_show(node.condition, 1)}",
             f"{pad}    ? {_show(node.yes, 1)}",
             f"{pad}    : {_show(node.no, 1)}{tail}",
         ]
-    return [text]
+    if isinstance(node, Binary) and node.operator == "*" and isinstance(node.right, Call):
+        return _broken(f"{head}{_show(node.left, _PRECEDENCE['*'])} * ", node.right, tail, pad)
+    if isinstance(node, Call) and node.args:
+        start = f"{head}{node.function}("
+        return _filled(start, _arguments(node, len(start)), tail)
+    return _filled(head, _pieces(node, len(head)), tail)
 
 
-def _broken_sum(head: str, node: Binary, tail: str) -> list[str]:
-    terms: list[str] = []
-    current: Expression = node
-    while isinstance(current, Binary) and current.operator in ("+", "-"):
-        terms.append(f"{current.operator} {_show(current.right, _PRECEDENCE['+'] + 1)}")
-        current = current.left
-    terms.append(_show(current, _PRECEDENCE["+"]))
-    terms.reverse()
-    return _filled(head, terms, " ", tail)
-
-
-def _broken_call(head: str, node: Call, tail: str) -> list[str]:
-    pieces = [expression(arg) + "," for arg in node.args]
-    if node.given:
-        pieces[-1] = pieces[-1][:-1] + " |"
-        pieces += [expression(arg) + "," for arg in node.given]
+def _arguments(node: Call, indent: int) -> list[str]:
+    pieces: list[str] = []
+    for args in (node.args, node.given or ()):
+        for arg in args:
+            own = _pieces(arg, indent) if indent + len(expression(arg)) >= WIDTH else [expression(arg)]
+            pieces += [own[0], *(f"  {each}" for each in own[1:])]
+            pieces[-1] += ","
+        if args is node.args and node.given:
+            pieces[-1] = pieces[-1][:-1] + " |"
     pieces[-1] = pieces[-1][:-1] + ")"
-    return _filled(f"{head}{node.function}(", pieces, " ", tail)
+    return pieces
 
 
-def _filled(head: str, pieces: Sequence[str], gap: str, tail: str) -> list[str]:
-    indent = " " * min(len(head), 40)
+def _pieces(node: Expression, indent: int) -> list[str]:
+    """Return the terms of a sum, and the factors of those that are too long for a line, with operators."""
+    if not isinstance(node, Binary):
+        return [expression(node)]
+    pieces: list[str] = []
+    for operator, operand in _chain(node):
+        level = _PRECEDENCE[node.operator] + (1 if operator else 0)
+        text = f"{operator} {_show(operand, level)}".strip()
+        product = isinstance(operand, Binary) and _PRECEDENCE[operand.operator] == _PRECEDENCE["*"]
+        if product and indent + len(text) >= WIDTH:
+            first, *rest = _pieces(operand, indent)
+            pieces += [f"{operator} {first}".strip(), *(f"  {each}" for each in rest)]
+        else:
+            pieces.append(text)
+    return pieces
+
+
+def _chain(node: Binary) -> list[tuple[str, Expression]]:
+    """Return the operands of a run of operators that bind equally, each with the one before it."""
+    level = _PRECEDENCE[node.operator]
+    chain: list[tuple[str, Expression]] = []
+    current: Expression = node
+    while isinstance(current, Binary) and _PRECEDENCE[current.operator] == level and level < _PRECEDENCE["^"]:
+        chain.append((current.operator, current.right))
+        current = current.left
+    return [("", current), *reversed(chain)]
+
+
+def _filled(head: str, pieces: Sequence[str], tail: str) -> list[str]:
+    indent = " " * min(len(head), _LONG_HEAD)
     lines = [head + pieces[0]]
     for position, piece in enumerate(pieces[1:], start=1):
-        longer = lines[-1] + gap + piece
+        longer = f"{lines[-1]} {piece.strip()}"
         room = WIDTH - (len(tail) if position == len(pieces) - 1 else 0)
         if len(longer) <= room:
             lines[-1] = longer
@@ -219,7 +248,7 @@ def _text(node: Expression) -> tuple[str, int]:
         return _number(node.value), _POSTFIX
     if isinstance(node, Name):
         return node.name, _POSTFIX
-    if isinstance(node, Call):
+    if isinstance(node, Call) and node.args:
         given = f" | {_list(node.given)}" if node.given else ""
         return f"{node.function}({_list(node.args)}{given})", _POSTFIX
     if isinstance(node, Negative):
