@@ -14,6 +14,7 @@ from hdsl.design import ir
 from hdsl.model.derive.amendments import Amendments
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.predictor import Parts
+from hdsl.model.derive.priors import constant
 from hdsl.model.derive.terms import (
     Column,
     NotDerivable,
@@ -183,10 +184,21 @@ def _differ(
         return False
     if treatment.continuous and assignment.mechanism.name in ("complete", "bernoulli"):
         return False
+    stated = _stated(probability, treatment, column)
     if assignment.mechanism.name == "complete":
-        expected = probability.value if isinstance(probability, study.Number) else float(np.mean(column.values))
+        expected = float(np.mean(column.values)) if stated is None else stated
         return bool(np.any(np.abs(shares - expected) * counts > ROUNDING))
-    return assignment.mechanism.name != "bernoulli" or not isinstance(probability, study.Number)
+    return assignment.mechanism.name != "bernoulli" or stated is None
+
+
+def _stated(probability: study.Expr | None, treatment: BoundTreatment, column: Column) -> float | None:
+    """Return the probability of a column's arm where it is a number, the same for all units."""
+    if isinstance(probability, study.Sequence):
+        arm = treatment.arms.index(column.label) if column.label in treatment.arms else len(treatment.arms)
+        probability = probability.items[arm] if arm < len(probability.items) else None
+    if probability is None or study.names(probability):
+        return None
+    return constant(probability)
 
 
 def find(coefficients: list[Coefficient], effect: study.Expr) -> list[Coefficient]:
