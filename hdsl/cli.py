@@ -35,6 +35,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
+    except Exception as error:
+        if os.environ.get("HDSL_TRACEBACK"):
+            raise
+        return _refused(arguments, [_defect(error)], None, FINDINGS)
+
+
+def _defect(error: Exception) -> Diagnostic:
+    """Return what a user is told of an error that hdsl did not foresee."""
+    said = str(error).splitlines()[0] if str(error) else "no message"
+    message = f"hdsl has a defect: {type(error).__name__}: {said}."
+    help_ = "Nothing was written. Please report it with the study and what HDSL_TRACEBACK=1 prints."
+    return Diagnostic("HDM799", message, help=help_)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_fmt(commands)
     _add_compile(commands)
     _add_new(commands)
+    _add_compare(commands)
+    _add_doctor(commands)
     return parser
 
 
@@ -109,6 +123,18 @@ def _add_new(commands: Any) -> None:
     parser = _command(commands, "new", "Write a commented starter study from a data file.", _new)
     parser.add_argument("data", help="the data file")
     parser.add_argument("--out", metavar="FILE", help="the .hdm file to write (default: beside the data)")
+
+
+def _add_compare(commands: Any) -> None:
+    parser = _command(commands, "compare", "Fit a study on several backends and compare the posteriors.", _compare)
+    _study_argument(parser)
+    parser.add_argument("--backends", nargs="*", metavar="NAME", help="which (default: all that are installed)")
+    parser.add_argument("--seed", type=_natural, default=1, help="random seed (default 1)")
+    parser.add_argument("--draws", type=_positive, default=2000, help="draws per chain (default 2000)")
+
+
+def _add_doctor(commands: Any) -> None:
+    _command(commands, "doctor", "Show which backends and engines are installed.", _doctor)
 
 
 def _positive(text: str) -> int:
@@ -282,6 +308,38 @@ def _new(arguments: argparse.Namespace) -> int:
         if text is not None:
             _say(f"{target}: written. Answer the questions in it, then: hdsl check {target}")
     return FINDINGS if text is None else FINE
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from hdsl.backend import SamplingFailed, Settings
+    from hdsl.design.snippets import StudyError
+    from hdsl.driver import compare
+    from hdsl.report.terminal import show_comparison
+
+    settings = Settings(seed=arguments.seed, draws=arguments.draws)
+    try:
+        results, found = compare(arguments.study, arguments.backends or None, data=arguments.data, settings=settings)
+    except StudyError as error:
+        return _refused(arguments, error.diagnostics, error.source, FINDINGS)
+    except SamplingFailed as error:
+        return _refused(arguments, error.diagnostics, None, FAILED)
+    if arguments.json:
+        _print_json({"results": {n: r.to_json() for n, r in results.items()}, "comparison": found.to_json()})
+    else:
+        show_comparison(results, found)
+    return FINE if found.agrees else FINDINGS
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from hdsl.report.doctor import findings
+
+    found = findings()
+    if arguments.json:
+        _print_json({"found": [{"name": f.name, "available": f.available, "note": f.note} for f in found]})
+    else:
+        for each in found:
+            _say(f"{'yes' if each.available else 'no '}  {each.name}: {each.note}")
+    return FINE
 
 
 def _write(path: Path, text: str) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hdsl.backend import Progress, Settings
     from hdsl.data.bound import Bound
     from hdsl.model.ir import Model, ModelData
+    from hdsl.report.compare import Agreement
     from hdsl.report.result import Result
     from hdsl.syntax import ast
 
@@ -171,6 +172,31 @@ def run(
     if isinstance(found, Diagnostic):
         raise StudyError([*derived.diagnostics, found], derived.checked.opened.source)
     return found
+
+
+def compare(
+    study: str | Path | Study,
+    names: Sequence[str] | None = None,
+    *,
+    data: str | None = None,
+    settings: Settings | None = None,
+) -> tuple[dict[str, Result], Agreement]:
+    """Run a study on several backends (all that are installed by default) and compare the posteriors.
+
+    Raises StudyError and SamplingFailed as `run` does.
+    """
+    from hdsl import backend as backends
+    from hdsl.report.compare import agreement
+
+    chosen = list(names) if names else [name for name in backends.installed() if _usable(name)]
+    results = {name: run(study, backend=name, data=data, settings=settings) for name in chosen}
+    return results, agreement(results)
+
+
+def _usable(name: str) -> bool:
+    from hdsl import backend as backends
+
+    return not isinstance(backends.load(name), Diagnostic)
 
 
 def explain(study: str | Path | Study, data: str | None = None) -> tuple[str, Derived]:

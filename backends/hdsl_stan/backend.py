@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from hdsl.backend import Array, Capabilities, Draws, LogDensity, Program, Progress, Settings
 from hdsl.model.ir import Model, ModelData
 from hdsl_stan.densities import DISTRIBUTIONS
 from hdsl_stan.functions import FUNCTIONS
+
+if TYPE_CHECKING:
+    from hdsl_stan.engines import Engine
 
 
 class StanBackend:
@@ -19,6 +23,12 @@ class StanBackend:
     def missing_packages(self) -> list[str]:
         """Return ["stanli"] where neither engine's package is there."""
         return [] if find_spec("stanli") or find_spec("cmdstanpy") else ["stanli"]
+
+    def engines(self) -> list[Engine]:
+        """Return the engines, whether each can run here, and how to get it."""
+        from hdsl_stan.engines import engines
+
+        return engines()
 
     def capabilities(self) -> Capabilities:
         """Return what the lowering tables cover."""

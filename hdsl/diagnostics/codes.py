@@ -221,5 +221,6 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM713": CodeInfo("a sampling setting that cannot be used"),
         "HDM714": CodeInfo("an engine that is not there"),
         "HDM715": CodeInfo("draws that are not whole"),
+        "HDM799": CodeInfo("a defect of hdsl itself"),
     }
 )

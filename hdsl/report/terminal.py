@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from hdsl.backend import Progress, Settings
+from hdsl.report.compare import Agreement, side_by_side
 from hdsl.report.result import Result
 from hdsl.report.summary import Summary
 
@@ -126,3 +127,29 @@ def _interval(row: Summary, low: float, high: float) -> str:
         cells[place] = "─"
     cells[middle] = "●"
     return "".join(cells)
+
+
+def show_comparison(results: Mapping[str, Result], found: Agreement, console: Console | None = None) -> None:
+    """Print each backend's mean (sd) side by side, and what differs by more than Monte Carlo error."""
+    from rich.markup import escape
+
+    screen = console or Console()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for name in results:
+        table.add_column(name, justify="right")
+    for quantity, numbers in side_by_side(results):
+        cells = [f"{format_number(mean, sd)} ({format_number(sd, sd)})" for mean, sd in numbers]
+        table.add_row(escape(quantity), *cells)
+    screen.print(table)
+    for name, result in results.items():
+        screen.print(f"{name}: {result.inference}. {result.verdict}", highlight=False, markup=False)
+    count = len(found.differences)
+    if found.agrees:
+        screen.print(f"The posteriors agree: {count} comparisons, none beyond {found.limit:.1f} standard errors.")
+        return
+    for each in found.differences[:10]:
+        if abs(each.z) > found.limit:
+            first, second = (format_number(value, abs(value) or 1.0) for value in each.values)
+            text = f"{each.quantity}, {each.statistic}: {each.backends[0]} {first}, {each.backends[1]} {second}"
+            screen.print(f"{text} ({each.z:.1f} standard errors)", highlight=False, markup=False)

@@ -1,0 +1,42 @@
+"""`hdsl doctor`: which backends and engines are installed, and how to get the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hdsl import backend as backends
+from hdsl.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True)
+class Found:
+    """A backend or one of its engines: whether it can be used, and what to do where it cannot."""
+
+    name: str
+    available: bool
+    note: str
+
+
+def findings() -> list[Found]:
+    """Return every installed backend, with its engines where it has several."""
+    found: list[Found] = []
+    for name, entry in sorted(backends.installed().items()):
+        try:
+            loaded = backends.load(name)
+        except Exception as error:  # a third-party plug-in may fail in any way
+            found.append(Found(name, False, f"cannot be loaded: {error}"))
+            continue
+        if isinstance(loaded, Diagnostic):
+            found.append(Found(name, False, loaded.help))
+            continue
+        found.append(Found(name, True, entry.value))
+        found += _engines(name, loaded)
+    return found
+
+
+def _engines(name: str, loaded: object) -> list[Found]:
+    """Return the engines that a backend tells of through a method `engines`."""
+    told = getattr(loaded, "engines", None)
+    if not callable(told):
+        return []
+    return [Found(f"{name}, engine {e.name}", e.available, e.version if e.available else e.hint) for e in told()]
