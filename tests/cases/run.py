@@ -106,17 +106,21 @@ def _verdict(found: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Fit the studies named (all for none) one after another and rewrite the table."""
-    measured = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
     studies = list(all_studies())
     wanted = [] if arguments == ["--table"] else [s for s in studies if _named(s, arguments)]
     for study in wanted:
-        entry = measured[f"{study.case}/{study.fit}"] = measure(study)
+        entry = measure(study)
         _say(f"{study.case}/{study.fit}: {entry['seconds']} s. {entry['sampling']}")
         for name, found in entry["quantities"].items():
             if not found["agrees"]:
                 _say(f"  {name}: {_ours(found)}; {_verdict(found)}")
+        measured = _kept() | {f"{study.case}/{study.fit}": entry}
         MEASURED.write_text(json.dumps(dict(sorted(measured.items())), indent=1) + "\n")
-    TABLE.write_text(table(studies, measured))
+    TABLE.write_text(table(studies, _kept()))
+
+
+def _kept() -> dict[str, Any]:
+    return json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
 
 
 def _say(text: str) -> None:

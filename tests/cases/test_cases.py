@@ -8,7 +8,7 @@ from hdsl import driver
 from hdsl.backend import Settings
 from hdsl.diagnostics import has_errors
 from tests.cases.compare import names
-from tests.cases.studies import CaseStudy, all_studies, compare
+from tests.cases.studies import HERE, CaseStudy, all_studies, compare
 
 STUDIES = list(all_studies())
 EACH = pytest.mark.parametrize("study", STUDIES, ids=[f"{s.case}-{s.fit}" for s in STUDIES])
@@ -46,3 +46,10 @@ def test_every_study_has_figures() -> None:
     files = {path for study in STUDIES for path in (study.path,)}
     here = {path for study in STUDIES for path in study.path.parent.glob("*.hdm")}
     assert files == here
+
+
+@pytest.mark.parametrize(("fit", "there"), [("school-varying", False), ("school-fixed", True)])
+def test_treated_share_enters_by_design_not_by_chance(fit: str, there: bool) -> None:
+    model = driver.derive(HERE / "star-kindergarten" / f"{fit}.hdm").model
+    assert model is not None
+    assert any("mean(class_type, school)" in reported.role for reported in model.reported) == there
