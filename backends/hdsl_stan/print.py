@@ -248,7 +248,7 @@ def _text(node: Expression) -> tuple[str, int]:
         return _number(node.value), _POSTFIX
     if isinstance(node, Name):
         return node.name, _POSTFIX
-    if isinstance(node, Call) and node.args:
+    if isinstance(node, Call):
         given = f" | {_list(node.given)}" if node.given else ""
         return f"{node.function}({_list(node.args)}{given})", _POSTFIX
     if isinstance(node, Negative):
