@@ -19,7 +19,9 @@ if TYPE_CHECKING:
         weight,
     )
     from hdsl.design.study import Study, StudyError, json_schema, load
-    from hdsl.driver import check, derive, emit, explain, run
+    from hdsl.driver import check, compare, derive, emit, explain, format_text, run
+    from hdsl.report.doctor import findings as doctor
+    from hdsl.report.starter import starter
 
 __version__ = "0.1.0"
 
@@ -38,10 +40,13 @@ _HOMES = {
     "rule": "hdsl.design.parts",
     "weight": "hdsl.design.parts",
     "check": "hdsl.driver",
+    "compare": "hdsl.driver",
     "derive": "hdsl.driver",
     "emit": "hdsl.driver",
     "explain": "hdsl.driver",
+    "format_text": "hdsl.driver",
     "run": "hdsl.driver",
+    "starter": "hdsl.report.starter",
     "SamplingFailed": "hdsl.backend",
     "Settings": "hdsl.backend",
 }
@@ -53,12 +58,15 @@ __all__ = [
     "StudyError",
     "bernoulli",
     "check",
+    "compare",
     "complete",
     "covariate",
     "derive",
+    "doctor",
     "emit",
     "explain",
     "exposure",
+    "format_text",
     "ignorable",
     "intermediate",
     "json_schema",
@@ -66,11 +74,14 @@ __all__ = [
     "outcome",
     "rule",
     "run",
+    "starter",
     "weight",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "doctor":
+        return import_module("hdsl.report.doctor").findings
     if name not in _HOMES:
         raise AttributeError(f"module 'hdsl' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -174,6 +174,19 @@ def run(
     return found
 
 
+def format_text(text: str, name: str = "study.hdm") -> str:
+    """Return the text of a study in canonical layout; StudyError where it has syntax errors."""
+    from hdsl.design.snippets import StudyError
+    from hdsl.syntax.format import format_source
+    from hdsl.syntax.parse import parse
+
+    source = Source.of(name, text)
+    _, found = parse(source)
+    if has_errors(found):
+        raise StudyError(found, source)
+    return format_source(source)
+
+
 def compare(
     study: str | Path | Study,
     names: Sequence[str] | None = None,
