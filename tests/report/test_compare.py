@@ -1,0 +1,59 @@
+"""Agreement of posteriors: equal laws agree, and each kind of difference is found."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from hdsl.report.compare import agreement
+
+
+def result(draws: np.ndarray) -> Any:
+    """Return what `agreement` reads of a result: draws by role."""
+    effects = xr.DataArray(draws, dims=("chain", "draw", "school"))
+    dataset = xr.Dataset({"effect(z)[school]": effects, "effect(z)": effects[:, :, 0]})
+    return SimpleNamespace(posterior={"posterior": dataset})
+
+
+def normal(seed: int) -> np.ndarray:
+    """Return 4 chains of 2,000 independent standard normals for 5 schools."""
+    return np.random.default_rng(seed).normal(size=(4, 2000, 5))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_draws_of_one_law_agree(seed: int) -> None:
+    found = agreement({"a": result(normal(seed)), "b": result(normal(100 + seed)), "c": result(normal(200 + seed))})
+    assert found.agrees
+    assert len(found.differences) == 3 * 6 * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "statistic"),
+    [
+        (lambda x: x + 0.2, "mean"),
+        (lambda x: 1.2 * x, "sd"),
+        (lambda x: np.where(x > 1.3, x + 0.6, x), "q95"),
+    ],
+)
+def test_another_law_is_found(change: Any, statistic: str) -> None:
+    found = agreement({"a": result(normal(1)), "b": result(change(normal(2)))})
+    assert not found.agrees
+    assert statistic in {d.statistic for d in found.differences if abs(d.z) > found.limit}
+
+
+def test_correlated_draws_have_wider_errors() -> None:
+    """A shift that would be found among independent draws is within the error of strongly correlated ones."""
+    rng = np.random.default_rng(3)
+
+    def walk() -> np.ndarray:
+        values = np.empty((4, 2000, 5))
+        values[:, 0] = rng.normal(size=(4, 5))
+        for t in range(1, 2000):
+            values[:, t] = 0.98 * values[:, t - 1] + np.sqrt(1 - 0.98**2) * rng.normal(size=(4, 5))
+        return values
+
+    assert agreement({"a": result(walk()), "b": result(walk())}).agrees
