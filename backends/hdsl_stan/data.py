@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hdsl.model.ir import Model, ModelData
+from hdsl_stan.declarations import is_integer
 from hdsl_stan.lower import Lowered
 
 Json = int | float | list["Json"]
@@ -16,7 +17,7 @@ def stan_data(model: Model, data: ModelData, lowered: Lowered, predict: bool = F
     for slot_name, name in lowered.slots.items():
         slot = model.slot(slot_name)
         values = np.asarray(data.values[slot_name])
-        if slot.dtype == "int":
+        if is_integer(model, slot, lowered.shifted):
             whole = values.astype(np.int64) + (slot_name in lowered.shifted)
             items[name] = whole.tolist()
         else:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hdsl.model.distributions import DISTRIBUTIONS as KINDS
-from hdsl.model.ir import Expr, Observation, RandomVariable, Slot, references, substitute
+from hdsl.model.ir import Expr, Model, Observation, RandomVariable, Slot, references, substitute
 from hdsl_stan.context import Context
+from hdsl_stan.densities import DISTRIBUTIONS
 from hdsl_stan.expressions import vectorised
 from hdsl_stan.syntax import Declare, Expression, Number, Statement, Type, number
 from hdsl_stan.values import Base, Stored, fit, sized, stored
@@ -20,11 +21,30 @@ _BOUNDS: Mapping[str, tuple[float | None, float | None]] = {
 }
 
 
+def is_integer(model: Model, slot: Slot, shifted: frozenset[str]) -> bool:
+    """Tell whether Stan takes a slot as integers.
+
+    So it does where the slot counts trials, is an index or has a discrete law, and where it holds integers that
+    have no continuous law.
+    """
+    laws = [each.law.distribution for each in model.observations if each.slot == slot.name]
+    trials = {
+        name
+        for each in model.observations
+        for place in DISTRIBUTIONS[each.law.distribution].integers
+        for name in references(each.law.args[place])
+    }
+    if slot.name in trials or slot.name in shifted or any(KINDS[law].discrete for law in laws):
+        return True
+    return slot.dtype == "int" and not laws
+
+
 def data_item(context: Context, slot: Slot) -> Statement:
     """Return the declaration of a slot, and remember how it is stored."""
     observed = {each.slot: each for each in context.model.observations}
     name = context.names[slot.name]
-    variable = Stored(name, slot.dims, "int") if slot.dtype == "int" else stored(name, slot.dims)
+    whole = is_integer(context.model, slot, context.shifted)
+    variable = Stored(name, slot.dims, "int") if whole else stored(name, slot.dims)
     context.stored[slot.name] = variable
     low, high = _slot_bounds(context, slot, observed.get(slot.name))
     type_ = sized(variable, context.sizes)

@@ -111,6 +111,23 @@ def two_outcomes() -> Case:
     return model, ModelData(values=values, coords=models.labels(sets))
 
 
+def types_apart(distribution: str) -> Case:
+    """Whole numbers with a continuous law, or real numbers with a discrete one."""
+    y = np.array([0, 1, 1, 0, 1])
+    whole = not DISTRIBUTIONS[distribution].discrete
+    sets = (models.level("row", 5),)
+    model = Model(
+        name=f"types_apart_{distribution}",
+        unit="row",
+        index_sets=sets,
+        slots=(models.int_slot("y", ("row",)) if whole else models.real_slot("y", ("row",)),),
+        statements=(models.random("a", "intercept", "normal", 0, 1), models.random("s", "sd", "exponential", 1)),
+        observations=(models.observe(("row",), distribution, "a", *(("s",) if whole else ())),),
+    )
+    values = {"y": y.astype(np.int64) if whole else y.astype(np.float64)}
+    return model, ModelData(values=values, coords=models.labels(sets))
+
+
 def moving_bounds() -> Case:
     """A uniform parameter between a parameter and a definition of it."""
     sets = (models.level("row", 4),)
@@ -225,6 +242,8 @@ def _table() -> dict[str, Builder]:
         "moving bounds": moving_bounds,
         "awkward names": awkward_names,
     }
+    for name in ("normal", "bernoulli_logit"):
+        table[f"types apart: {name}"] = lambda name=name: types_apart(name)
     for name in models.OBSERVABLE:
         table[f"data: {name}"] = lambda name=name: models.observed(name)
         table[f"weighted data: {name}"] = lambda name=name: models.observed(name, weight=True)
