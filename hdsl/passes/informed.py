@@ -15,7 +15,8 @@ TYPICAL = 0.3
 def informed(model: Model, data: ModelData, variable: RandomVariable, place: int = 0) -> float:
     """Return the typical ratio of the data's information on an element of `variable` to its prior's.
 
-    For intercepts of a Gaussian outcome it is n sd_between^2 / sd_within^2 by the analysis of variance.
+    For intercepts of a Gaussian outcome it is n sd_between^2 / sd_within^2 by the analysis of variance, with
+    the lower bound of the variance between groups.
     Otherwise the information is the curvature of the log likelihood in column `place` of the variable,
     averaged over the level's units, at a typical point: locations at their prior's middle, scales at 0.3 of
     their prior's.
@@ -46,7 +47,19 @@ def _between_within(model: Model, data: ModelData, level: str) -> float | None:
     within = float(np.sum((y - means[codes]) ** 2) / (len(y) - len(counts)))
     typical_count = float(np.median(counts))
     between = float(np.var(means, ddof=1)) - within * float(np.mean(1 / np.maximum(counts, 1)))
-    return typical_count * max(between, 0.0) / within if within > 0 else np.inf
+    if within <= 0:
+        return np.inf
+    return typical_count * max(between, 0.0) / within * _surely(len(counts))
+
+
+def _surely(groups: int) -> float:
+    """Return the factor from an estimated variance between groups to its lower 97.5% bound.
+
+    Of few groups a spread near zero stays possible, and with it the funnel of the centred form.
+    """
+    from scipy.stats import chi2
+
+    return (groups - 1) / float(chi2.ppf(0.975, groups - 1))
 
 
 def _ratio(
