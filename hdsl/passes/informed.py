@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hdsl.model.distributions import DISTRIBUTIONS
-from hdsl.model.ir import Model, ModelData, RandomVariable
+from hdsl.model.ir import Dims, Model, ModelData, RandomVariable
 from hdsl.reference.density import log_likelihood
 from hdsl.reference.values import Array, Value, evaluate
 
@@ -34,11 +35,10 @@ def _between_within(model: Model, data: ModelData, level: str) -> float | None:
     observed = model.observations[0]
     if observed.law.distribution not in ("normal", "student", "lognormal") or len(model.observations) > 1:
         return None
-    groups = next((s.name for s in model.slots if s.indexes == level and s.dims == observed.dims), None)
-    if groups is None:
+    codes = _membership(model, data, observed.dims, level)
+    if codes is None:
         return None
     y = np.asarray(data.values[observed.slot], dtype=np.float64)
-    codes = np.asarray(data.values[groups], dtype=np.int64)
     y = np.log(y) if observed.law.distribution == "lognormal" else y
     counts = np.bincount(codes, minlength=model.sizes[level])
     means = np.bincount(codes, y, minlength=len(counts)) / np.maximum(counts, 1)
@@ -50,6 +50,21 @@ def _between_within(model: Model, data: ModelData, level: str) -> float | None:
     if within <= 0:
         return np.inf
     return typical_count * max(between, 0.0) / within * _surely(len(counts))
+
+
+def _membership(model: Model, data: ModelData, rows: Dims, level: str) -> NDArray[np.int64] | None:
+    """Return the unit of `level` to which each row belongs, through the levels between; None if it has none."""
+    found: dict[Dims, NDArray[np.int64]] = {}
+    waiting: list[tuple[Dims, NDArray[np.int64] | None]] = [(rows, None)]
+    while waiting:
+        dims, codes = waiting.pop(0)
+        for slot in model.slots:
+            if slot.dims != dims or slot.indexes is None or (slot.indexes,) in found:
+                continue
+            own = np.asarray(data.values[slot.name], dtype=np.int64)
+            found[(slot.indexes,)] = own if codes is None else own[codes]
+            waiting.append(((slot.indexes,), found[(slot.indexes,)]))
+    return found.get((level,))
 
 
 def _surely(groups: int) -> float:
