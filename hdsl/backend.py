@@ -176,7 +176,11 @@ def load(name: str) -> Backend | Diagnostic:
             f"There is no backend called {name!r}.",
             help=f"Did you mean {close}?" if close else f"Installed backends: {known}.",
         )
-    backend: Backend = found[name].load()
+    try:
+        backend: Backend = found[name].load()
+    except Exception as error:  # a plug-in may fail in any way
+        message = f"The backend {name!r} cannot be loaded: {type(error).__name__}: {error}."
+        return Diagnostic("HDM605", message, help=f"Install it anew ({found[name].value}), or use another backend.")
     missing = backend.missing_packages()
     if missing:
         return Diagnostic(

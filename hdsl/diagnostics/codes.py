@@ -180,6 +180,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM602": CodeInfo("a backend whose packages are not installed"),
         "HDM603": CodeInfo("a stage that cannot be emitted"),
         "HDM604": CodeInfo("a model that a backend cannot express"),
+        "HDM605": CodeInfo("a backend that cannot be loaded"),
         "HDM620": CodeInfo("a statement that is not derived yet"),
         "HDM621": CodeInfo("an expression that cannot be a term"),
         "HDM622": CodeInfo("a function that terms do not have"),

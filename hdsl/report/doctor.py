@@ -21,13 +21,9 @@ def findings() -> list[Found]:
     """Return every installed backend, with its engines where it has several."""
     found: list[Found] = []
     for name, entry in sorted(backends.installed().items()):
-        try:
-            loaded = backends.load(name)
-        except Exception as error:  # a third-party plug-in may fail in any way
-            found.append(Found(name, False, f"cannot be loaded: {error}"))
-            continue
+        loaded = backends.load(name)
         if isinstance(loaded, Diagnostic):
-            found.append(Found(name, False, loaded.help))
+            found.append(Found(name, False, f"{loaded.message} {loaded.help}"))
             continue
         found.append(Found(name, True, entry.value))
         found += _engines(name, loaded)
