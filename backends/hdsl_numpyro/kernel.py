@@ -9,6 +9,7 @@ from math import prod
 from typing import Any
 
 from hdsl.backend import Settings
+from hdsl_numpyro.adapt import FIRST_STEP, adapted, first
 from hdsl_numpyro.runtime import ModelFunction
 
 BLOCK = 100
@@ -87,28 +88,39 @@ def _transitions(model: ModelFunction, shapes: Shapes, settings: Settings) -> tu
         return lambda position: potential_energy(model, (arrays,), {}, _unpack(position, shapes))
 
     begin, step = hmc(potential_fn_gen=potential, algo="NUTS")
+    dense = bool(settings.options.get("dense_mass", False))
 
     def start(key: Any, position: Any, arrays: Arrays) -> Any:
-        return begin(
+        state = begin(
             position,
             settings.warmup,
+            step_size=1.0 if dense else FIRST_STEP,
             target_accept_prob=settings.target_accept,
             max_tree_depth=settings.max_tree_depth,
-            dense_mass=bool(settings.options.get("dense_mass", False)),
+            dense_mass=dense,
+            adapt_mass_matrix=dense,
+            adapt_step_size=dense,
             model_args=(arrays,),
             rng_key=key,
         )
+        return (None, state) if dense else first(state)
 
     def advance(state: Any, arrays: Arrays, count: Any) -> tuple[Any, Any, dict[str, Any]]:
         def transition(at: Any, carried: Any) -> Any:
-            state, positions, statistics = carried
+            (adaptation, state), positions, statistics = carried
             state = step(state, (arrays,), {})
+            if adaptation is not None:
+                adaptation, state = adapted(adaptation, state, settings.warmup, settings.target_accept)
             positions = positions.at[at].set(state.z)
             values = _statistics(state)
-            return state, positions, {name: each.at[at].set(values[name]) for name, each in statistics.items()}
+            return (
+                (adaptation, state),
+                positions,
+                {name: each.at[at].set(values[name]) for name, each in statistics.items()},
+            )
 
-        positions = jnp.zeros((BLOCK, state.z.size))
-        shaped = jax.eval_shape(_statistics, state)
+        positions = jnp.zeros((BLOCK, state[1].z.size))
+        shaped = jax.eval_shape(_statistics, state[1])
         statistics = {name: jnp.zeros(BLOCK, each.dtype) for name, each in shaped.items()}
         return jax.lax.fori_loop(0, count, transition, (state, positions, statistics))
 

@@ -144,7 +144,7 @@ def _start(kernel: Kernel, arrays: Arrays, settings: Settings, chain: int) -> An
     for attempt, radius in enumerate(RADII):
         rng = np.random.default_rng(_seeds(settings, chain, attempt))
         state = kernel.start(key, rng.uniform(-radius, radius, kernel.size), arrays)
-        if np.isfinite(state.potential_energy) and np.all(np.isfinite(state.z_grad)):
+        if np.isfinite(state[1].potential_energy) and np.all(np.isfinite(state[1].z_grad)):
             return state
     raise SamplingFailed(
         [
