@@ -101,6 +101,15 @@ def test_stans_own_files_are_kept_on_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_chains_can_be_threads_of_one_process() -> None:
+    settings = Settings(chains=3, draws=50, warmup=50, seed=2, engine="cmdstan", options={"threads": True})
+    draws = _run(models.crossed(), settings)
+    assert draws.values["a"].shape == (3, 50, 8)
+    first = draws.values["intercept"][:, 0]
+    assert len(set(first)) == 3
+
+
+@pytest.mark.slow
 def test_a_killed_chain_is_a_diagnostic_and_never_hangs() -> None:
     model, data = models.varying_slopes()
     program = backend.lower(model, data)
