@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hdsl.data.bind import bind
 from hdsl.design.parts import complete, covariate, outcome
 from hdsl.design.study import Study
+from hdsl.model.from_design import derive
 from hdsl.model.functions import dims_of
 from hdsl.model.ir import Law, const
 from tests.model.designs import (
@@ -55,7 +57,6 @@ REPORTED = {
     "split_plot": [
         "effect(mailing)",
         "effect(call)",
-        "slope(mean(call, postcode))",
         "sd(intercept, postcode)",
         "sd(intercept, household)",
         "intercept",
@@ -352,3 +353,31 @@ def test_two_outcomes_need_two_studies(tmp_path: Path) -> None:
     found, problems = design(study, tmp_path, a=np.arange(n), b=np.arange(n)).outcome_of()
     assert found is None
     assert [problem.code for problem in problems] == ["HDM630"]
+
+
+def test_shares_of_a_conditional_assignment_are_of_the_units_reached(tmp_path: Path) -> None:
+    """Calls only in mailed postcodes, unequal shares there: unmailed postcodes have the average share, not none."""
+    code = np.repeat(np.arange(6), 8)
+    mail = (code >= 2).astype(int)
+    call = np.where(mail == 1, np.arange(48) % 8 < np.array([0, 0, 2, 6, 4, 4])[code], 0).astype(int)
+    y = np.random.default_rng(0).normal(size=48).round(3)
+    rows = [",".join(map(str, row)) for row in zip(code, mail, call, y, strict=True)]
+    (tmp_path / "d.csv").write_text("\n".join(["code,mailing,call,y", *rows]) + "\n")
+    study = (
+        Study("turnout")
+        .data("d.csv")
+        .group("code", id="code")
+        .unit("voter", within="code", variables=[outcome("y", "real")])
+        .treatment("mailing", none=0, mailed=1)
+        .treatment("call", quiet=0, called=1)
+        .assign("mailing", to="code", by=complete(2 / 3))
+        .assign("call", to="voter", within="code", by=complete(0.5), given=("mailing", "mailed"))
+    )
+    bound, found = bind(study, tmp_path)
+    assert bound is not None, found
+    made, _ = derive(bound)
+    assert made is not None
+    model, data = made
+    (slot,) = [slot.name for slot in model.slots if slot.source == "mean(call, code)"]
+    np.testing.assert_allclose(data.values[slot], [0, 0, -0.25, 0.25, 0, 0])
+    assert "slope(mean(call, code))" in [reported.role for reported in model.reported]

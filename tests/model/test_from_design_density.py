@@ -127,11 +127,9 @@ def split_split_plot(p: Point, c: Columns) -> float:
 def split_plot(p: Point, c: Columns) -> float:
     y, postcode, home = c["voted"], c["zip"], c["home"]
     mail, call = c["mailing"], c["call"]
-    share = np.array([call[postcode == k].mean() for k in range(6)])
-    share -= share[postcode].mean()
     d_zip, d_home = p["deviation(intercept, postcode)"], p["deviation(intercept, household)"]
-    m, k, delta = p["effect(mailing)"], p["effect(call)"], p["slope(mean(call, postcode))"]
-    eta = p["intercept"] + m * mail + k * call + delta * share[postcode] + d_zip[postcode] + d_home[home]
+    m, k = p["effect(mailing)"], p["effect(call)"]
+    eta = p["intercept"] + m * mail + k * call + d_zip[postcode] + d_home[home]
     total = float(np.sum(stats.bernoulli.logpmf(y, expit(eta))))
     for deviation, level in ((d_zip, "postcode"), (d_home, "household")):
         sd = p[f"sd(intercept, {level})"]
@@ -141,7 +139,6 @@ def split_plot(p: Point, c: Columns) -> float:
         total
         + slope_prior(m, 2.5)
         + slope_prior(k, 2.5)
-        + slope_prior(delta, 2.5 / share[postcode].std())
         + intercept_prior(p["intercept"], float(logit(y.mean())), 2.5, shift)
     )
 

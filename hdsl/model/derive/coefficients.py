@@ -156,25 +156,42 @@ def share_columns(draft: Draft, design: ir.StudyFields) -> list[Coefficient]:
 def _shares(
     draft: Draft, treatment: BoundTreatment, block: str, assignment: ir.Assignment
 ) -> Iterable[Coefficient]:
-    units = draft.bound.element_of(treatment.level, block)
+    """Yield the shares among the units that could be treated; a block without any has the average share."""
+    reached = _reached(draft, treatment, assignment)
+    units = draft.bound.element_of(treatment.level, block)[reached]
     size = draft.bound.levels[block].size
     counts = np.bincount(units, minlength=size)
     text = f"mean({treatment.name}, {block})"
     for column in treatment_columns(draft, treatment):
-        shares = np.bincount(units, column.values, minlength=size) / np.maximum(counts, 1)
-        if not _differ(shares, counts, column, assignment, treatment):
+        shares = np.bincount(units, column.values[reached], minlength=size) / np.maximum(counts, 1)
+        seen = counts > 0
+        if not _differ(shares[seen], counts[seen], column, reached, assignment, treatment):
             continue
-        centred = shares - float(np.average(shares[draft.bound.levels[block].rows]))
+        rows = draft.bound.levels[block].rows
+        average = float(np.mean(shares[rows][counts[rows] > 0]))
+        centred = np.where(counts > 0, shares - average, 0.0)
         made = frozen_column(draft, text, block, centred, column.label if len(treatment.arms) > 2 else "")
         role = f"slope({text})" + (f"[{made.label}]" if made.label else "")
         reason = f"the treated share of {treatment.name} differs between the units of {block} (centred)"
         yield Coefficient(role, f"slope({text})", made, reason, spread(at_rows(draft, made)))
 
 
+def _reached(draft: Draft, treatment: BoundTreatment, assignment: ir.Assignment) -> NDArray[np.bool_]:
+    """Return which units the assignment reached: those with the arm that `if T2 = arm` asks for."""
+    bound, condition = draft.bound, assignment.condition
+    if condition is None:
+        return np.ones(bound.levels[treatment.level].size, np.bool_)
+    other = bound.treatments[condition.treatment]
+    first = bound.levels[treatment.level].first_rows
+    arms = bound.at_rows(other.level, other.values)[first]
+    return arms == other.arms.index(condition.arm)
+
+
 def _differ(
     shares: Reals,
     counts: NDArray[np.int64],
     column: Column,
+    reached: NDArray[np.bool_],
     assignment: ir.Assignment,
     treatment: BoundTreatment,
 ) -> bool:
@@ -186,7 +203,7 @@ def _differ(
         return False
     stated = _stated(probability, treatment, column)
     if assignment.mechanism.name == "complete":
-        expected = float(np.mean(column.values)) if stated is None else stated
+        expected = float(np.mean(column.values[reached])) if stated is None else stated
         return bool(np.any(np.abs(shares - expected) * counts > ROUNDING))
     return assignment.mechanism.name != "bernoulli" or stated is None
 

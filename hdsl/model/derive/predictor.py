@@ -17,7 +17,7 @@ from hdsl.model.ir import Expr, add, const
 class Total:
     """The sum of parts: an expression at a level (None: a scalar), and the running totals by level.
 
-    `full` tells whether the totals contain the constant (the levels are nested in one chain), or are
+    `full` tells whether the named totals contain the constant (their levels are nested in one chain), or are
     centred at zero beside it (crossed levels).
     """
 
@@ -68,13 +68,15 @@ def total(draft: Draft, parts: Parts, name: str, named: Mapping[str, str], at: s
     """
     levels = from_top(draft, parts.levels())
     constant = add(*parts.by_level.get(None, [const(0)]))
-    chain = is_chain(draft, levels)
+    owners = [level for level in levels if level in named]
+    chain = is_chain(draft, owners or levels)
     goal = at or (draft.join(*levels) if levels else None)
     running: dict[str, list[Expr]] = {level: list(parts.by_level[level]) for level in levels}
     totals: dict[str, Expr] = {}
     rest: list[Expr] = []
     if chain and levels:
-        running[levels[0]].insert(0, constant)
+        top = levels if is_chain(draft, levels) else owners
+        running[top[0]].insert(0, constant)
     else:
         rest.append(constant)
     for place, level in enumerate(levels):
