@@ -153,7 +153,8 @@ def loop(context: Context, dim: str, env: Env, write: Callable[[Env], None]) -> 
 def local(context: Context, expr: Expr, wanted: str) -> Stored:
     """Return a variable that holds `expr`: the one it names, or a new local one."""
     if isinstance(expr, Var):
-        return context.stored[expr.name]
+        variable = context.stored[expr.name]
+        return as_real(context, variable, expr.name) if variable.base == "int" else variable
     if isinstance(expr, Apply) and _worth_precomputing(context, expr):
         return precompute(context, expr)
     variable = stored(context.fresh(wanted), free_dims(context, expr))
