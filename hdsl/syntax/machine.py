@@ -119,7 +119,7 @@ class Machine:
             elif kind == "RBRACE" and depth:
                 depth -= 1
             elif kind == "RBRACE":
-                if stack.close_block():
+                if stack.open_position(frozenset({"LBRACE"})) is not None and stack.close_block():
                     return at
             elif (cut := stack.cut_for(at, inside=depth > 0)) is not None:
                 stack.cut(cut)

@@ -227,3 +227,10 @@ def test_reading_files(tmp_path):
     source = read_source(dos)
     assert isinstance(source, Source)
     assert source.text == 'study s\ndata "x"\n'
+
+
+def test_a_brace_that_nothing_opened_loses_no_statement_before_the_mistake() -> None:
+    text = "study s\ngroup g id g\ntreatment z ( a = 0, b = 1 }\nunit u in g { outcome y : real }\n"
+    file, found = parse(Source.of("t.hdm", text))
+    assert [type(statement).__name__ for statement in file.statements] == ["Study", "Level", "Level"]
+    assert [diagnostic.code for diagnostic in found] == ["HDM104"]
