@@ -538,3 +538,29 @@ def test_dense_mass() -> None:
     plain = _run(case, settings)
     dense = _run(case, Settings(chains=2, draws=200, warmup=400, seed=1, options={"dense_mass": True}))
     assert np.mean(dense.statistics["n_steps"]) < 0.5 * np.mean(plain.statistics["n_steps"])
+
+
+def test_warmup_finds_scales() -> None:
+    """Independent parameters a million times wider than others are sampled in short trajectories."""
+    sets = (models.level("row", 1), models.level("part", 7))
+    scale = 10.0 ** np.arange(-3, 4)
+    model = Model(
+        name="scales",
+        unit="row",
+        index_sets=sets,
+        slots=(models.real_slot("y", ("row",)), models.real_slot("scale", ("part",))),
+        statements=(models.random("x", "x[part]", "normal", 0, "scale", dims=("part",)),),
+        observations=(models.observe(("row",), "normal", 0, 1),),
+    )
+    case = model, ModelData({"y": np.zeros(1), "scale": scale}, models.labels(sets))
+    drawn = _run(case, Settings(chains=2, draws=500, warmup=300, seed=1, target_accept=0.9))
+    assert np.mean(drawn.statistics["n_steps"]) < 12
+    np.testing.assert_allclose(np.std(drawn.values["x"], axis=(0, 1)) / scale, 1, atol=0.25)
+    assert np.mean(drawn.statistics["acceptance_rate"]) == pytest.approx(0.9, abs=0.05)
+
+
+def test_no_warmup_is_possible() -> None:
+    """Without warm-up the step size stays as it began."""
+    drawn = _run(_conjugate(np.zeros(2)), Settings(chains=1, draws=20, warmup=0))
+    assert np.all(drawn.statistics["step_size"] == drawn.statistics["step_size"][0, 0])
+    assert np.all(np.isfinite(drawn.values["mu"]))
