@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -21,8 +24,11 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 fine, 1 findings, 2 usage, 3 sampling failed its diagnostics."""
+    given = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
-    arguments = parser.parse_args(argv)
+    arguments = _parsed(parser, given)
+    if arguments is None:
+        return USAGE
     command: Command | None = getattr(arguments, "command", None)
     if command is None:
         parser.print_help()
@@ -39,6 +45,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("HDSL_TRACEBACK"):
             raise
         return _refused(arguments, [_defect(error)], None, FINDINGS)
+
+
+def _parsed(parser: argparse.ArgumentParser, given: Sequence[str]) -> argparse.Namespace | None:
+    """Return the arguments; None where they are wrong and --json asked for an object that says so."""
+    if "--json" not in given:
+        return parser.parse_args(given)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return parser.parse_args(given)
+    except SystemExit as stop:
+        if stop.code in (None, FINE):
+            raise
+    message = said.getvalue().strip().splitlines()[-1].partition("error: ")[2]
+    wrong = Diagnostic("HDM116", f"The command cannot be understood: {message}.", help="See `hdsl --help`.")
+    _print_json({"diagnostics": _json([wrong], None)})
+    return None
 
 
 def _defect(error: Exception) -> Diagnostic:
@@ -137,22 +160,32 @@ def _add_doctor(commands: Any) -> None:
     _command(commands, "doctor", "Show which backends and engines are installed.", _doctor)
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+
+
 def _positive(text: str) -> int:
-    number = int(text)
+    number = _whole(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return number
 
 
 def _natural(text: str) -> int:
-    number = int(text)
+    number = _whole(text)
     if not 0 <= number < 2**31:
         raise argparse.ArgumentTypeError("must be between 0 and 2147483647")
     return number
 
 
 def _share(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
     if not 0 < number < 1:
         raise argparse.ArgumentTypeError("must be between 0 and 1")
     return number
@@ -177,8 +210,8 @@ def _explain(arguments: argparse.Namespace) -> int:
     if arguments.study.upper().startswith("HDM") and not Path(arguments.study).exists():
         page = code_page(arguments.study)
         if page is None:
-            _warn(f"There is no code {arguments.study.upper()}.")
-            return USAGE
+            wrong = Diagnostic("HDM261", f"There is no code {arguments.study.upper()}.", help="See docs/codes.")
+            return _refused(arguments, [wrong], None, USAGE)
         _print_json({"code": arguments.study.upper(), "page": page}) if arguments.json else _markdown(page)
         return FINE
     from hdsl.driver import explain
@@ -208,6 +241,9 @@ def _run(arguments: argparse.Namespace) -> int:
         target_accept=arguments.target_accept,
         engine=arguments.engine,
     )
+    unwritable = _unwritable(arguments.out)
+    if unwritable is not None:
+        return _refused(arguments, [unwritable], None, FINDINGS)
     try:
         with progress_bars(settings, quiet=arguments.json) as progress:
             result = run(
@@ -218,7 +254,10 @@ def _run(arguments: argparse.Namespace) -> int:
     except SamplingFailed as error:
         return _refused(arguments, error.diagnostics, None, FAILED)
     if arguments.out:
-        result.save(Path(arguments.out))
+        try:
+            result.save(Path(arguments.out))
+        except OSError as error:
+            return _refused(arguments, [_not_written(Path(arguments.out), error)], None, FINDINGS)
     if arguments.json:
         _print_json(result.to_json())
     else:
@@ -227,9 +266,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return FAILED if result.diagnosis.verdict == "fail" else FINE
 
 
-def _refused(
-    arguments: argparse.Namespace, found: Sequence[Diagnostic], source: Source | None, code: int
-) -> int:
+def _refused(arguments: argparse.Namespace, found: Sequence[Diagnostic], source: Source | None, code: int) -> int:
     if arguments.json:
         _print_json({"diagnostics": _json(found, source)})
     else:
@@ -242,45 +279,58 @@ def _fmt(arguments: argparse.Namespace) -> int:
     from hdsl.syntax.parse import parse
     from hdsl.syntax.read import read_source
 
-    code, changed = FINE, list[str]()
+    found: list[tuple[Diagnostic, Source | None]] = []
+    changed: list[str] = []
     for name in arguments.files:
         source = read_source(Path(name))
         if isinstance(source, Diagnostic):
-            _show([source], None)
-            code = FINDINGS
+            found.append((source, None))
             continue
-        _, found = parse(source)
-        if has_errors(found):
-            _show(found, source)
-            code = FINDINGS
+        _, problems = parse(source)
+        found += [(problem, source) for problem in problems]
+        if has_errors(problems):
             continue
         text = format_source(source)
-        if text == Path(name).read_text(encoding="utf-8"):
+        if text == Path(name).read_bytes().decode("utf-8"):
             continue
         changed.append(name)
-        if not arguments.check:
-            _write(Path(name), text)
+        unwritten = None if arguments.check else _write(Path(name), text)
+        found += [] if unwritten is None else [(unwritten, None)]
+    _show_formatted(arguments, changed, found)
+    return FINDINGS if has_errors([each for each, _ in found]) or (arguments.check and changed) else FINE
+
+
+def _show_formatted(
+    arguments: argparse.Namespace, changed: Sequence[str], found: Sequence[tuple[Diagnostic, Source | None]]
+) -> None:
     if arguments.json:
-        _print_json({"changed": changed})
-    else:
-        verb = "would be formatted" if arguments.check else "formatted"
-        for name in changed:
-            _say(f"{name}: {verb}")
-    return FINDINGS if arguments.check and changed else code
+        entries = [entry for each, source in found for entry in _json([each], source)]
+        _print_json({"changed": changed, "diagnostics": entries})
+        return
+    for each, source in found:
+        _show([each], source)
+    for name in changed:
+        _say(f"{name}: {'would be formatted' if arguments.check else 'formatted'}")
 
 
 def _compile(arguments: argparse.Namespace) -> int:
     from hdsl.driver import emit
 
+    unwritable = _unwritable(arguments.out)
+    if unwritable is not None:
+        return _refused(arguments, [unwritable], None, FINDINGS)
     text, found = emit(arguments.study, arguments.emit, arguments.data)
+    source = _source_of(arguments.study)
+    if text and arguments.out:
+        unwritten = _write(Path(arguments.out), text)
+        if unwritten is not None:
+            return _refused(arguments, [*found, unwritten], source, FINDINGS)
     if arguments.json:
-        _print_json({"stage": arguments.emit, "text": text, "diagnostics": _json(found, None)})
-    elif text and arguments.out:
-        _write(Path(arguments.out), text)
-    elif text:
+        _print_json({"stage": arguments.emit, "text": text, "diagnostics": _json(found, source)})
+        return FINE if text else FINDINGS
+    if text and not arguments.out:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    if not arguments.json:
-        _show(found, _source_of(arguments.study))
+    _show(found, source)
     return FINE if text else FINDINGS
 
 
@@ -292,22 +342,22 @@ def _source_of(study: str) -> Source | None:
 
 
 def _new(arguments: argparse.Namespace) -> int:
-    from hdsl.report.starter import starter
+    from hdsl.report.starter import beside, starter
 
-    text, found = starter(arguments.data)
-    target = Path(arguments.out) if arguments.out else Path(arguments.data).with_suffix(".hdm")
-    if text is not None and target.exists():
-        found = [*found, Diagnostic("HDM114", f"{target} exists already.", help="Name another file with --out.")]
-        text = None
-    if text is not None:
-        _write(target, text)
+    target = Path(arguments.out) if arguments.out else beside(arguments.data)
+    text, found = starter(arguments.data, target.parent)
+    refused = _unwritable(str(target), new=True) if text is not None else None
+    if text is not None and refused is None:
+        refused = _write(target, text)
+    found = found if refused is None else [*found, refused]
+    written = text is not None and refused is None
     if arguments.json:
-        _print_json({"file": None if text is None else str(target), "diagnostics": _json(found, None)})
+        _print_json({"file": str(target) if written else None, "diagnostics": _json(found, None)})
     else:
         _show(found, None)
-        if text is not None:
+        if written:
             _say(f"{target}: written. Answer the questions in it, then: hdsl check {target}")
-    return FINDINGS if text is None else FINE
+    return FINE if written else FINDINGS
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -342,11 +392,38 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return FINE
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+def _unwritable(out: str | None, *, new: bool = False) -> Diagnostic | None:
+    """Return why a file cannot be written, known before the work is done; `new`: it must not exist yet."""
+    if out is None:
+        return None
+    path = Path(out)
+    if path.is_dir():
+        return Diagnostic("HDM115", f"{out} is a folder.", help="Name a file with --out.")
+    if new and path.exists():
+        return Diagnostic("HDM115", f"{out} exists already.", help="Name another file with --out.")
+    if not path.parent.is_dir():
+        return Diagnostic("HDM115", f"There is no folder {path.parent}.", help=f"Make it: mkdir -p {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        return Diagnostic("HDM115", f"Nothing may be written to {path.parent}.", help="Name another folder with --out.")
+    return None
+
+
+def _not_written(path: Path, error: OSError) -> Diagnostic:
+    return Diagnostic("HDM115", f"{path} cannot be written ({error.strerror or error}).", help="Name another file.")
+
+
+def _write(path: Path, text: str) -> Diagnostic | None:
+    """Write a file whole or not at all; return why it could not be written."""
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.replace(path)
+    except OSError as error:
+        return _not_written(path, error)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return None
 
 
 def _json(found: Sequence[Diagnostic], source: Source | None) -> list[dict[str, object]]:
@@ -356,7 +433,16 @@ def _json(found: Sequence[Diagnostic], source: Source | None) -> list[dict[str, 
 
 
 def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with null for what JSON has no number for: nan and infinities."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    return [_finite(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def _show(found: Sequence[Diagnostic], source: Source | None) -> None:
@@ -385,10 +471,6 @@ def _markdown(page: str) -> None:
 
 def _say(text: str) -> None:
     print(text)
-
-
-def _warn(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

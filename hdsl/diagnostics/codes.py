@@ -32,6 +32,8 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM112": CodeInfo("a number that cannot be represented"),
         "HDM113": CodeInfo("the same clause given twice"),
         "HDM114": CodeInfo("a word outside the list of those allowed"),
+        "HDM115": CodeInfo("a file that cannot be written"),
+        "HDM116": CodeInfo("a command that cannot be understood"),
         "HDM201": CodeInfo("no `study` statement"),
         "HDM202": CodeInfo("a statement given twice"),
         "HDM203": CodeInfo("`analysis` together with `model`"),

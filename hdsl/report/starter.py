@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +30,46 @@ class _Guess:
     values: tuple[str, ...]
 
 
-def starter(data: str) -> tuple[str | None, list[Diagnostic]]:
-    """Return the text of a starter study for a data file; None with diagnostics where it cannot be read."""
+def beside(data: str) -> Path:
+    """Return the .hdm file in which the starter study of a data file is written by default: beside it."""
+    named = "://" not in data and Path(data).name
+    return Path(data).with_suffix(".hdm") if named else Path(f"{_study_name(data)}.hdm")
+
+
+def starter(data: str, folder: Path | None = None) -> tuple[str | None, list[Diagnostic]]:
+    """Return the text of a starter study for a data file; None with diagnostics where it cannot be read.
+
+    Parameters
+    ----------
+    data : str
+        The table, a file name counting from the working directory.
+    folder : Path or None
+        The folder the study will be in, from which its `data` statement then counts; None: the working directory.
+    """
     table = open_table(data, Path.cwd())
     if not isinstance(table, Table):
         return None, table
     if table.num_rows == 0:
         return None, [Diagnostic("HDM362", f"{data} has no rows.", help="Write the study from a file with data.")]
     guesses = [_guess(table, name) for name in table.column_names]
-    return "\n".join(_lines(data, table.num_rows, guesses)) + "\n", list(table.notes)
+    return "\n".join(_lines(_from(folder, data), table.num_rows, guesses)) + "\n", list(table.notes)
+
+
+def _from(folder: Path | None, data: str) -> str:
+    """Return a data address as it counts from another folder."""
+    scheme, mark, rest = data.rpartition("://")
+    if mark and scheme not in ("duckdb", "sqlite"):
+        return data
+    path, sign, table = rest.removeprefix("/").partition("#") if mark else (rest, "", "")
+    if folder is None or Path(path).is_absolute():
+        return data
+    moved = Path(os.path.relpath(path, folder)).as_posix()
+    return f"{scheme}:///{moved}{sign}{table}" if mark else moved
+
+
+def _study_name(data: str) -> str:
+    name = re.sub(r"\W+", "_", Path(data.split("#")[-1] if "://" in data else data).stem).strip("_") or "study"
+    return f"study_{name}" if name[0].isdigit() else name
 
 
 def _guess(table: Table, name: str) -> _Guess:
@@ -61,8 +93,7 @@ def _guess(table: Table, name: str) -> _Guess:
 
 
 def _lines(data: str, rows: int, guesses: list[_Guess]) -> list[str]:
-    name = re.sub(r"\W+", "_", Path(data.split("#")[0]).stem).strip("_") or "study"
-    name = f"study_{name}" if name[0].isdigit() else name
+    name = _study_name(data)
     groups = [g for g in guesses if _is_group(g, rows)]
     ids = [g for g in guesses if g not in groups and g.distinct == rows and g.kind in ("count", "category")]
     arms = [g for g in guesses if g not in groups and 2 <= g.distinct <= 6 and LIKELY_TREATMENT.search(g.name)]

@@ -62,7 +62,7 @@ def summarise(name: str, draws: NDArray[np.float64], index: Mapping[str, Sequenc
     columns = zip(
         _elements(index),
         flat.mean(axis=0).tolist(),
-        flat.std(axis=0, ddof=1).tolist(),
+        _spread(flat).tolist(),
         low.tolist(),
         middle.tolist(),
         high.tolist(),
@@ -70,6 +70,11 @@ def summarise(name: str, draws: NDArray[np.float64], index: Mapping[str, Sequenc
         strict=True,
     )
     return [Summary(name, element, *numbers) for element, *numbers in columns]
+
+
+def _spread(flat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the standard deviation over draws, nan where there is one draw only."""
+    return flat.std(axis=0, ddof=1) if len(flat) > 1 else np.full(flat.shape[1], np.nan)
 
 
 def _elements(index: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
