@@ -17,6 +17,13 @@ def is_summand(expr: Expr, part: Expr) -> bool:
     return isinstance(expr, Apply) and expr.function == "add" and any(is_summand(arg, part) for arg in expr.args)
 
 
+def summands(expr: Expr) -> tuple[Expr, ...]:
+    """Return the summands of a sum, from the left."""
+    if isinstance(expr, Apply) and expr.function == "add":
+        return tuple(part for arg in expr.args for part in summands(arg))
+    return (expr,)
+
+
 def without(expr: Expr, part: Expr) -> Expr:
     """Return the sum `expr` without its summand `part`."""
     if expr == part:

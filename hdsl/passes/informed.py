@@ -77,9 +77,7 @@ def _surely(groups: int) -> float:
     return (groups - 1) / float(chi2.ppf(0.975, groups - 1))
 
 
-def _ratio(
-    model: Model, data: ModelData, variable: RandomVariable, point: dict[str, Array], place: int
-) -> float:
+def _ratio(model: Model, data: ModelData, variable: RandomVariable, point: dict[str, Array], place: int) -> float:
     base = point[variable.name]
     prior = _prior_sd(model, data, variable, point, place)
     step = 0.05 * prior
@@ -95,9 +93,7 @@ def _ratio(
     return float(curvature / base.shape[0] * prior**2)
 
 
-def _prior_sd(
-    model: Model, data: ModelData, variable: RandomVariable, point: dict[str, Array], place: int
-) -> float:
+def _prior_sd(model: Model, data: ModelData, variable: RandomVariable, point: dict[str, Array], place: int) -> float:
     env = _environment(model, data, point)
     scale = evaluate(variable.law.args[-1], env).real
     if scale.ndim >= 2:

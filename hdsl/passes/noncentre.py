@@ -20,6 +20,7 @@ from hdsl.model.ir import (
     ModelData,
     RandomVariable,
     Var,
+    add,
     column,
     const,
     div,
@@ -32,7 +33,7 @@ from hdsl.model.ir import (
     var,
 )
 from hdsl.model.names import fresh
-from hdsl.model.sums import is_summand, parts_of, total_of, without
+from hdsl.model.sums import is_summand, parts_of, summands, total_of, without
 from hdsl.passes.informed import informed
 from hdsl.passes.rewrite import Statement, in_order, replaced
 
@@ -115,7 +116,7 @@ def _centred(model: Model, variable: RandomVariable) -> Model | None:
     if total is None:
         return None
     name = fresh(f"{variable.name}_total", {*model.dims_of(), *model.sizes})
-    mean, shift = _without_shift(without(total.value, part), _shift_names(model))
+    mean, shift = _moved_mean(without(total.value, part), total, model)
     family = DISTRIBUTIONS[variable.law.distribution]
     args = list(variable.law.args)
     args[family.parameters.index(str(family.location))] = mean
@@ -146,7 +147,7 @@ def _first_centred(model: Model, variable: RandomVariable) -> Model | None:
     taken = {*model.dims_of(), *model.sizes}
     name = fresh(f"{variable.name}_total", taken)
     scale = column(column(cholesky, dim, 0), other, 0)
-    mean, shift = _without_shift(without(total.value, parts[0]), _shift_names(model))
+    mean, shift = _moved_mean(without(total.value, parts[0]), total, model)
     level = variable.dims[:-1]
     moved = variable.model_copy(
         update={
@@ -170,19 +171,15 @@ def _first_centred(model: Model, variable: RandomVariable) -> Model | None:
     first = div(sub(var(name), mean), scale)
     z = stack([first, *(var(each.name) for each in standard)], other)
     back = _definition(variable, dot(z, cholesky, other))
-    return _exchanged(
-        model, {variable.name: [moved, *standard, back], total.name: [_total(total, var(name), shift)]}
-    )
+    return _exchanged(model, {variable.name: [moved, *standard, back], total.name: [_total(total, var(name), shift)]})
 
 
 def _definition(variable: RandomVariable, value: Expr) -> Definition:
-    return Definition(
-        name=variable.name, dims=variable.dims, value=value, role=variable.role, reason=variable.reason
-    )
+    return Definition(name=variable.name, dims=variable.dims, value=value, role=variable.role, reason=variable.reason)
 
 
-def _total(total: Definition, value: Expr, shift: str | None) -> Definition:
-    return total.model_copy(update={"value": value if shift is None else sub(value, var(shift))})
+def _total(total: Definition, value: Expr, shift: Expr) -> Definition:
+    return total.model_copy(update={"value": _less(value, shift)})
 
 
 def _exchanged(model: Model, changes: dict[str, list[Statement]]) -> Model:
@@ -202,13 +199,47 @@ def _shift_names(model: Model) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _without_shift(mean: Expr, shifts: dict[str, tuple[str, str]]) -> tuple[Expr, str | None]:
-    """Return a mean in terms of the centred parameter, and the shift to be taken off again."""
+def _without_shift(mean: Expr, model: Model) -> tuple[Expr, Expr]:
+    """Return a mean in terms of the centred parameter, and the shift to be taken off again.
+
+    Only predictors within the units are taken off: the total is then the unit's value at their averages, which is
+    what the data speak of. The shift by the predictors of the mean itself stays in the mean.
+    """
+    shifts = _shift_names(model)
     for name in references(mean):
         if name in shifts and is_summand(mean, var(name)):
             centred, shift = shifts[name]
-            return substitute(mean, {name: var(centred)}), shift
-    return mean, None
+            (value,) = (definition.value for definition in model.definitions if definition.name == shift)
+            here = [part for part in summands(value) if references(part) <= references(mean)]
+            within = [part for part in summands(value) if part not in here]
+            return _less(substitute(mean, {name: var(centred)}), add(*here)), add(*within)
+    return mean, const(0)
+
+
+def _moved_mean(mean: Expr, total: Definition, model: Model) -> tuple[Expr, Expr]:
+    """Return the mean of a unit's total and what is to be taken off that total again.
+
+    Intercepts of crossed levels lack the common one, but the data speak of the sum: apart, a unit's well-known
+    value and the constant would be hard to tell from each other. One chain of levels gets the constant.
+    """
+    common = next((s for s in model.statements if s.role == "intercept"), None)
+    apart = common is not None and common.name not in references(mean)
+    if common is None or not (apart and (total.role or "").startswith("intercept[")):
+        return _without_shift(mean, model)
+    holders = {d.name for d in model.definitions if common.name in references(d.value) and d.dims}
+    if holders - _sums_over_rows(model) and not holders & references(mean):
+        return _without_shift(mean, model)
+    whole, within = _without_shift(add(var(common.name), mean), model)
+    return whole, add(within, var(common.name))
+
+
+def _sums_over_rows(model: Model) -> set[str]:
+    """Return the definitions at the level of the rows."""
+    return {d.name for d in model.definitions if d.dims == (model.unit,)}
+
+
+def _less(left: Expr, right: Expr) -> Expr:
+    return left if right == const(0) else sub(left, right)
 
 
 __all__ = ["reparameterise"]

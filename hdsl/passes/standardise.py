@@ -38,14 +38,11 @@ def _fixed(variable: RandomVariable, family: Distribution) -> bool:
 def _scaled(variable: RandomVariable, family: Distribution, name: str) -> list[Statement]:
     standard = {family.scale: const(1), family.location: const(0)}
     args = tuple(
-        standard.get(parameter, arg)
-        for parameter, arg in zip(family.parameters, variable.law.args, strict=True)
+        standard.get(parameter, arg) for parameter, arg in zip(family.parameters, variable.law.args, strict=True)
     )
     law = Law(distribution=family.name, args=args)
     moved = variable.model_copy(update={"name": name, "law": law, "role": f"standard({variable.role})"})
     scale = _argument(variable, family, family.scale)
     value = add(_argument(variable, family, family.location), mul(scale, var(name)))
-    back = Definition(
-        name=variable.name, dims=variable.dims, value=value, role=variable.role, reason=variable.reason
-    )
+    back = Definition(name=variable.name, dims=variable.dims, value=value, role=variable.role, reason=variable.reason)
     return [moved, back]
