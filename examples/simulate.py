@@ -9,7 +9,9 @@ import numpy as np
 
 HERE = Path(__file__).parent
 TRUTH = {
+    "coaching": {"effect(coaching)": 120.0, "residual": 300.0, "residual(coaching)": 250.0, "slope(prior_pay)": 0.6},
     "curriculum": {"effect(curriculum)": 3.0, "slope(pretest)": 0.8},
+    "stress": {"effect(therapy)": -0.05, "interaction(therapy * month)": -0.04, "residual": 0.15},
     "tutoring": {"interaction(tutor * poverty)": -4.0, "slope(pretest)": 0.6},
     "turnout": {"effect(mailing)": 0.3, "effect(call)": 0.6, "slope(voted_before)": 1.0},
 }
@@ -20,6 +22,17 @@ def write(path: str, header: str, *columns: np.ndarray) -> None:
     rows = zip(*(column.tolist() for column in columns), strict=True)
     lines = [",".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row) for row in rows]
     (HERE / path).write_text("\n".join([header, *lines]) + "\n")
+
+
+def coaching() -> None:
+    """400 people; coaching brings 120 on average, with a spread of 250 between people beside the residual 300."""
+    rng = np.random.default_rng(14)
+    age, before = rng.uniform(20, 60, 400).round(), rng.gamma(9, 150, 400).round()
+    coached = rng.permutation(np.arange(400) % 2)
+    gain = 120 + rng.normal(0, 250, 400)
+    pay = 600 + 0.6 * before + 4 * (age - 40) + gain * coached + rng.normal(0, 300, 400)
+    columns = (np.arange(1, 401), age.astype(int), before.astype(int), coached, pay.round().astype(int))
+    write("coaching/coaching.csv", "person_id,age,prior_pay,coaching,pay", *columns)
 
 
 def curriculum() -> None:
@@ -35,6 +48,21 @@ def curriculum() -> None:
     write("curriculum/schools.csv", "district,school,size", district, school, size)
     columns = (district[row], school[row], treated[row], pretest.round(2), score.round(2))
     write("curriculum/students.csv", "district,school,curriculum,pretest,score", *columns)
+
+
+def stress() -> None:
+    """60 people in six waves, some visits missed; the effect on the log grows by -0.04 a month."""
+    rng = np.random.default_rng(15)
+    therapy, age = rng.permutation(np.arange(60) % 2), rng.normal(42, 10, 60).round()
+    level, course = 2.6 + 0.004 * (age - 42) + rng.normal(0, 0.25, 60), rng.normal(-0.01, 0.03, 60)
+    season = rng.normal(0, 0.08, 6)
+    person, month = np.repeat(np.arange(60), 6), np.tile(np.arange(6), 60)
+    seen = (month == 0) | (rng.random(360) > 0.08)
+    person, month = person[seen], month[seen]
+    mean = level[person] + course[person] * month + season[month] + (-0.05 - 0.04 * month) * therapy[person]
+    cortisol = np.exp(mean + rng.normal(0, 0.15, len(mean))).round(2)
+    columns = (person + 1, age[person].astype(int), therapy[person], month, cortisol)
+    write("stress/stress.csv", "pid,age,therapy,month,cortisol", *columns)
 
 
 def tutoring() -> None:
@@ -67,6 +95,8 @@ def turnout() -> None:
 
 
 if __name__ == "__main__":
+    coaching()
     curriculum()
+    stress()
     tutoring()
     turnout()

@@ -19,8 +19,8 @@ IDS = [path.stem for path in STUDIES]
 
 
 def test_there_is_one_for_each_design_of_the_paper() -> None:
-    wanted = {"nsw_training", "electric_company", "curriculum", "yates_oats", "union_wage"}
-    assert wanted | {"rice", "turnout", "tutoring", "eight_schools", "roaches"} <= set(IDS)
+    wanted = {"nsw_training", "electric_company", "curriculum", "yates_oats", "union_wage", "beat_the_blues"}
+    assert wanted | {"rice", "turnout", "tutoring", "eight_schools", "roaches", "stress", "coaching"} <= set(IDS)
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=IDS)
