@@ -15,9 +15,7 @@ ModelFunction = Callable[[Mapping[str, Any]], None]
 
 
 def cache_directory() -> Path:
-    """Return the folder in which compiled programs are kept between runs."""
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        return Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    """Return the folder in which compiled programs are kept between runs, unless JAX is told another."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     elif sys.platform == "darwin":
@@ -28,18 +26,22 @@ def cache_directory() -> Path:
 
 
 def prepare() -> None:
-    """Set JAX up: double precision, and a cache of compiled programs that outlives the process."""
+    """Set JAX up: double precision, and a cache of compiled programs that outlives the process.
+
+    Where the user has set a cache (`JAX_COMPILATION_CACHE_DIR`), it and its settings stay as they are.
+    """
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    if jax.config.jax_compilation_cache_dir is None:
-        directory = cache_directory()
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            return
-        jax.config.update("jax_compilation_cache_dir", str(directory))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    directory = cache_directory()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
