@@ -1,1 +1,60 @@
 """The PyMC backend of hdsl."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+
+from hdsl.backend import Array, Capabilities, Draws, LogDensity, Program, Progress, Settings
+from hdsl.model.ir import Model, ModelData
+from hdsl_pymc.distributions import DISTRIBUTIONS
+from hdsl_pymc.expressions import COVERED
+from hdsl_pymc.program import lower_model
+
+
+class PyMC:
+    """Lowers models to PyMC and draws from their posteriors with nutpie or PyMC's own NUTS."""
+
+    name = "pymc"
+
+    def missing_packages(self) -> list[str]:
+        """Return the packages that must still be installed."""
+        return [] if find_spec("pymc") else ["pymc"]
+
+    def capabilities(self) -> Capabilities:
+        """Return what the lowering tables cover."""
+        return Capabilities(functions=COVERED, distributions=frozenset(DISTRIBUTIONS))
+
+    def lower(self, model: Model, data: ModelData) -> Program:
+        """Return the PyMC program of a model; of the data it holds sizes, and labels of arms and terms."""
+        return lower_model(model, data)
+
+    def sample(
+        self,
+        program: Program,
+        model: Model,
+        data: ModelData,
+        settings: Settings,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Draws:
+        """Draw from the posterior with NUTS. Raises SamplingFailed."""
+        from hdsl_pymc.sample import sample
+
+        return sample(program, model, data, settings, progress)
+
+    def log_density(self, program: Program, model: Model, data: ModelData) -> LogDensity:
+        """Return the log density of the program on the natural scale, with its gradient."""
+        from hdsl_pymc.density import log_density
+
+        return log_density(program, data)
+
+    def unconstrained_log_density(
+        self, program: Program, model: Model, data: ModelData
+    ) -> Callable[[Mapping[str, Array]], float]:
+        """Return the log density over unconstrained coordinates, as a function of the random variables."""
+        from hdsl_pymc.density import unconstrained_log_density
+
+        return unconstrained_log_density(program, data)
+
+
+backend = PyMC()

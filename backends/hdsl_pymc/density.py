@@ -1,0 +1,79 @@
+"""The log density of a program, on the natural and on the unconstrained scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from hdsl.backend import Array, LogDensity, Program
+from hdsl.model.ir import ModelData
+from hdsl_pymc.runtime import model_of, quiet
+
+
+def _compiled(inputs: list[Any], outputs: list[Any]) -> Any:
+    """Return the function from inputs to outputs, evaluated one operation after the other, without a compiler."""
+    from pymc.pytensorf import compile as compile_function
+    from pytensor.compile.mode import Mode
+
+    mode = Mode(linker="py", optimizer="fast_run").excluding("fusion")
+    return compile_function(inputs, outputs, mode=mode, on_unused_input="ignore")
+
+
+def _without_starts(study: Any) -> Any:
+    for variable in study.free_RVs:
+        study.rvs_to_initial_values[variable] = None
+    return study
+
+
+def _values(program: Program, study: Any, values: Mapping[str, Array]) -> list[Array]:
+    by_source = {source: np.asarray(values[name], dtype=np.float64) for name, source in program.parameters.items()}
+    return [by_source[variable.name] for variable in study.free_RVs]
+
+
+def log_density(program: Program, data: ModelData) -> LogDensity:
+    """Return the function from values of the random variables to the log density and its gradient."""
+    from pymc.model.transform.conditioning import remove_value_transforms
+    from pytensor.gradient import grad
+
+    with quiet():
+        study = remove_value_transforms(_without_starts(model_of(program, data)))
+        inputs = [study.rvs_to_values[variable] for variable in study.free_RVs]
+        total = study.logp(jacobian=False)
+        slopes = grad(total, inputs, disconnected_inputs="ignore", return_disconnected="zero")
+        function = _compiled(inputs, [total, *slopes])
+    names = {source: name for name, source in program.parameters.items()}
+
+    def evaluate(values: Mapping[str, Array]) -> tuple[float, Mapping[str, Array]]:
+        total, *slopes = function(*_values(program, study, values))
+        pairs = zip(study.free_RVs, slopes, strict=True)
+        return float(total), {names[variable.name]: np.asarray(slope) for variable, slope in pairs}
+
+    return evaluate
+
+
+def unconstrained_log_density(program: Program, data: ModelData) -> Callable[[Mapping[str, Array]], float]:
+    """Return the function from values of the random variables to the density over unconstrained coordinates.
+
+    Jacobians of the transforms are included: it is the density that NUTS moves in.
+    """
+    from pytensor.graph.replace import clone_replace
+
+    with quiet():
+        study = model_of(program, data)
+        natural = {variable: variable.type(name=variable.name) for variable in study.free_RVs}
+        coordinates = clone_replace([_coordinates(study, rv, value) for rv, value in natural.items()], natural)
+        replaced = dict(zip((study.rvs_to_values[rv] for rv in study.free_RVs), coordinates, strict=True))
+        (total,) = clone_replace([study.logp()], replaced)
+        function = _compiled(list(natural.values()), [total])
+
+    def evaluate(values: Mapping[str, Array]) -> float:
+        return float(function(*_values(program, study, values))[0])
+
+    return evaluate
+
+
+def _coordinates(study: Any, variable: Any, value: Any) -> Any:
+    transform = study.rvs_to_transforms[variable]
+    return value if transform is None else transform.forward(value, *variable.owner.inputs)

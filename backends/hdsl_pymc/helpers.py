@@ -1,0 +1,99 @@
+"""Functions that a program holds where it needs them; each stands before those that use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+HELPERS: Mapping[str, str] = {
+    "log_ndtr": '''
+def log_ndtr(z):
+    """Log of the standard normal distribution function."""
+    low, high = pt.minimum(z, -1.0), pt.maximum(z, -1.0)
+    tail = pt.log(0.5 * pt.erfcx(-low / np.sqrt(2.0))) - 0.5 * low**2
+    return pt.where(z < -1.0, tail, pt.log1p(-0.5 * pt.erfc(high / np.sqrt(2.0))))
+''',
+    "skewnormal_logp": '''
+def skewnormal_logp(value, loc, scale, shape):
+    """Log density of Azzalini's skew normal distribution."""
+    z = (value - loc) / scale
+    return np.log(2.0) - 0.5 * np.log(2.0 * np.pi) - 0.5 * z**2 - pt.log(scale) + log_ndtr(shape * z)
+''',
+    "asymmetric_laplace_logp": '''
+def asymmetric_laplace_logp(value, quantile, scale, p):
+    """Log density of the asymmetric Laplace distribution whose p-quantile is `quantile`."""
+    z = (value - quantile) / scale
+    return pt.log(p) + pt.log1p(-p) - pt.log(scale) - z * (p - pt.where(z < 0, 1.0, 0.0))
+''',
+    "negbinomial_logp": '''
+def negbinomial_logp(value, logmean, shape):
+    """Log probability of a count of mean exp(logmean) and variance mean + mean^2 / shape."""
+    ways = pt.gammaln(value + shape) - pt.gammaln(shape) - pt.gammaln(value + 1.0)
+    odds = logmean - pt.log(shape)
+    return ways - shape * pt.softplus(odds) - value * pt.softplus(-odds)
+''',
+    "hurdle_logp": '''
+def hurdle_logp(value, above, zero):
+    """0 with probability `zero`; otherwise of log density `above`."""
+    return pt.where(pt.eq(value, 0), pt.log(zero), pt.log1p(-zero) + above)
+''',
+    "hurdle_poisson_logp": '''
+def hurdle_poisson_logp(value, logmean, zero):
+    """0 with probability `zero`; otherwise a Poisson count, given that it is not 0."""
+    mean = pt.exp(logmean)
+    above = value * logmean - mean - pt.gammaln(value + 1.0) - pt.log(-pt.expm1(-mean))
+    return hurdle_logp(value, above, zero)
+''',
+    "hurdle_negbinomial_logp": '''
+def hurdle_negbinomial_logp(value, logmean, shape, zero):
+    """0 with probability `zero`; otherwise a negative binomial count, given that it is not 0."""
+    none = -shape * pt.softplus(logmean - pt.log(shape))
+    above = negbinomial_logp(value, logmean, shape) - pt.log(-pt.expm1(none))
+    return hurdle_logp(value, above, zero)
+''',
+    "hurdle_lognormal_logp": '''
+def hurdle_lognormal_logp(value, mu, sigma, zero):
+    """0 with probability `zero`; otherwise lognormal."""
+    positive = pt.where(pt.eq(value, 0), 1.0, value)
+    return hurdle_logp(value, pm.logp(pm.LogNormal.dist(mu, sigma), positive), zero)
+''',
+    "hurdle_gamma_logp": '''
+def hurdle_gamma_logp(value, mean, shape, zero):
+    """0 with probability `zero`; otherwise gamma with the given mean."""
+    positive = pt.where(pt.eq(value, 0), 1.0, value)
+    return hurdle_logp(value, pm.logp(pm.Gamma.dist(shape, shape / mean), positive), zero)
+''',
+    "category_bounds": '''
+def category_bounds(value, eta, cutpoints):
+    """The cutpoints below and above the category, less eta."""
+    edge = 1e8 * pt.ones_like(cutpoints[..., :1])
+    edges = pt.concatenate([-edge, cutpoints, edge], axis=-1)
+    category = pt.cast(value, "int64")
+    if edges.ndim == 1:
+        return edges[category] - eta, edges[category + 1] - eta
+    low, high = (pt.take_along_axis(edges, at[..., None], axis=-1)[..., 0] for at in (category, category + 1))
+    return low - eta, high - eta
+''',
+    "ordinal_logit_logp": '''
+def ordinal_logit_logp(value, eta, cutpoints):
+    """Log probability of the category (0, 1, ...) where a logistic variable falls between cutpoints."""
+    low, high = category_bounds(value, eta, cutpoints)
+    return -pt.softplus(-high) - pt.softplus(low) + pt.log1p(-pt.exp(low - high))
+''',
+    "ordinal_probit_logp": '''
+def ordinal_probit_logp(value, eta, cutpoints):
+    """Log probability of the category (0, 1, ...) where a normal variable falls between cutpoints."""
+    low, high = category_bounds(value, eta, cutpoints)
+    low, high = pt.where(low > 0, -high, low), pt.where(low > 0, -low, high)
+    above = log_ndtr(high)
+    return above + pt.log1p(-pt.exp(log_ndtr(low) - above))
+''',
+    "categorical_logp": '''
+def categorical_logp(value, logits):
+    """Log probability of the category (0, 1, ...) with the given log odds."""
+    logp = pt.special.log_softmax(logits, axis=-1)
+    category = pt.cast(value, "int64")
+    if logp.ndim == 1:
+        return logp[category]
+    return pt.take_along_axis(logp, category[..., None], axis=-1)[..., 0]
+''',
+}

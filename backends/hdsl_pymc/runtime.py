@@ -1,0 +1,33 @@
+"""Programs loaded from their source, as PyMC models."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from hdsl.backend import Program
+from hdsl.model.ir import ModelData
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """Keep PyMC from writing to the terminal: warnings and log lines are for programmers."""
+    logger = logging.getLogger("pymc")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def model_of(program: Program, data: ModelData) -> Any:
+    """Return the `pm.Model` that a program's source builds with the given data."""
+    namespace: dict[str, Any] = {"__name__": "hdsl_program"}
+    exec(compile(program.source, "<pymc program>", "exec"), namespace)
+    return namespace["model"](dict(data.values))

@@ -1,0 +1,81 @@
+"""The text of a program: its frame, calls on one or several lines, comments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from hdsl_pymc.helpers import HELPERS
+
+WIDTH = 100
+
+_HEAD = '''"""PyMC program of the study {title}.
+
+Run it with:  python {file}.py data.npz
+where data.npz holds the arrays that `model` reads.
+"""
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+'''
+
+_MODEL = """
+COORDS = {{{coords}}}
+{helpers}
+
+def model(data):
+    with pm.Model(coords=COORDS) as study:
+{body}
+    return study
+
+
+if __name__ == "__main__":
+    import sys
+
+    import arviz as az
+
+    with model(dict(np.load(sys.argv[1]))):
+        trace = pm.sample(draws=1000, tune=1000, chains=4, target_accept=0.9, random_seed=1)
+    print(az.summary(trace))
+"""
+
+
+def plain(text: str) -> str:
+    """Return text on one line that neither ends a comment nor a string."""
+    shown = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(shown.replace("\\", "/").replace('"', "'").split())
+
+
+def call(function: str, *args: str) -> str:
+    """Return a call on one line, or with one argument a line where it would be too long."""
+    line = f"{function}({', '.join(args)})"
+    if len(line) + 8 <= WIDTH:
+        return line
+    return "\n    ".join([f"{function}(", *(f"{arg}," for arg in args)]) + "\n)"
+
+
+def commented(code: str, comment: str) -> list[str]:
+    """Return the lines of a statement, its comment above."""
+    return [*([f"# {comment}"] if comment else []), *code.split("\n")]
+
+
+def helpers_used(code: Iterable[str]) -> list[str]:
+    """Return the helpers that the lines of code rest on."""
+    wanted = set(re.findall(r"\w+", "\n".join(code)))
+    for name, text in reversed(list(HELPERS.items())):
+        if name in wanted:
+            wanted |= set(re.findall(r"\w+", text))
+    return [text for name, text in HELPERS.items() if name in wanted]
+
+
+def source_text(title: str, coords: Iterable[str], helpers: Iterable[str], body: Iterable[str]) -> str:
+    """Return the whole program."""
+    shown = "".join(f"\n    {line}" for line in coords)
+    tail = _MODEL.format(
+        coords=f"{shown}\n" if shown else "",
+        helpers="".join(f"\n\n{helper.strip()}\n" for helper in helpers),
+        body="\n".join(f"        {line}" if line else "" for line in body),
+    )
+    file = re.sub(r"\W+", "_", title) or "study"
+    return _HEAD.format(title=plain(title), file=file) + tail
