@@ -118,7 +118,8 @@ def _statistics(draws: Array) -> dict[str, tuple[float, float]]:
     from arviz_stats.base import array_stats
 
     def error(method: str, **options: Any) -> float:
-        return float(array_stats.mcse(draws, chain_axis=0, draw_axis=1, method=method, **options))
+        found: Any = array_stats.mcse(draws, chain_axis=0, draw_axis=1, method=method, **options)
+        return float(found)
 
     low, high = np.quantile(draws, (0.05, 0.95))
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hdsl import backend as backends
 from hdsl.diagnostics import Diagnostic
@@ -32,7 +33,7 @@ def findings() -> list[Found]:
 
 def _engines(name: str, loaded: object) -> list[Found]:
     """Return the engines that a backend tells of through a method `engines`."""
-    told = getattr(loaded, "engines", None)
-    if not callable(told):
+    told: Any = getattr(loaded, "engines", None)
+    if told is None:
         return []
     return [Found(f"{name}, engine {e.name}", e.available, e.version if e.available else e.hint) for e in told()]
