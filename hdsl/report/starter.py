@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from hdsl.data.columns import to_binary, to_category, to_count, to_positive, to_proportion, to_real
 from hdsl.data.sources import open_table
 from hdsl.data.table import Table
-from hdsl.design.words import NAME
+from hdsl.design.words import column_text, string_text
 from hdsl.diagnostics import Diagnostic
+from hdsl.report.guess import (
+    BEFORE,
+    MOST_CATEGORIES,
+    Guess,
+    Level,
+    Look,
+    fresh,
+    guess,
+    is_reference,
+    legal,
+    outcome_kind,
+)
 
-ID = re.compile(r"(^|_)(id|nr|no|key|code)$|^id", re.IGNORECASE)
-LIKELY_TREATMENT = re.compile(r"treat|arm|assign|condition|group$|^z$|offer|intervention", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class _Guess:
-    """What a column looks like: its kind, how many distinct values it has, how many are missing."""
-
-    name: str
-    kind: str
-    distinct: int
-    missing: int
-    values: tuple[str, ...]
+SIMPLE = tuple(Fraction(text) for text in ("1/2", "1/3", "2/3", "1/4", "3/4", "1/5"))
+NEAR = 2.0
 
 
 def beside(data: str) -> Path:
@@ -51,8 +52,12 @@ def starter(data: str, folder: Path | None = None) -> tuple[str | None, list[Dia
         return None, table
     if table.num_rows == 0:
         return None, [Diagnostic("HDM362", f"{data} has no rows.", help="Write the study from a file with data.")]
-    guesses = [_guess(table, name) for name in table.column_names]
-    return "\n".join(_lines(_from(folder, data), table.num_rows, guesses)) + "\n", list(table.notes)
+    head = [
+        f'study {_study_name(data)} "What is this study about?"',
+        f"data {string_text(_from(folder, data))}    # {table.num_rows} rows, {len(table.column_names)} columns",
+        "",
+    ]
+    return "\n".join([*head, *_Draft(guess(table)).lines()]).rstrip("\n") + "\n", list(table.notes)
 
 
 def _from(folder: Path | None, data: str) -> str:
@@ -61,124 +66,182 @@ def _from(folder: Path | None, data: str) -> str:
     if mark and scheme not in ("duckdb", "sqlite"):
         return data
     path, sign, table = rest.removeprefix("/").partition("#") if mark else (rest, "", "")
-    if folder is None or Path(path).is_absolute():
+    if folder is None or Path(path).is_absolute() or path.startswith("~"):
         return data
     moved = Path(os.path.relpath(path, folder)).as_posix()
     return f"{scheme}:///{moved}{sign}{table}" if mark else moved
 
 
 def _study_name(data: str) -> str:
-    name = re.sub(r"\W+", "_", Path(data.split("#")[-1] if "://" in data else data).stem).strip("_") or "study"
-    return f"study_{name}" if name[0].isdigit() else name
+    return legal(Path(data.split("#")[-1] if "://" in data else data).stem or "study")
 
 
-def _guess(table: Table, name: str) -> _Guess:
-    column = table.column(name)
-    coded = to_category(column)
-    missing = int((coded.codes < 0).sum())
-    distinct = len(coded.labels)
-    kind = "category"
-    for candidate, coerce in (
-        ("binary", to_binary),
-        ("count", to_count),
-        ("proportion", to_proportion),
-        ("positive", to_positive),
-        ("real", to_real),
-    ):
-        found = coerce(column)
-        if not found.problems and bool(np.any(~np.isnan(np.asarray(found.values, dtype=np.float64)))):
-            kind = candidate
-            break
-    return _Guess(name, kind, distinct, missing, coded.labels[:6])
+class _Draft:
+    """The text of a study as it is put together; every name is given out once."""
+
+    def __init__(self, guess: Guess) -> None:
+        self.guess = guess
+        self.taken = [level.name for level in guess.levels]
+        self.treatment = "" if guess.treatment is None else self._name(guess.treatment)
+        self.outcome = "" if guess.outcome is None else self._name(guess.outcome)
+        self.others = [(look, home, self._name(look)) for look, home in guess.others]
+
+    def _name(self, look: Look) -> str:
+        name = fresh(legal(look.name), self.taken)
+        self.taken.append(name)
+        return name
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the study after its first two."""
+        yield from self._levels()
+        yield from self._treatment()
+        yield from self._analysis()
+        yield from self._estimands()
+
+    def _levels(self) -> Iterator[str]:
+        *groups, row = self.guess.levels
+        if not groups:
+            yield "# Are there groups (schools, sites, blocks)?   group school id school_id"
+        elif len(groups) > 1:
+            yield "# Are these the levels, and does each lie in what `in` says?"
+        for level in groups:
+            if level.repeats:
+                yield f"# Equal ids of {level.name} in different units of {level.parent} are taken for different units."
+            yield from self._level(level)
+        yield f"# What is one row? It is called {row.name} here. A covariate was measured before treatment."
+        yield from self._level(row)
+        yield ""
+
+    def _level(self, level: Level) -> Iterator[str]:
+        own = f" id {column_text(level.look.name)}" if level.look is not None else ""
+        around = " * ".join(level.crosses) or level.parent
+        line = f"{level.word} {level.name}{own}" + (f" in {around}" if around else "")
+        inside = [*self._variables(level)]
+        count = f"    # {level.size} of them" if level.word != "unit" else ""
+        if not inside:
+            yield line + count
+            return
+        yield f"{line} {{{count}"
+        yield from inside
+        yield "}"
+
+    def _variables(self, level: Level) -> Iterator[str]:
+        for look, home, name in self.others:
+            if home == level.name:
+                yield "  " + _variable("covariate", name, look.kind, look)
+        if level is self.guess.levels[-1]:
+            outcome = self.guess.outcome
+            if outcome is None:
+                yield "  # outcome y : real    # Which column is the outcome? A study needs one."
+            else:
+                yield "  # Is this the outcome?"
+                yield "  " + _variable("outcome", self.outcome, outcome_kind(outcome), outcome)
+
+    def _treatment(self) -> Iterator[str]:
+        look, to = self.guess.treatment, self.guess.to
+        if look is None or to is None:
+            yield "# Which column is the treatment, and what do its codes mean? The first arm is the reference."
+            yield "# treatment training { none = 0, trained = 1 }"
+            yield f"# assign training to {self.guess.levels[-1].name} by complete(0.5)"
+            yield ""
+            return
+        column = "" if look.name == self.treatment else f" column {column_text(look.name)}"
+        if _is_dose(look):
+            yield "# In what is the dose measured?"
+            yield f"treatment {self.treatment}{column} : real"
+            mechanism = "complete(0.5)"
+        else:
+            yield "# Is this the treatment, and what do its codes mean? The first arm is the reference."
+            arms = _arms(look)
+            listed = ", ".join(f"{name} = {_code(look.first[place])}" for place, name in arms)
+            yield f"treatment {self.treatment}{column} {{ {listed} }}"
+            mechanism = f"complete({_shares(look, to, [place for place, _ in arms])})"
+        within = f" within {self.guess.within.name}" if self.guess.within is not None else ""
+        yield "# Who was assigned, within what, and how? complete(p), bernoulli(p) or, where it was not randomised,"
+        yield "# ignorable(the covariates that explain who was treated)."
+        yield f"assign {self.treatment} to {to.name}{within} by {mechanism}"
+        yield ""
+
+    def _analysis(self) -> Iterator[str]:
+        usable = [(look, name) for look, _, name in self.others if look.kind != "category" and look.distinct > 1]
+        before = [name for look, name in usable if look.words & BEFORE and not look.missing]
+        yield "# What was measured before treatment and predicts the outcome?"
+        if before:
+            yield f"analysis {{ adjust for {', '.join(before)} }}"
+        else:
+            yield f"# analysis {{ adjust for {', '.join(name for _, name in usable[:2]) or 'age'} }}"
+        yield ""
+
+    def _estimands(self) -> Iterator[str]:
+        look, row = self.guess.treatment, self.guess.levels[-1]
+        if look is None or self.guess.outcome is None or self.guess.outcome.kind == "category" or _is_dose(look):
+            return
+        (_, reference), *arms = _arms(look)
+        yield "# Which effects are wanted? `over population ...` asks for new units."
+        for _, arm in arms:
+            name = fresh("effect" if len(arms) == 1 else f"effect_{arm}", self.taken)
+            to, other = f"{self.treatment} = {arm}", f"{self.treatment} = {reference}"
+            yield f"estimand {name} = average over {row.name} of {self.outcome}({to}) - {self.outcome}({other})"
 
 
-def _lines(data: str, rows: int, guesses: list[_Guess]) -> list[str]:
-    name = _study_name(data)
-    groups = [g for g in guesses if _is_group(g, rows)]
-    ids = [g for g in guesses if g not in groups and g.distinct == rows and g.kind in ("count", "category")]
-    arms = [g for g in guesses if g not in groups and 2 <= g.distinct <= 6 and LIKELY_TREATMENT.search(g.name)]
-    others = [g for g in guesses if g not in groups and g not in ids and g not in arms]
-    return [
-        f'study {name} "What the study is about"',
-        f'data "{data}"    # {rows} rows, {len(guesses)} columns',
-        "",
-        *_group_lines(groups),
-        *_unit_lines(ids, groups, others),
-        *_treatment_lines(arms),
-        *_closing_lines(arms, others),
-    ]
+def _variable(role: str, name: str, kind: str, look: Look) -> str:
+    column = "" if look.name == name else f" column {column_text(look.name)}"
+    gaps = f", {look.missing} missing" if look.missing else ""
+    if look.distinct < 2 or (kind == "category" and look.distinct > MOST_CATEGORIES):
+        return f"# {column_text(look.name)}: {look.distinct} different values{gaps}"
+    values = ", ".join(re.sub(r"[\r\n]+", " ", value)[:20] for value in look.first)
+    shown = f": {values}" if look.distinct <= 5 else ""
+    return f"{role} {name} : {kind}{column}    # {look.distinct} different values{shown}{gaps}"
 
 
-def _is_group(guess: _Guess, rows: int) -> bool:
-    return bool(ID.search(guess.name)) and 1 < guess.distinct <= rows / 2 and guess.kind in ("count", "category")
+def _is_dose(look: Look) -> bool:
+    return "dose" in look.words and look.kind != "category" and look.distinct > 2
 
 
-def _safe(name: str) -> tuple[str, str]:
-    """Return a legal name for a column, and the `column "..."` clause where it differs."""
-    if NAME.fullmatch(name):
-        return name, ""
-    legal = re.sub(r"\W+", "_", name).strip("_") or "x"
-    legal = f"x_{legal}" if legal[0].isdigit() else legal
-    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-    return legal, f' column "{quoted}"'
+def _arms(look: Look) -> list[tuple[int, str]]:
+    """Return the place of each arm's code and the arm's name, the likeliest reference first."""
+    values = look.first[: look.distinct]
+    first = next((place for place, value in enumerate(values) if is_reference(value)), 0)
+    order = [first, *(place for place in range(len(values)) if place != first)]
+    names: list[str] = []
+    for place in order:
+        names.append(fresh(_arm_name(values, place), names))
+    return list(zip(order, names, strict=True))
 
 
-def _group_lines(groups: list[_Guess]) -> list[str]:
-    if not groups:
-        return ["# Are the units in groups (schools, sites, blocks)?   group school id school_id", ""]
-    lines = ["# Which of these groups lie within others?   group school id school_id in district"]
-    for group in groups:
-        legal, _ = _safe(group.name)
-        short = re.sub(r"_?(id|nr|no|key|code)$", "", legal, flags=re.IGNORECASE) or legal
-        column = legal if legal == group.name else '"' + group.name.replace('"', '\\"') + '"'
-        lines.append(f"group {short} id {column}    # {group.distinct} different values")
-    return [*lines, ""]
+def _arm_name(values: Sequence[str], place: int) -> str:
+    if tuple(values) == ("0", "1"):
+        return ("control", "treated")[place]
+    value = values[place]
+    return f"arm_{legal(value).removeprefix('x_')}" if _is_number(value) else legal(value)
 
 
-def _unit_lines(ids: list[_Guess], groups: list[_Guess], others: list[_Guess]) -> list[str]:
-    own = f" id {_safe(ids[0].name)[0]}" if ids and NAME.fullmatch(ids[0].name) else ""
-    inside = ""
-    if groups:
-        legal, _ = _safe(groups[-1].name)
-        inside = f" in {re.sub(r'_?(id|nr|no|key|code)$', '', legal, flags=re.IGNORECASE) or legal}"
-    lines = [f"unit person{own}{inside} {{    # one row per person? Call it what it is"]
-    for guess in others:
-        legal, column = _safe(guess.name)
-        gaps = f", {guess.missing} missing" if guess.missing else ""
-        shown = f": {', '.join(guess.values)}" if guess.distinct <= 6 else ""
-        lines.append(f"  covariate {legal} : {guess.kind}{column}    # {guess.distinct} different values{shown}{gaps}")
-    return [*lines, "  # Which one is the outcome? Change `covariate` to `outcome` there.", "}", ""]
-
-
-def _treatment_lines(arms: list[_Guess]) -> list[str]:
-    if not arms:
-        return ["# Which column is the treatment, and what do its codes mean? The first arm is the reference.",
-                "# treatment training { none = 0, trained = 1 }", ""]  # fmt: skip
-    lines = ["# What do the codes mean? The first arm is the reference."]
-    for arm in arms:
-        legal, column = _safe(arm.name)
-        codes = ", ".join(f"arm_{place} = {_code(value)}" for place, value in enumerate(arm.values))
-        lines.append(f"treatment {legal}{column} {{ {codes} }}")
-    return [*lines, ""]
+def _is_number(value: str) -> bool:
+    return re.fullmatch(r"-?\d+(\.\d+)?", value) is not None
 
 
 def _code(value: str) -> str:
-    if re.fullmatch(r"-?\d+(\.\d+)?", value):
-        return value
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return value if _is_number(value) else string_text(value)
 
 
-def _closing_lines(arms: list[_Guess], others: list[_Guess]) -> list[str]:
-    treatment = _safe(arms[0].name)[0] if arms else "training"
-    mark = "" if arms else "# "
-    numeric = [_safe(g.name)[0] for g in others if g.kind in ("real", "positive", "count")][:2]
-    adjust = f"# analysis {{ adjust for {', '.join(numeric)} }}" if numeric else "# analysis { adjust for age }"
-    return [
-        "# Who was assigned, within what, and how? complete(0.5), bernoulli(0.5), or, where it was not",
-        "# randomised, ignorable(the covariates that explain who was treated).",
-        f"{mark}assign {treatment} to person by complete(0.5)",
-        "",
-        "# What was measured before treatment and predicts the outcome?",
-        adjust,
-    ]
+def _shares(look: Look, to: Level, order: Sequence[int]) -> str:
+    """Return the share of the assigned units in each arm but for two arms, where the second's is enough."""
+    known = look.codes >= 0
+    units = np.unique(to.codes[known], return_index=True)[1]
+    counts = np.bincount(look.codes[known][units], minlength=look.distinct)[list(order)]
+    total = int(counts.sum())
+    if len(counts) == 2:
+        return _share(int(counts[1]), total)
+    if np.all(np.abs(counts / total - 1 / len(counts)) <= NEAR * np.sqrt(1 / len(counts) / total)):
+        return f"1/{len(counts)}"
+    return "(" + ", ".join(f"{int(count)}/{total}" for count in counts) + ")"
+
+
+def _share(count: int, total: int) -> str:
+    """Return a simple share that agrees with what was found, else the share found."""
+    found = count / total
+    for simple in SIMPLE:
+        expected = float(simple)
+        if abs(found - expected) <= NEAR * np.sqrt(expected * (1 - expected) / total):
+            return "0.5" if simple == Fraction(1, 2) else str(simple)
+    return f"{count}/{total}"
