@@ -81,7 +81,14 @@ def table(studies: Iterable[CaseStudy], measured: dict[str, Any]) -> str:
             found = entry["quantities"].get(quantity.name)
             if found is not None:
                 there, here = _reference(quantity.reference), _ours(found)
-                cells = (quantity.name, f"`{quantity.of}`", quantity.tolerance, there, here, _verdict(found))
+                cells = (
+                    quantity.name,
+                    f"`{quantity.of}`",
+                    quantity.tolerance,
+                    there,
+                    here,
+                    _verdict(found, quantity.differs),
+                )
                 lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -99,9 +106,10 @@ def _ours(found: dict[str, Any]) -> str:
     return f"{found['mean']:.4g}, {interval.split('interval ')[1]}"
 
 
-def _verdict(found: dict[str, Any]) -> str:
-    failed = [c for c in found["checks"] if not c["distance"] <= c["limit"]]
-    return "agrees" if not failed else "; ".join(f"{c['what']}: {c['distance']:.2g} > {c['limit']:.2g}" for c in failed)
+def _verdict(found: dict[str, Any], why: str = "") -> str:
+    far = [c for c in found["checks"] if not c["distance"] <= c["limit"]]
+    said = [f"{c['what']}: {c['distance']:.2g} > {c['limit']:.2g}" for c in far]
+    return "; ".join([*said, *([why] if why else [])]) if far else "agrees"
 
 
 def main(arguments: Sequence[str]) -> None:

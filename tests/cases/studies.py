@@ -18,17 +18,22 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 DRAWS = 2000
+NO_PATH = "\N{DIVISION SLASH}"
 ESTIMAND = "estimand "
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One figure: what it is called there, what it is here, and the tolerance class."""
+    """One figure: what it is called there, what it is here, and the tolerance class.
+
+    `differs` says why the two are known not to agree; it is empty where they must.
+    """
 
     name: str
     of: str
     tolerance: Tolerance
     reference: Reference
+    differs: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,13 @@ def all_studies() -> Iterator[CaseStudy]:
 
 
 def _study(case: str, fit: str, entry: dict[str, Any]) -> CaseStudy:
-    quantities = tuple(
-        Quantity(name, figures.pop("of"), figures.pop("tolerance", entry["tolerance"]), Reference(**figures))
-        for name, figures in entry["quantities"].items()
-    )
+    quantities = tuple(_quantity(name, dict(found), entry["tolerance"]) for name, found in entry["quantities"].items())
     return CaseStudy(case, fit, entry["how"], entry["rows"], entry.get("draws", DRAWS), quantities)
+
+
+def _quantity(name: str, figures: dict[str, Any], tolerance: Tolerance) -> Quantity:
+    of, tolerance, differs = figures.pop("of"), figures.pop("tolerance", tolerance), figures.pop("differs", "")
+    return Quantity(name, of, tolerance, Reference(**figures), differs)
 
 
 def compare(study: CaseStudy, result: Result) -> tuple[Compared, ...]:
@@ -113,7 +120,7 @@ def _of_estimand(name: str, result: Result) -> Estimate:
 def draws_of(result: Result, name: str) -> Draws:
     """Return the draws of a role, `ROLE` or `ROLE @ LABEL; ...`, of shape (chain, draw)."""
     role, _, labels = (part.strip() for part in name.partition("@"))
-    values = result.posterior["posterior"][role]
+    values = result.posterior["posterior"].dataset[role.replace("/", NO_PATH)]
     wanted = [label.strip() for label in labels.split(";")] if labels else []
     for dim, label in zip((d for d in values.dims if d not in ("chain", "draw")), wanted, strict=True):
         values = values.sel({dim: label})
