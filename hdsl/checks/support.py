@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -21,6 +22,7 @@ from hdsl.design.roles import role_text
 FEW = 5
 ENOUGH = 10
 EXACT = 1e-10
+CENSORED = re.compile(r"(?<!un)(?<!not_)(?<!not )cens", re.IGNORECASE)
 
 
 def _plain_terms(scope: Scope, bound: Bound) -> Iterator[tuple[BoundVariable, Path]]:
@@ -65,6 +67,17 @@ def no_event(scope: Scope, bound: Bound) -> Findings:
                 message = f"Every `{declared.name}` is censored: no event was seen."
                 help = "The event column is 1 where the event was seen, 0 where the duration is censored."
                 yield finding("HDM319", message, ("levels", i, "variables", j), help)
+
+
+def event_or_censored(scope: Scope, bound: Bound) -> Findings:
+    """HDM320: the column of a duration is 1 where the event was seen, not where the duration was cut off."""
+    for i, level in enumerate(scope.study.levels):
+        for j, declared in enumerate(level.variables):
+            column = declared.kind.censored_by
+            if column is not None and CENSORED.search(column) and declared.name in bound.variables:
+                message = f"1 in {column!r} is taken for an event that was seen, 0 for a censored `{declared.name}`."
+                help = "If 1 means censored, turn it round in the data: a column such as `event` = 1 - censored."
+                yield finding("HDM320", message, ("levels", i, "variables", j), help)
 
 
 def collinear(scope: Scope, bound: Bound) -> Findings:
@@ -216,6 +229,7 @@ RULES: tuple[DataRule, ...] = (
     constant_covariate,
     effect_of_term,
     no_event,
+    event_or_censored,
     collinear,
     separated,
     contrast_within_groups,

@@ -121,6 +121,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM317": CodeInfo("an arm where it was not to be assigned"),
         "HDM318": CodeInfo("an assignment that chance did not decide", "warning"),
         "HDM319": CodeInfo("durations without any event"),
+        "HDM320": CodeInfo("a column of events that is named after censoring", "warning"),
         "HDM350": CodeInfo("a value that is not a number"),
         "HDM351": CodeInfo("a value that is infinite"),
         "HDM352": CodeInfo("a positive variable that is not above zero"),

@@ -253,11 +253,16 @@ def _intercept_reason(plan: _Plan, level: str) -> str | None:
         return None
     blocked = [a.treatment for a in bound.study.assignments if level in a.within]
     if blocked:
-        return f"{', '.join(blocked)} was assigned within each {level}"
+        return f"{_named(blocked)} assigned within each {level}"
     clustered = [a.treatment for a in bound.study.assignments if a.to == level]
     if clustered:
-        return f"{', '.join(clustered)} was assigned to each {level}"
+        return f"{_named(clustered)} assigned to each {level}"
     return f"each {bound.row} belongs to a {level}"
+
+
+def _named(treatments: list[str]) -> str:
+    found = list(dict.fromkeys(treatments))
+    return f"{' and '.join(found)} {'was' if len(found) == 1 else 'were'}"
 
 
 def _leave_out(plan: _Plan, level: str, why: str) -> None:

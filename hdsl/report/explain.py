@@ -21,7 +21,7 @@ def explanation(design: StudyFields | None, bound: Bound | None, model: Model | 
     if bound is not None:
         parts.append(_section("Data", _data(bound)))
     if model is not None:
-        parts.append(_section("Model", _lines(equations(model))))
+        parts.append(_section("Model", [*_lines(equations(model)), *_reasons(model)]))
         parts.append(_section("Priors", _lines(_with_scaling(design, priors(model)))))
         parts.append(_section("Estimands", _estimands(design)))
     return "\n".join(part for part in parts if part)
@@ -41,7 +41,25 @@ def _data(bound: Bound) -> list[str]:
     audit = bound.audit
     used = f"{audit.rows_used} of {audit.rows_read} rows used from {audit.source}"
     gaps = [f"{name} is missing in {count} rows" for name, count in audit.dropped.items()]
-    return [used, *gaps]
+    return [used, *gaps, *_events(bound)]
+
+
+def _events(bound: Bound) -> list[str]:
+    found: list[str] = []
+    for declared in (variable for level in bound.study.levels for variable in level.variables):
+        variable = bound.variables.get(declared.name)
+        if variable is not None and variable.event is not None:
+            seen, column = int((variable.event == 1).sum()), declared.kind.censored_by
+            total = len(variable.event)
+            found.append(f"{declared.name}: {seen} of {total} end in the event ({column} = 1), the rest are censored")
+    return found
+
+
+def _reasons(model: Model) -> list[str]:
+    """Return why each effect and slope is in the model."""
+    wanted = ("effect(", "slope(", "interaction(")
+    stated = [v for v in model.variables if v.role.startswith(wanted) and v.reason]
+    return [f"{variable.role}: {variable.reason}" for variable in stated]
 
 
 def _lines(found: Sequence[Equation]) -> list[str]:
@@ -55,7 +73,11 @@ def _lines(found: Sequence[Equation]) -> list[str]:
 
 def _with_scaling(design: StudyFields, found: Sequence[Equation]) -> list[Equation]:
     given = {role_text(prior.target) for prior in design.priors}
-    return [Equation(e.text + ("   (yours)" if _is_given(e.text, given) else "   (default)"), "") for e in found]
+    all_given = bool(design.equations)
+    return [
+        Equation(e.text + ("   (yours)" if all_given or _is_given(e.text, given) else "   (default)"), "")
+        for e in found
+    ]
 
 
 def _is_given(text: str, given: set[str]) -> bool:

@@ -274,6 +274,17 @@ def test_data_codes_all_have_a_case() -> None:
     assert {code for code, *_ in CASES.values()} >= DATA_CODES
 
 
+@pytest.mark.parametrize(
+    ("column", "codes"),
+    [("cens", ["HDM320"]), ("Censored", ["HDM320"]), ("uncensored", []), ("not_censored", []), ("seen", [])],
+)
+def test_a_column_named_after_censoring_is_asked_about(column: str, codes: list[str], tmp_path: Path) -> None:
+    text = edited(SCHOOLS, ("y : real", f"y : duration censored by {column}"))
+    found = findings(tmp_path, text, rows(y=PLACE + 1, **{column: PLACE % 2}))
+    assert [d.code for d in found] == codes
+    assert all(d.severity == "warning" and "1 means censored" in d.help for d in found)
+
+
 def test_few_groups_are_no_finding_where_the_prior_is_stated(tmp_path: Path) -> None:
     text = edited(SCHOOLS, "priors { sd(intercept, school) ~ halfnormal(1) }")
     assert findings(tmp_path, text, rows(school=PLACE // 20)) == []
