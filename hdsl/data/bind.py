@@ -113,7 +113,7 @@ def _open(design: ir.StudyFields, base: Path, table: str | None) -> Table | list
         return [Diagnostic("HDM223", "The study names no data.", help='Add `data "file.csv"`, or pass --data FILE.')]
     names = list_columns(locator, base if table is None else Path.cwd())
     if not isinstance(names, tuple):
-        return [_placed(problem, ("table",)) for problem in names]
+        return [_placed(problem, ("table",)) for problem in names] if table is None else names
     missing = _missing_columns(design, names, locator)
     if missing:
         return missing
@@ -235,7 +235,8 @@ def _read_keys(work: _Work) -> None:
         if own is None and level.name == row.name:
             continue
         key = to_key(_key_columns(work, level, work.table))
-        work.say(key.problems, ("levels", i))
+        told = {problem.message for problem in work.problems}
+        work.say([problem for problem in key.problems if problem.message not in told], ("levels", i))
         work.keys[level.name] = key
         if level.word == "wave" and own is not None:
             coded = kinds.to_wave(work.table.column(own))
@@ -250,7 +251,8 @@ def _check_repeated(work: _Work, key: Key, level: ir.Level, place: int) -> None:
     if twice.size == 0:
         return
     shown = ", ".join(key.labels[t] for t in twice[:5])
-    message = f"{level.name} should have one row for each {key.name}, but {twice.size} ids repeat: {shown}."
+    repeat = "1 id repeats" if twice.size == 1 else f"{twice.size} ids repeat"
+    message = f"{level.name} should have one row for each {key.name}, but {repeat}: {shown}."
     help_ = "If there are several rows per unit, declare what a row is: a further `unit ... in` this one."
     work.problems.append(Diagnostic("HDM305", message, help=help_, path=("levels", place)))
 
@@ -358,6 +360,15 @@ def _formula(work: _Work, level: ir.Level, expr: study.Expr, problems: list[Diag
             return np.full(work.table.num_rows, np.nan)
 
 
+def _no_treatment(work: _Work, level: ir.Level | None, treatment: ir.Treatment, name: str) -> Diagnostic:
+    columns = list(work.table.column_names)
+    if level is not None and level.name in work.joined:
+        columns += work.joined[level.name][0].column_names
+    near = did_you_mean(name, columns)
+    help_ = f"Did you mean {near!r}?" if near else "Name the column: `treatment NAME column C { ... }`."
+    return Diagnostic("HDM217", f"Neither table has a column {name!r} for treatment {treatment.name}.", help=help_)
+
+
 def _read_treatments(work: _Work) -> None:
     for i, treatment in enumerate(work.design.treatments):
         name = treatment.column or treatment.name
@@ -368,8 +379,8 @@ def _read_treatments(work: _Work) -> None:
         else:
             found = None if level is None else _columns_of(work, level, name)
             if found is None:
-                message = f"Neither table has a column {name!r} for treatment {treatment.name}."
-                work.say([Diagnostic("HDM217", message)], ("treatments", i))
+                if level is None or level.name in work.joined or level.file is None:
+                    work.say([_no_treatment(work, level, treatment, name)], ("treatments", i))
                 continue
             column, rows = found
         work.treatments[treatment.name], problems = _arms(treatment, column, rows)
