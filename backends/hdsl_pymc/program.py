@@ -17,7 +17,7 @@ from hdsl_pymc.functions import ATOM
 from hdsl_pymc.helpers import HELPERS
 from hdsl_pymc.text import WIDTH, call, commented, helpers_used, plain, source_text
 
-_OURS = frozenset(["np", "pm", "pt", "az", "sys", "model", "study", "data", "COORDS", "trace", "range", *HELPERS])
+_OURS = frozenset(["np", "pm", "pt", "az", "sys", "model", "study", "data", "pytensor", "COORDS", "DOUBLE", "trace", "range", *HELPERS])
 _RESERVED_DIMS = ("chain", "draw", "__sample__")
 
 

@@ -17,15 +17,17 @@ where data.npz holds the arrays that `model` reads.
 
 import numpy as np
 import pymc as pm
+import pytensor
 import pytensor.tensor as pt
+
+DOUBLE = {{"cast_policy": "numpy+floatX"}}  # else PyTensor takes numbers such as 3.0 in single precision
 '''
 
-_MODEL = """
-COORDS = {{{coords}}}
+_MODEL = """COORDS = {{{coords}}}
 {helpers}
 
 def model(data):
-    with pm.Model(coords=COORDS) as study:
+    with pytensor.config.change_flags(**DOUBLE), pm.Model(coords=COORDS) as study:
 {body}
     return study
 
