@@ -16,7 +16,7 @@ from typing import Any
 from hdsl import driver
 from hdsl.backend import Settings
 from tests.cases.compare import Reference
-from tests.cases.studies import HERE, CaseStudy, Compared, all_studies, compare
+from tests.cases.studies import HERE, CaseStudy, Compared, Quantity, all_studies, compare
 
 MEASURED = HERE / "measured.json"
 TABLE = HERE / "README.md"
@@ -77,20 +77,14 @@ def table(studies: Iterable[CaseStudy], measured: dict[str, Any]) -> str:
         lines += ["", f"## {study.case}: {study.fit}", "", f"{study.how} {study.rows} rows."]
         lines += [f"{entry['sampling']} {entry['seconds']:.0f} s.", ""]
         lines += ["| quantity | here | class | reference | hdsl | verdict |", "| --- | --- | --- | --- | --- | --- |"]
-        for quantity in study.quantities:
-            found = entry["quantities"].get(quantity.name)
-            if found is not None:
-                there, here = _reference(quantity.reference), _ours(found)
-                cells = (
-                    quantity.name,
-                    f"`{quantity.of}`",
-                    quantity.tolerance,
-                    there,
-                    here,
-                    _verdict(found, quantity.differs),
-                )
-                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines += [_row(q, entry["quantities"][q.name]) for q in study.quantities if q.name in entry["quantities"]]
     return "\n".join(lines) + "\n"
+
+
+def _row(quantity: Quantity, found: dict[str, Any]) -> str:
+    there, here, verdict = _reference(quantity.reference), _ours(found), _verdict(found, quantity.differs)
+    cells = (quantity.name, f"`{quantity.of}`", quantity.tolerance, there, here, verdict)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _reference(reference: Reference) -> str:
