@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.util import find_spec
 
-from hdsl.backend import Array, Capabilities, Draws, LogDensity, Program, Progress, Settings
+from hdsl.backend import Capabilities, Draws, LogDensity, Program, Progress, Settings
 from hdsl.model.ir import Model, ModelData
 from hdsl_pymc.distributions import DISTRIBUTIONS
 from hdsl_pymc.expressions import COVERED
@@ -47,14 +47,6 @@ class PyMC:
         from hdsl_pymc.density import log_density
 
         return log_density(program, data)
-
-    def unconstrained_log_density(
-        self, program: Program, model: Model, data: ModelData
-    ) -> Callable[[Mapping[str, Array]], float]:
-        """Return the log density over unconstrained coordinates, as a function of the random variables."""
-        from hdsl_pymc.density import unconstrained_log_density
-
-        return unconstrained_log_density(program, data)
 
 
 backend = PyMC()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,8 @@ def log_density(program: Program, data: ModelData) -> LogDensity:
     with quiet():
         study = remove_value_transforms(_without_starts(model_of(program, data)))
         inputs = [study.rvs_to_values[variable] for variable in study.free_RVs]
-        total = study.logp(jacobian=False)
-        slopes = grad(total, inputs, disconnected_inputs="ignore", return_disconnected="zero")
+        total: Any = study.logp(jacobian=False)
+        slopes: Any = grad(total, inputs, disconnected_inputs="ignore", return_disconnected="zero")
         function = _compiled(inputs, [total, *slopes])
     names = {source: name for name, source in program.parameters.items()}
 
@@ -51,29 +51,3 @@ def log_density(program: Program, data: ModelData) -> LogDensity:
         return float(total), {names[variable.name]: np.asarray(slope) for variable, slope in pairs}
 
     return evaluate
-
-
-def unconstrained_log_density(program: Program, data: ModelData) -> Callable[[Mapping[str, Array]], float]:
-    """Return the function from values of the random variables to the density over unconstrained coordinates.
-
-    Jacobians of the transforms are included: it is the density that NUTS moves in.
-    """
-    from pytensor.graph.replace import clone_replace
-
-    with quiet():
-        study = model_of(program, data)
-        natural = {variable: variable.type(name=variable.name) for variable in study.free_RVs}
-        coordinates = clone_replace([_coordinates(study, rv, value) for rv, value in natural.items()], natural)
-        replaced = dict(zip((study.rvs_to_values[rv] for rv in study.free_RVs), coordinates, strict=True))
-        (total,) = clone_replace([study.logp()], replaced)
-        function = _compiled(list(natural.values()), [total])
-
-    def evaluate(values: Mapping[str, Array]) -> float:
-        return float(function(*_values(program, study, values))[0])
-
-    return evaluate
-
-
-def _coordinates(study: Any, variable: Any, value: Any) -> Any:
-    transform = study.rvs_to_transforms[variable]
-    return value if transform is None else transform.forward(value, *variable.owner.inputs)

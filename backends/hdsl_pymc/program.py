@@ -17,7 +17,8 @@ from hdsl_pymc.functions import ATOM
 from hdsl_pymc.helpers import HELPERS
 from hdsl_pymc.text import WIDTH, call, commented, helpers_used, plain, source_text
 
-_OURS = frozenset(["np", "pm", "pt", "az", "sys", "model", "study", "data", "pytensor", "COORDS", "DOUBLE", "trace", "range", *HELPERS])
+_FIXED = "np pm pt az sys model study data pytensor COORDS DOUBLE trace range"
+_OURS = frozenset([*_FIXED.split(), *HELPERS])
 _RESERVED_DIMS = ("chain", "draw", "__sample__")
 
 

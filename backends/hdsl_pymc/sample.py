@@ -1,12 +1,12 @@
-"""Draws from the posterior of a program, by nutpie or by PyMC's own NUTS."""
+"""Draws from the posterior of a program, with nutpie or with PyMC's own NUTS."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,24 @@ from numpy.typing import NDArray
 from hdsl.backend import Array, Draws, Program, Progress, SamplingFailed, Settings
 from hdsl.diagnostics import Diagnostic
 from hdsl.model.ir import Model, ModelData
+from hdsl_pymc.failures import BAD_SETTING, INCOMPLETE, NO_ENGINE, diagnosed, failed, no_start
 from hdsl_pymc.runtime import model_of, quiet
 
 ENGINES = ("nutpie", "pymc")
-STATISTICS: Mapping[str, tuple[str, ...]] = {
-    "diverging": ("diverging",),
-    "tree_depth": ("depth", "tree_depth"),
-    "energy": ("energy",),
-    "n_steps": ("n_steps",),
-    "acceptance_rate": ("mean_tree_accept", "acceptance_rate"),
-    "step_size": ("step_size",),
-    "lp": ("logp", "lp"),
+_MOST = 2**31 - 1
+_CHOICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "nutpie": {"compiler": ("numba", "jax"), "adaptation": ("diag", "draw_diag", "low_rank")},
+    "pymc": {"init": ("jitter+adapt_diag", "adapt_diag", "jitter+adapt_full")},
 }
+
+
+class Run(NamedTuple):
+    """What an engine returns: draws and statistics by the names of the program, its version, wall times."""
+
+    values: Mapping[str, NDArray[np.generic]]
+    statistics: Mapping[str, NDArray[np.generic]]
+    engine: str
+    seconds: Mapping[str, float]
 
 
 def sample(
@@ -35,136 +41,116 @@ def sample(
     settings: Settings,
     progress: Callable[[Progress], None] | None = None,
 ) -> Draws:
-    """Draw from the posterior of the program; `progress` is told of the end only.
+    """Draw from the posterior of the program.
+
+    `progress` is called in the calling thread.
 
     Raises
     ------
     SamplingFailed
-        HDM711 where no start is found, HDM713 for settings that cannot be used, HDM714 for an engine that is
-        not there, HDM712 where the sampler breaks down.
+        HDM711 where no finite starting point is found, HDM712 where the sampler breaks down, HDM713 for
+        settings that cannot be used, HDM714 for an engine that is not there, HDM715 for draws that are not
+        whole.
     """
-    _check(settings)
-    engine = _engine(settings.engine)
-    run = _nutpie if engine == "nutpie" else _pymc
-    try:
-        with quiet():
-            study = model_of(program, data)
-            tree, seconds = run(study, settings)
-    except KeyboardInterrupt:
-        raise
-    except MemoryError as error:
-        raise _failed("HDM712", "Memory ran out while sampling.", "Try fewer chains.") from error
-    except Exception as error:  # the engines raise many kinds for a density that cannot be started
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        help_ = "Check the data for extreme values and the priors for very wide or very narrow scales."
-        raise _failed("HDM711", f"{engine} could not sample: {said}", help_) from error
-    _tell(progress, settings)
-    values = {name: np.asarray(tree["posterior"][source].values, dtype=np.float64) for name, source in _named(program)}
+    engine = _engine(settings)
+    _check(settings, engine)
+    _check_data(data)
+    with diagnosed(), quiet():
+        began = time.perf_counter()
+        study = model_of(program, data)
+        built = time.perf_counter() - began
+        if engine == "nutpie":
+            from hdsl_pymc.engine_nutpie import run
+        else:
+            from hdsl_pymc.engine_pymc import run
+        result = run(study, list(program.parameters.values()), settings, cores(settings), progress)
+    compiled = built + result.seconds.get("compile", 0.0)
     return Draws(
-        values=_shaped(values, model, settings),
-        statistics=_statistics(tree["sample_stats"]),
-        engine=f"PyMC {version('pymc')} NUTS" + (f" (nutpie {version('nutpie')})" if engine == "nutpie" else ""),
-        seconds=seconds,
+        values=_complete_values(program, model, settings, result),
+        statistics={name: _complete(name, each, settings, ()) for name, each in result.statistics.items()},
+        engine=result.engine,
+        seconds={**result.seconds, "compile": compiled},
         max_tree_depth=settings.max_tree_depth,
     )
 
 
-def _named(program: Program) -> list[tuple[str, str]]:
-    return list(program.parameters.items())
+def _engine(settings: Settings) -> str:
+    if settings.engine is None:
+        return "nutpie" if find_spec("nutpie") else "pymc"
+    if settings.engine not in ENGINES:
+        raise failed(BAD_SETTING, f"PyMC has no engine {settings.engine!r}.", f"Engines: {', '.join(ENGINES)}.")
+    if find_spec(settings.engine) is None:
+        raise failed(NO_ENGINE, f"The engine {settings.engine!r} is not installed.", "pip install nutpie")
+    return settings.engine
 
 
-def _failed(code: str, message: str, help_: str) -> SamplingFailed:
-    return SamplingFailed([Diagnostic(code, message, help=help_)])
-
-
-def _check(settings: Settings) -> None:
+def _check(settings: Settings, engine: str) -> None:
     problems = [
         (settings.chains < 1, "There must be at least one chain."),
         (settings.draws < 1, "There must be at least one draw."),
-        (settings.warmup < 1, "There must be at least one warm-up draw."),
-        (settings.seed < 0, "The seed cannot be negative."),
+        (settings.warmup < 0, "The number of warm-up draws cannot be negative."),
+        (not 0 <= settings.seed <= _MOST, "The seed must be a whole number that is not negative."),
         (not 0 < settings.target_accept < 1, "The target acceptance rate must lie between 0 and 1."),
         (not 1 <= settings.max_tree_depth <= 20, "The maximum tree depth must lie between 1 and 20."),
-        (bool(settings.options), "PyMC takes no further options."),
+        *((True, _bad_option(name, value, engine)) for name, value in settings.options.items()),
     ]
-    found = [Diagnostic("HDM713", text, help="Change the sampling settings.") for wrong, text in problems if wrong]
-    if found:
-        raise SamplingFailed(found)
+    texts = [text for wrong, text in problems if wrong and text]
+    if texts:
+        raise SamplingFailed([Diagnostic(BAD_SETTING, text, help="Change the sampling settings.") for text in texts])
 
 
-def _engine(wanted: str | None) -> str:
-    """Return the engine: the one asked for, else nutpie where it is installed."""
-    if wanted is None:
-        return "nutpie" if find_spec("nutpie") else "pymc"
-    if wanted not in ENGINES:
-        raise _failed("HDM714", f"PyMC has no engine {wanted!r}.", f"Engines: {', '.join(ENGINES)}.")
-    if wanted == "nutpie" and not find_spec("nutpie"):
-        raise _failed("HDM714", "The engine nutpie is not installed.", "Install it with: pip install nutpie")
-    return wanted
+def _bad_option(name: str, value: object, engine: str) -> str:
+    """Return what is wrong with an option, "" if nothing."""
+    choices = _CHOICES[engine]
+    if name == "cores":
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        return "" if whole else "`cores` must be a whole number of at least 1."
+    if name not in choices:
+        return f"Options of {engine} are: {', '.join(('cores', *choices))}."
+    return "" if value in choices[name] else f"`{name}` must be one of {', '.join(choices[name])}."
 
 
-def _nutpie(study: Any, settings: Settings) -> tuple[Any, dict[str, float]]:
-    import nutpie
-
-    began = time.perf_counter()
-    compiled = nutpie.compile_pymc_model(study)
-    ready = time.perf_counter()
-    tree = nutpie.sample(
-        compiled,
-        draws=settings.draws,
-        tune=settings.warmup,
-        chains=settings.chains,
-        seed=settings.seed,
-        save_warmup=False,
-        progress_bar=False,
-        target_accept=settings.target_accept,
-        maxdepth=settings.max_tree_depth,
-    )
-    return tree, {"compile": ready - began, "sampling": time.perf_counter() - ready}
+def _check_data(data: ModelData) -> None:
+    for name, values in data.values.items():
+        if np.any(np.isnan(values)):
+            raise no_start(f"The data {name!r} have values that are not numbers, so no density is finite.")
 
 
-def _pymc(study: Any, settings: Settings) -> tuple[Any, dict[str, float]]:
-    import pymc as pm
-
-    began = time.perf_counter()
-    tree = pm.sample(
-        settings.draws,
-        tune=settings.warmup,
-        chains=settings.chains,
-        cores=1,
-        random_seed=settings.seed,
-        progressbar=False,
-        quiet=True,
-        nuts_sampler="pymc",
-        compute_convergence_checks=False,
-        model=study,
-        nuts={"target_accept": settings.target_accept, "max_treedepth": settings.max_tree_depth},
-    )
-    return tree, {"sampling": time.perf_counter() - began}
+def cores(settings: Settings) -> int:
+    """Return how many chains run at a time."""
+    wanted = settings.options.get("cores")
+    if isinstance(wanted, int):
+        return min(wanted, settings.chains)
+    try:
+        available = len(os.sched_getaffinity(0))
+    except AttributeError:
+        available = os.cpu_count() or 1
+    return min(available, settings.chains)
 
 
-def _shaped(values: Mapping[str, Array], model: Model, settings: Settings) -> dict[str, Array]:
-    """Return the draws in the shapes of the model's variables; HDM715 where something is missing."""
-    shapes = {v.name: (settings.chains, settings.draws, *(model.sizes[d] for d in v.dims)) for v in model.variables}
-    for name, shape in shapes.items():
-        if values[name].shape != shape:
-            message = f"The sampler returned {values[name].shape} draws of {name} in place of {shape}."
-            raise _failed("HDM715", message, "No part of this run was kept.")
-    return {name: values[name] for name in shapes}
-
-
-def _statistics(group: Any) -> dict[str, NDArray[np.generic]]:
-    found: dict[str, NDArray[np.generic]] = {}
-    for name, sources in STATISTICS.items():
-        for source in sources:
-            if source in group:
-                found[name] = np.asarray(group[source].values)
-                break
+def _complete_values(program: Program, model: Model, settings: Settings, result: Run) -> dict[str, Array]:
+    sizes = model.sizes
+    found: dict[str, Array] = {}
+    for variable in model.variables:
+        source = program.parameters[variable.name]
+        shape = tuple(sizes[dim] for dim in variable.dims)
+        array = _complete(variable.name, result.values.get(source), settings, shape)
+        found[variable.name] = np.asarray(array, dtype=np.float64)
+        if not np.all(np.isfinite(found[variable.name])):
+            raise failed(
+                INCOMPLETE,
+                f"In the draws, `{variable.name}` is not always a finite number.",
+                "Check the priors: a scale may be driven to 0 or to infinity.",
+            )
     return found
 
 
-def _tell(progress: Callable[[Progress], None] | None, settings: Settings) -> None:
-    total = settings.warmup + settings.draws
-    for chain in range(settings.chains if progress is not None else 0):
-        assert progress is not None
-        progress(Progress(chain, total, total, False, 0, 0.0))
+def _complete(
+    name: str, found: NDArray[np.generic] | None, settings: Settings, shape: tuple[int, ...]
+) -> NDArray[np.generic]:
+    """Return an array that is there and of the right shape. Raises SamplingFailed (HDM715)."""
+    full = (settings.chains, settings.draws, *shape)
+    if found is None or found.shape != full:
+        what = "is missing" if found is None else f"has shape {found.shape}, not {full}"
+        raise failed(INCOMPLETE, f"In the draws, `{name}` {what}.", "Try another engine or backend.")
+    return found
