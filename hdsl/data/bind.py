@@ -122,8 +122,11 @@ def _open(design: ir.StudyFields, base: Path, table: str | None) -> Table | list
 
 
 def id_column(level: ir.Level) -> str | None:
-    """Return the id column of a level: as declared, else (for groups and waves) the column of its own name."""
-    if level.id is not None:
+    """Return the id column of a level: as declared, else (for groups and waves) the column of its own name.
+
+    Levels that cross others need none: their units are the combinations met.
+    """
+    if level.id is not None or level.crosses:
         return level.id
     return level.name if level.word in ("group", "wave") else None
 

@@ -21,12 +21,19 @@ assign w to school by complete(0.5)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    lines = ["school,x,y,z,w,seen"]
+    lines = ["school,quarter,x,y,z,w,seen"]
     for place in range(96):
         school = place // 8
-        lines.append(
-            f"{school},{place * 7 % 11},{place * 5 % 13 + 1},{school % 2},{school // 2 % 2},{int(place % 3 > 0)}"
+        numbers = (
+            school,
+            place % 4,
+            place * 7 % 11,
+            place * 5 % 13 + 1,
+            school % 2,
+            school // 2 % 2,
+            min(place % 3, 1),
         )
+        lines.append(",".join(map(str, numbers)))
     (tmp_path / "d.csv").write_text("\n".join(lines))
     return tmp_path
 
@@ -65,3 +72,19 @@ def test_the_priors_of_explicit_equations_are_the_users(folder: Path) -> None:
 def test_censoring_is_counted_by_its_column(folder: Path) -> None:
     text = said(folder, HEAD.format(kind="duration censored by seen"))
     assert "y: 64 of 96 end in the event (seen = 1), the rest are censored" in text
+
+
+def test_a_crossed_level_needs_no_id_of_its_own(folder: Path) -> None:
+    text = """study s
+data "d.csv"
+group school id school
+wave quarter id quarter
+group cell in school * quarter
+unit pupil in cell { outcome y : real }
+treatment seen { no = 0, yes = 1 }
+assign seen to pupil within school by bernoulli(0.67)
+"""
+    found = said(folder, text)
+    assert "cell (" in found
+    assert "one for each school and quarter" in found
+    assert "intercept[cell] ~ normal(intercept[school] + intercept[quarter], sd(intercept, cell))" in found
