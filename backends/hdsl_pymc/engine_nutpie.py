@@ -37,12 +37,13 @@ def run(
     import nutpie
 
     began = time.perf_counter()
-    compiler = settings.options.get("compiler", "numba")
-    how = {"gradient_backend": "jax"} if compiler == "jax" else {}
+    options: Mapping[str, Any] = settings.options
+    compiler: Any = options.get("compiler", "numba")
+    how: dict[str, Any] = {"gradient_backend": "jax"} if compiler == "jax" else {}
     compiled = nutpie.compile_pymc_model(study, backend=compiler, var_names=list(names), **how)
     ready = time.perf_counter()
     news: SimpleQueue[list[Progress]] = SimpleQueue()
-    sampler = nutpie.sample(
+    sampler: Any = nutpie.sample(
         compiled,
         draws=settings.draws,
         tune=settings.warmup,
@@ -51,7 +52,7 @@ def run(
         seed=settings.seed,
         target_accept=settings.target_accept,
         maxdepth=settings.max_tree_depth,
-        adaptation=settings.options.get("adaptation", "diag"),
+        adaptation=options.get("adaptation", "diag"),
         save_warmup=False,
         progress_bar=False,
         blocking=False,

@@ -36,7 +36,7 @@ def run(
         random_seed=[int(each) for each in np.random.SeedSequence(settings.seed).generate_state(settings.chains)],
         nuts_sampler="pymc",
         nuts={"target_accept": settings.target_accept, "max_treedepth": settings.max_tree_depth},
-        init=settings.options.get("init", "jitter+adapt_diag"),
+        init=str(settings.options.get("init", "jitter+adapt_diag")),
         compile_kwargs={"mode": "NUMBA"},
         callback=None if progress is None else reporter,
         progressbar=False,
