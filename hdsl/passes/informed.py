@@ -40,6 +40,7 @@ def _between_within(model: Model, data: ModelData, level: str) -> float | None:
         return None
     y = np.asarray(data.values[observed.slot], dtype=np.float64)
     y = np.log(y) if observed.law.distribution == "lognormal" else y
+    y = _given_predictors(model, data, y)
     counts = np.bincount(codes, minlength=model.sizes[level])
     means = np.bincount(codes, y, minlength=len(counts)) / np.maximum(counts, 1)
     if len(y) <= len(counts) or len(counts) < 2:
@@ -50,6 +51,19 @@ def _between_within(model: Model, data: ModelData, level: str) -> float | None:
     if within <= 0:
         return np.inf
     return typical_count * max(between, 0.0) / within * _surely(len(counts))
+
+
+def _given_predictors(model: Model, data: ModelData, y: Array) -> Array:
+    """Return the residuals of an outcome after least squares on the predictors at the rows.
+
+    What they explain is not between the groups: wages rise with experience, and so over the years.
+    """
+    observed = model.observations[0]
+    found = [s.name for s in model.slots if s.dims == observed.dims and s.dtype == "real" and s.name != observed.slot]
+    if not found or len(found) + 1 >= len(y):
+        return y
+    design = np.column_stack([np.ones(len(y)), *(np.asarray(data.values[name], dtype=np.float64) for name in found)])
+    return y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
 
 
 def _membership(model: Model, data: ModelData, rows: Dims, level: str) -> NDArray[np.int64] | None:
