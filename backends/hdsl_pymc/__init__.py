@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from importlib.metadata import version
 from importlib.util import find_spec
 
 from hdsl.backend import Capabilities, Draws, LogDensity, Program, Progress, Settings
@@ -11,6 +13,14 @@ from hdsl_pymc.distributions import DISTRIBUTIONS
 from hdsl_pymc.expressions import COVERED
 from hdsl_pymc.program import lower_model
 
+# Before this release `pm.LKJCorr` was the correlation matrix, not its Cholesky factor.
+OLDEST = (6, 4)
+
+
+def _release(package: str) -> tuple[int, int]:
+    major, minor, *_ = (*version(package).split("."), "0")
+    return int(major), int("".join(re.findall(r"^\d+", minor)) or 0)
+
 
 class PyMC:
     """Lowers models to PyMC and draws from their posteriors with nutpie or PyMC's own NUTS."""
@@ -18,8 +28,8 @@ class PyMC:
     name = "pymc"
 
     def missing_packages(self) -> list[str]:
-        """Return the packages that must still be installed."""
-        return [] if find_spec("pymc") else ["pymc"]
+        """Return the packages that must still be installed, or are too old."""
+        return [] if find_spec("pymc") and _release("pymc") >= OLDEST else [f"pymc>={OLDEST[0]}.{OLDEST[1]}"]
 
     def capabilities(self) -> Capabilities:
         """Return what the lowering tables cover."""

@@ -92,7 +92,9 @@ def _wait(sampler: Any, news: SimpleQueue[list[Progress]], progress: Callable[[P
             except TimeoutError:
                 _report(news, progress)
         _report(news, progress)
-    except BaseException:
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":  # nutpie's threads are lost, and so is its lock
+            raise RuntimeError(f"nutpie broke down: {error}") from error
         sampler.cancel()
         raise
     return trace

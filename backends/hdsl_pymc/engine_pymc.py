@@ -13,6 +13,7 @@ from hdsl.backend import Progress, Settings
 from hdsl_pymc.sample import Run
 
 _STATISTICS = ("diverging", "tree_depth", "n_steps", "acceptance_rate", "step_size", "energy", "lp")
+_NOTHING = "Not enough samples"  # what PyMC says when it is interrupted before the first draw is kept
 _WHOLE = ("tree_depth", "n_steps")
 
 
@@ -28,22 +29,28 @@ def run(
 
     began = time.perf_counter()
     reporter = _Reporter(settings, progress)
-    trace = pm.sample(
-        settings.draws,
-        tune=settings.warmup,
-        chains=settings.chains,
-        cores=cores,
-        random_seed=[int(each) for each in np.random.SeedSequence(settings.seed).generate_state(settings.chains)],
-        nuts_sampler="pymc",
-        nuts={"target_accept": settings.target_accept, "max_treedepth": settings.max_tree_depth},
-        init=str(settings.options.get("init", "jitter+adapt_diag")),
-        compile_kwargs={"mode": "NUMBA"},
-        callback=None if progress is None else reporter,
-        progressbar=False,
-        quiet=True,
-        compute_convergence_checks=False,
-        model=study,
-    )
+    try:
+        trace = pm.sample(
+            settings.draws,
+            tune=settings.warmup,
+            chains=settings.chains,
+            cores=cores,
+            random_seed=[int(each) for each in np.random.SeedSequence(settings.seed).generate_state(settings.chains)],
+            nuts_sampler="pymc",
+            nuts={"target_accept": settings.target_accept, "max_treedepth": settings.max_tree_depth},
+            init=str(settings.options.get("init", "jitter+adapt_diag")),
+            compile_kwargs={"mode": "NUMBA"},
+            callback=None if progress is None else reporter,
+            progressbar=False,
+            quiet=True,
+            compute_convergence_checks=False,
+            model=study,
+        )
+    except ValueError as error:
+        if _NOTHING in str(error):
+            raise reporter.raised or KeyboardInterrupt from error
+        raise
+    _refuse_part(trace, settings, reporter.raised)
     took = time.perf_counter() - began
     return Run(
         values={name: np.asarray(trace.posterior[name].values) for name in names if name in trace.posterior},
@@ -51,6 +58,15 @@ def run(
         engine=f"PyMC {version('pymc')} NUTS (PyTensor {version('pytensor')}, Numba)",
         seconds={"sampling": took},
     )
+
+
+def _refuse_part(trace: Any, settings: Settings, raised: BaseException | None) -> None:
+    """Let an interrupt through: PyMC stops at it, and returns what it has by then."""
+    sizes = trace.posterior.sizes
+    if raised is not None:
+        raise raised
+    if sizes["draw"] < settings.draws or sizes["chain"] < settings.chains:
+        raise KeyboardInterrupt
 
 
 class _Reporter:
@@ -62,6 +78,7 @@ class _Reporter:
         self.divergences: dict[int, int] = {}
         self.last: dict[int, float] = {}
         self.began: dict[int, float] = {}
+        self.raised: BaseException | None = None
 
     def __call__(self, trace: Any, draw: Any) -> None:
         now, total = time.perf_counter(), self.settings.warmup + self.settings.draws
@@ -73,7 +90,12 @@ class _Reporter:
             return
         self.last[draw.chain] = now
         left = (now - self.began[draw.chain]) / done * (total - done)
-        self.progress(Progress(draw.chain, done, total, draw.tuning, self.divergences.get(draw.chain, 0), left))
+        state = Progress(draw.chain, done, total, draw.tuning, self.divergences.get(draw.chain, 0), left)
+        try:
+            self.progress(state)
+        except BaseException as error:
+            self.raised = error
+            raise KeyboardInterrupt from error
 
 
 def _diverged(statistics: Sequence[Mapping[str, Any]]) -> int:
@@ -83,7 +105,5 @@ def _diverged(statistics: Sequence[Mapping[str, Any]]) -> int:
 def _statistics(found: Any) -> dict[str, Any]:
     kinds = {"diverging": np.bool_, **dict.fromkeys(_WHOLE, np.int64)}
     return {
-        name: np.asarray(found[name].values, dtype=kinds.get(name, np.float64))
-        for name in _STATISTICS
-        if name in found
+        name: np.asarray(found[name].values, dtype=kinds.get(name, np.float64)) for name in _STATISTICS if name in found
     }

@@ -89,6 +89,7 @@ def _check(settings: Settings, engine: str) -> None:
         (settings.chains < 1, "There must be at least one chain."),
         (settings.draws < 1, "There must be at least one draw."),
         (settings.warmup < 0, "The number of warm-up draws cannot be negative."),
+        (settings.warmup == 0 and engine == "nutpie", "nutpie needs at least one warm-up draw."),
         (not 0 <= settings.seed <= _MOST, "The seed must be a whole number that is not negative."),
         (not 0 < settings.target_accept < 1, "The target acceptance rate must lie between 0 and 1."),
         (not 1 <= settings.max_tree_depth <= 20, "The maximum tree depth must lie between 1 and 20."),

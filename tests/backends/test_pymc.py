@@ -1,0 +1,421 @@
+"""PyMC programs, their densities, and what nutpie and PyMC's NUTS draw from them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from numpy.typing import NDArray
+from scipy import stats
+
+pytest.importorskip("pymc")
+
+from hdsl_pymc import backend
+from hdsl_pymc.runtime import model_of
+
+from hdsl.backend import Draws, Program, Progress, SamplingFailed, Settings
+from hdsl.model.distributions import DISTRIBUTIONS
+from hdsl.model.functions import FUNCTIONS
+from hdsl.model.ir import Model, ModelData, apply, const
+from hdsl.reference import density, free
+from tests import models
+
+Array = NDArray[np.float64]
+_SHORT = Settings(chains=2, draws=60, warmup=80, seed=4)
+_PYMC = Settings(chains=2, draws=60, warmup=80, seed=4, engine="pymc", options={"cores": 1})
+
+
+def _points(case: models.Case, number: int = 2) -> list[dict[str, Array]]:
+    rng = np.random.default_rng(8)
+    return [free.random_point(*case, rng, spread=0.7) for _ in range(number)]
+
+
+def _agrees(case: models.Case) -> None:
+    """Compare differences of the log density, and its gradient, with the reference."""
+    model, data = case
+    function = backend.log_density(backend.lower(model, data), model, data)
+    points = _points(case)
+    found = [function(point) for point in points]
+    expected = [density.log_density(model, data, point) for point in points]
+    assert_allclose(found[1][0] - found[0][0], expected[1] - expected[0], rtol=1e-8, atol=1e-8)
+    entries = free.free_entries(model)
+    for name, slope in free.gradient(model, data, points[0]).items():
+        given = np.where(entries[name], found[0][1][name], 0.0)
+        assert_allclose(given, slope, rtol=1e-5, atol=2e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_density_of_designs(name: str) -> None:
+    _agrees(models.MODELS[name]())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.OBSERVABLE)
+def test_density_of_data(name: str) -> None:
+    _agrees(models.observed(name))
+    _agrees(models.observed(name, weight=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.PRIORS)
+def test_density_of_parameters(name: str) -> None:
+    _agrees(models.prior(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.COMPUTABLE)
+def test_density_of_functions(name: str) -> None:
+    _agrees(models.computed(name))
+
+
+def test_numbers_are_taken_in_double_precision() -> None:
+    """Numbers such as 3.0 alone in a law or a function do not lose digits."""
+    sets = (models.level("row", 2),)
+    model = Model(
+        name="numbers",
+        unit="row",
+        index_sets=sets,
+        slots=(models.real_slot("y", ("row",)),),
+        statements=(models.random("g", "g", "gamma", 3, 3), models.random("h", "h", "halfstudent", 3, 7)),
+        observations=(models.observe(("row",), "normal", apply("mul", models.expr("g"), apply("log", const(3))), "h"),),
+    )
+    _agrees((model, ModelData({"y": np.array([1.0, 2.5])}, models.labels(sets))))
+
+
+# The density that is sampled.
+
+
+def _free_part(support: str, value: Array) -> Array:
+    """Return the coordinates of a value with respect to which its density is defined."""
+    if support == "cholesky_corr":
+        return value[np.tril_indices(len(value), -1)]
+    return np.ravel(value[..., :-1] if support == "simplex" else value)
+
+
+def _sampled(program: Program, data: ModelData) -> tuple[Any, Any, int]:
+    """Return functions from unconstrained coordinates to the density and to the natural values."""
+    from pymc.blocking import DictToArrayBijection, RaveledVars
+    from pytensor.compile.mode import Mode
+
+    study = model_of(program, data)
+    slow = Mode(linker="py", optimizer="fast_run").excluding("fusion")
+    start = DictToArrayBijection.map(study.initial_point(random_seed=1))
+    logp = study.compile_logp(mode=slow)
+    natural = study.compile_fn(study.unobserved_value_vars, mode=slow)
+    names = [each.name for each in study.unobserved_value_vars]
+
+    def point(flat: Array) -> Any:
+        return DictToArrayBijection.rmap(RaveledVars(flat, start.point_map_info))
+
+    def values(flat: Array) -> dict[str, Array]:
+        return dict(zip(names, natural(point(flat)), strict=True))
+
+    return lambda flat: float(logp(point(flat))), values, start.data.size
+
+
+@pytest.mark.parametrize("name", ["lkj_cholesky", "ordered_normal", "uniform", "gamma", "beta", "dirichlet"])
+def test_density_that_is_sampled(name: str) -> None:
+    """Over the unconstrained coordinates it is the reference's density times the volume of the transform."""
+    model, data = models.prior(name)
+    logp, values, size = _sampled(backend.lower(model, data), data)
+    supports = {v.name: DISTRIBUTIONS[v.law.distribution].support for v in model.variables}
+
+    def coordinates(flat: Array) -> Array:
+        found = values(flat)
+        return np.concatenate([_free_part(support, found[each]) for each, support in supports.items()])
+
+    def expected(flat: Array) -> float:
+        steps = 1e-5 * np.eye(size)
+        jacobian = np.stack([(coordinates(flat + s) - coordinates(flat - s)) / 2e-5 for s in steps], axis=1)
+        found = {each: values(flat)[each] for each in supports}
+        return density.log_density(model, data, found) + float(np.linalg.slogdet(jacobian)[1])
+
+    rng = np.random.default_rng(5)
+    first, second = rng.uniform(-0.8, 0.8, (2, size))
+    assert logp(second) - logp(first) == pytest.approx(expected(second) - expected(first), abs=1e-6)
+
+
+# Source.
+
+
+def test_program_as_written() -> None:
+    """A hierarchical model reads as a person would have written it."""
+    source = backend.lower(*models.varying_slopes_noncentred()).source
+    assert '"school": range(6),' in source
+    assert "\"effects_school\": ['effects_school0', 'effects_school1']," in source
+    lines = [line.strip() for line in source.splitlines()]
+    for line in (
+        'pretest = pm.Data("pretest", data["pretest"], dims="student")',
+        "# effect(tutor)",
+        'effect_tutor = pm.Normal("effect_tutor", mu=0.0, sigma=2.0)',
+        'sd_school = pm.HalfNormal("sd_school", sigma=1.5, dims="effects_school")',
+        'z = pm.Normal("z", mu=0.0, sigma=1.0, dims=("school", "effects_school_2"))',
+        "u = z @ (sd_school[:, None] * corr_school).T + pt.stack([intercept, effect_tutor], axis=-1)",
+        'pm.Normal("y_observed", mu=mu, sigma=residual, observed=y, dims="student")',
+    ):
+        assert line in lines
+    assert max(len(line) for line in source.splitlines()) <= 104
+
+
+def test_program_holds_no_data() -> None:
+    """Other data of the same sizes give the same program."""
+    model, data = models.censored_weibull()
+    other = ModelData({name: values[::-1] * 1 for name, values in data.values.items()}, data.coords)
+    assert backend.lower(model, data).source == backend.lower(model, other).source
+    assert "hdsl" not in backend.lower(model, data).source
+
+
+def test_hostile_text_stays_in_comments() -> None:
+    """Roles, reasons, labels and the study's name cannot end a comment or a string."""
+    model, data = models.crossed()
+    hostile = 'x"""\n\r\x00\x0c\u2028import os\\'
+    first = model.statements[0].model_copy(update={"role": hostile, "reason": hostile})
+    changed = model.model_copy(update={"name": hostile, "statements": (first, *model.statements[1:])})
+    source = backend.lower(changed, data).source
+    compile(source, "program", "exec")
+    assert [line for line in source.splitlines() if line.strip().startswith("import os")] == []
+
+
+def test_names_of_the_program_are_free() -> None:
+    """A model may use the program's own words, and PyMC's reserved dims, as names."""
+    model, data = models.crossed()
+    text = model.model_dump_json()
+    renamed = {"residual": "pt", "sd_person": "pm", "sd_item": "study", "y": "np", "person": "chain", "item": "a"}
+    for old, new in renamed.items():
+        text = text.replace(f'"{old}"', f'"{new}"')
+    changed = Model.model_validate_json(text)
+    values = {renamed.get(name, name): array for name, array in data.values.items()}
+    other = ModelData(values, {renamed.get(name, name): each for name, each in data.coords.items()})
+    (point,) = _points((model, data), 1)
+    found = backend.log_density(backend.lower(changed, other), changed, other)
+    plain = backend.log_density(backend.lower(model, data), model, data)
+    assert found({renamed.get(name, name): value for name, value in point.items()})[0] == plain(point)[0]
+
+
+_ALONE = """
+import runpy
+import numpy as np
+from pymc.model.transform.conditioning import remove_value_transforms
+model = runpy.run_path("program.py")["model"]
+study = remove_value_transforms(model(dict(np.load("data.npz"))))
+point = np.load("point.npz")
+values = {study.rvs_to_values[each].name: point[each.name] for each in study.free_RVs}
+print(float(study.compile_logp(mode="FAST_COMPILE")(values)))
+try:
+    import hdsl
+except ImportError:
+    print("alone")
+"""
+
+
+def _without_hdsl(folder: Path) -> dict[str, str]:
+    """Return an environment in which importing hdsl fails, and there is no C compiler."""
+    for name in ("hdsl", "hdsl_pymc"):
+        (folder / f"{name}.py").write_text("raise ImportError('not here')")
+    return {**os.environ, "PYTHONPATH": str(folder), "PYTENSOR_FLAGS": "cxx="}
+
+
+def _written(folder: Path, case: models.Case) -> None:
+    model, data = case
+    (folder / "program.py").write_text(backend.lower(model, data).source)
+    np.savez(folder / "data.npz", **data.values)  # pyright: ignore[reportArgumentType]
+
+
+def test_program_runs_without_hdsl(tmp_path: Path) -> None:
+    """The printed program alone, with data from a file and no C compiler, has the reference's density."""
+    case = models.varying_slopes()
+    _written(tmp_path, case)
+    (point,) = _points(case, 1)
+    np.savez(tmp_path / "point.npz", **point)  # pyright: ignore[reportArgumentType]
+    done = subprocess.run(
+        [sys.executable, "-c", _ALONE], cwd=tmp_path, env=_without_hdsl(tmp_path), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found, alone = done.stdout.split()
+    assert alone == "alone"
+    assert float(found) == pytest.approx(density.log_density(*case, point), rel=1e-7)
+
+
+@pytest.mark.slow
+def test_program_samples_without_hdsl(tmp_path: Path) -> None:
+    """The program's own main block prints a summary of its parameters."""
+    _written(tmp_path, models.crossed())
+    done = subprocess.run(
+        [sys.executable, "program.py", "data.npz"],
+        cwd=tmp_path,
+        env=_without_hdsl(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "sd_person" in done.stdout
+    assert "r_hat" in done.stdout
+
+
+def test_capabilities_are_everything() -> None:
+    """Every function and distribution of the Model has a row."""
+    able = backend.capabilities()
+    assert able.functions == set(FUNCTIONS)
+    assert able.distributions == set(DISTRIBUTIONS)
+
+
+# Sampling.
+
+
+def _conjugate(y: Array) -> models.Case:
+    sets = (models.level("row", len(y)),)
+    model = Model(
+        name="conjugate",
+        unit="row",
+        index_sets=sets,
+        slots=(models.real_slot("y", ("row",)),),
+        statements=(models.random("mu", "intercept", "normal", 1, 2),),
+        observations=(models.observe(("row",), "normal", "mu", 1.5),),
+    )
+    return model, ModelData({"y": y}, models.labels(sets))
+
+
+_Y = np.random.default_rng(1).normal(3, 1.5, 8)
+
+
+def _run(case: models.Case, settings: Settings, progress: Callable[[Progress], None] | None = None) -> Draws:
+    model, data = case
+    return backend.sample(backend.lower(model, data), model, data, settings, progress)
+
+
+@pytest.fixture(params=["nutpie", "pymc"])
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """Return short settings of each engine."""
+    if request.param == "nutpie":
+        pytest.importorskip("nutpie")
+    return _SHORT if request.param == "nutpie" else _PYMC
+
+
+def _longer(settings: Settings) -> Settings:
+    return Settings(4, 1000, 300, 2, engine=settings.engine, options=settings.options)
+
+
+def test_conjugate_posterior(settings: Settings) -> None:
+    """The mean of normal data with known spread has its closed form."""
+    draws = _run(_conjugate(_Y), _longer(settings)).values["mu"]
+    precision = 1 / 2**2 + len(_Y) / 1.5**2
+    mean, sd = (1 / 2**2 + np.sum(_Y) / 1.5**2) / precision, precision**-0.5
+    # Of 4000 draws at least 1000 are effective here: four standard errors.
+    assert np.mean(draws) == pytest.approx(mean, abs=4 * sd / np.sqrt(1000))
+    assert np.std(draws) == pytest.approx(sd, rel=0.1)
+    assert stats.kstest(draws[:, ::10].ravel(), stats.norm(mean, sd).cdf).pvalue > 1e-3
+
+
+def test_draws_statistics_and_seeds(settings: Settings) -> None:
+    """Shapes, supports and names are the protocol's; the same seed gives the same draws, another one others."""
+    case = models.student_by_arm()
+    drawn = _run(case, settings)
+    sizes = case[0].sizes
+    shapes = {v.name: (2, 60, *(sizes[dim] for dim in v.dims)) for v in case[0].variables}
+    assert {name: values.shape for name, values in drawn.values.items()} == shapes
+    assert np.all(drawn.values["residual"] > 0)
+    names = {"diverging", "tree_depth", "energy", "n_steps", "acceptance_rate", "step_size", "lp"}
+    assert set(drawn.statistics) == names
+    assert all(values.shape == (2, 60) for values in drawn.statistics.values())
+    assert drawn.statistics["diverging"].dtype == bool
+    # nutpie does not count a last doubling that it refused.
+    assert np.all(drawn.statistics["n_steps"] < 2.0 ** (drawn.statistics["tree_depth"] + 1))
+    again = _run(case, settings)
+    other = _run(case, Settings(2, 60, 80, 5, engine=settings.engine, options=settings.options))
+    for name, values in drawn.values.items():
+        np.testing.assert_array_equal(values, again.values[name])
+    assert not np.any(drawn.values["residual"] == other.values["residual"])
+    assert not np.any(drawn.values["residual"][0] == drawn.values["residual"][1])
+
+
+def test_settings_are_obeyed(settings: Settings) -> None:
+    """Trees are cut off at the depth asked for."""
+    shallow = Settings(2, 40, 40, 4, max_tree_depth=2, engine=settings.engine, options=settings.options)
+    drawn = _run(models.crossed(), shallow)
+    assert np.max(drawn.statistics["tree_depth"]) <= 2
+    assert drawn.max_tree_depth == 2
+
+
+def test_progress(settings: Settings) -> None:
+    """Progress of every chain arrives in the calling thread, and ends at the total."""
+    seen: list[tuple[Progress, int]] = []
+    _run(_conjugate(_Y), settings, progress=lambda p: seen.append((p, threading.get_ident())))
+    assert {thread for _, thread in seen} == {threading.get_ident()}
+    for chain in range(2):
+        own = [p for p, _ in seen if p.chain == chain]
+        assert [p.done for p in own] == sorted(p.done for p in own)
+        assert (own[-1].done, own[-1].total, own[-1].warming_up) == (140, 140, False)
+
+
+def test_interrupt_passes_through(settings: Settings) -> None:
+    """An interrupt ends the run: what was drawn by then is not returned as if it were whole."""
+
+    def interrupt(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    long = Settings(2, 200_000, 100, engine=settings.engine, options=settings.options)
+    with pytest.raises(KeyboardInterrupt):
+        _run(_conjugate(_Y), long, interrupt)
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_no_finite_start(bad: float, settings: Settings) -> None:
+    """Data that no parameter can have produced end in HDM711."""
+    with pytest.raises(SamplingFailed) as failure:
+        _run(_conjugate(np.array([0.0, bad])), settings)
+    assert [d.code for d in failure.value.diagnostics] == ["HDM711"]
+    assert failure.value.diagnostics[0].help
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(chains=0),
+        Settings(draws=0),
+        Settings(warmup=-1),
+        Settings(warmup=0, engine="nutpie"),
+        Settings(seed=-1),
+        Settings(target_accept=1.0),
+        Settings(max_tree_depth=0),
+        Settings(engine="gibbs"),
+        Settings(options={"kores": 2}),
+        Settings(options={"cores": 0}),
+        Settings(engine="pymc", options={"init": "hopeful"}),
+    ],
+    ids=str,
+)
+def test_bad_settings(settings: Settings) -> None:
+    """Settings that cannot be used end in HDM713 before anything is compiled."""
+    with pytest.raises(SamplingFailed) as failure:
+        _run(models.crossed(), settings)
+    assert [d.code for d in failure.value.diagnostics] == ["HDM713"]
+
+
+def test_broken_program() -> None:
+    """Whatever breaks in PyMC is HDM712, in words."""
+    model, data = models.crossed()
+    program = backend.lower(model, data)
+    broken = Program(
+        "pymc", program.source.replace("sigma=residual", "sigma=residual + np.ones(3)"), program.parameters
+    )
+    with pytest.raises(SamplingFailed) as failure:
+        backend.sample(broken, model, data, _SHORT)
+    (diagnostic,) = failure.value.diagnostics
+    assert diagnostic.code in ("HDM711", "HDM712")
+    assert "\n" not in diagnostic.message
+
+
+def test_an_old_pymc_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 6.4 the same words meant another distribution."""
+    found: Mapping[str, str] = {"6.3.0": "pymc>=6.4", "6.10.1": "", "7.0rc1": "", "5.28": "pymc>=6.4"}
+    for release, missing in found.items():
+        monkeypatch.setattr("hdsl_pymc.version", lambda package, release=release: release)
+        assert backend.missing_packages() == ([missing] if missing else [])
