@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,7 +42,9 @@ def _between_within(model: Model, data: ModelData, level: str) -> float | None:
         return None
     y = np.asarray(data.values[observed.slot], dtype=np.float64)
     y = np.log(y) if observed.law.distribution == "lognormal" else y
-    y = _given_predictors(model, data, y)
+    y = _given_predictors(model, data, y, codes)
+    for coarser in _coarser(model, data, observed.dims, level):
+        y = y - (np.bincount(coarser, y) / np.maximum(np.bincount(coarser), 1))[coarser]
     counts = np.bincount(codes, minlength=model.sizes[level])
     means = np.bincount(codes, y, minlength=len(counts)) / np.maximum(counts, 1)
     if len(y) <= len(counts) or len(counts) < 2:
@@ -53,17 +57,43 @@ def _between_within(model: Model, data: ModelData, level: str) -> float | None:
     return typical_count * max(between, 0.0) / within * _surely(len(counts))
 
 
-def _given_predictors(model: Model, data: ModelData, y: Array) -> Array:
-    """Return the residuals of an outcome after least squares on the predictors at the rows.
+def _given_predictors(model: Model, data: ModelData, y: Array, codes: NDArray[np.int64]) -> Array:
+    """Return the residuals of an outcome after least squares on the predictors that vary within the groups.
 
     What they explain is not between the groups: wages rise with experience, and so over the years.
     """
-    observed = model.observations[0]
-    found = [s.name for s in model.slots if s.dims == observed.dims and s.dtype == "real" and s.name != observed.slot]
+    found = [column for column in _predictors(model, data) if _varies_within(column, codes)]
     if not found or len(found) + 1 >= len(y):
         return y
-    design = np.column_stack([np.ones(len(y)), *(np.asarray(data.values[name], dtype=np.float64) for name in found)])
+    design = np.column_stack([np.ones(len(y)), *found])
     return y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+
+
+def _coarser(model: Model, data: ModelData, rows: Dims, level: str) -> Iterator[NDArray[np.int64]]:
+    """Yield the membership in each level of fewer units with effects of its own, which is not between these units."""
+    levels = {v.dims[0] for v in model.variables if v.dims and v.role.startswith("deviation(")}
+    for other in sorted(levels, key=lambda name: -model.sizes[name]):
+        codes = _membership(model, data, rows, other) if model.sizes[other] < model.sizes[level] else None
+        if codes is not None:
+            yield codes
+
+
+def _varies_within(column: Array, codes: NDArray[np.int64]) -> bool:
+    _, first = np.unique(codes, return_index=True)
+    return not np.allclose(column, column[first][np.searchsorted(codes[first], codes)])
+
+
+def _predictors(model: Model, data: ModelData) -> Iterator[Array]:
+    """Yield what one unit more of each coefficient adds to the outcome's location in each row."""
+    law = model.observations[0].law
+    location = law.args[DISTRIBUTIONS[law.distribution].parameters.index(str(DISTRIBUTIONS[law.distribution].location))]
+    point = typical(model, data)
+    base = evaluate(location, _environment(model, data, point)).real
+    for variable in model.variables:
+        if variable.dims or DISTRIBUTIONS[variable.law.distribution].location is None:
+            continue
+        moved = {**point, variable.name: point[variable.name] + 1.0}
+        yield evaluate(location, _environment(model, data, moved)).real - base
 
 
 def _membership(model: Model, data: ModelData, rows: Dims, level: str) -> NDArray[np.int64] | None:
@@ -82,13 +112,13 @@ def _membership(model: Model, data: ModelData, rows: Dims, level: str) -> NDArra
 
 
 def _surely(groups: int) -> float:
-    """Return the factor from an estimated variance between groups to its lower 97.5% bound.
+    """Return the factor from an estimated variance between groups to its lower 99.5% bound.
 
     Of few groups a spread near zero stays possible, and with it the funnel of the centred form.
     """
     from scipy.stats import chi2
 
-    return (groups - 1) / float(chi2.ppf(0.975, groups - 1))
+    return (groups - 1) / float(chi2.ppf(0.995, groups - 1))
 
 
 def _ratio(model: Model, data: ModelData, variable: RandomVariable, point: dict[str, Array], place: int) -> float:
