@@ -34,6 +34,7 @@ from hdsl.model.ir import (
 )
 from hdsl.model.names import fresh
 from hdsl.model.sums import is_summand, parts_of, summands, total_of, without
+from hdsl.passes.anchor import anchored
 from hdsl.passes.informed import informed
 from hdsl.passes.rewrite import Statement, in_order, replaced
 
@@ -47,15 +48,30 @@ def reparameterise(model: Model, data: ModelData) -> Model:
     An effect's spread is often far below the scale of its prior, by which its information is judged: it must
     be ten times as clear as an intercept's to be centred.
     """
-    for variable in _varying(model):
-        made = None
-        if variable.law.distribution == "multinormal_cholesky":
-            if _starts_with_intercept(model, variable) and informed(model, data, variable, 0) > INTERCEPT_ABOVE:
-                made = _first_centred(model, variable)
-        elif informed(model, data, variable, 0) > _limit(variable):
-            made = _centred(model, variable)
+    varying = _varying(model)
+    clear = [variable for variable in varying if _clear(model, data, variable)]
+    for variable in varying:
+        if variable not in clear:
+            model = _noncentred(model, variable)
+    model = anchored(model, data, _shift_names(model), [mean for v in clear for mean in _mean_of_total(model, v)])
+    for variable in clear:
+        joint = variable.law.distribution == "multinormal_cholesky"
+        made = _first_centred(model, variable) if joint else _centred(model, variable)
         model = made if made is not None else _noncentred(model, variable)
     return model
+
+
+def _clear(model: Model, data: ModelData, variable: RandomVariable) -> bool:
+    """Return whether the data say enough about an effect, of joint effects the first, to centre it."""
+    if variable.law.distribution == "multinormal_cholesky":
+        return _starts_with_intercept(model, variable) and informed(model, data, variable, 0) > INTERCEPT_ABOVE
+    return informed(model, data, variable, 0) > _limit(variable)
+
+
+def _mean_of_total(model: Model, variable: RandomVariable) -> list[Expr]:
+    part = parts_of(model, variable)[0]
+    total = total_of(model, part)
+    return [] if total is None else [without(total.value, part)]
 
 
 def _limit(variable: RandomVariable) -> float:
