@@ -90,17 +90,18 @@ def _parts(definition: Definition, role: str, data: ModelData) -> list[tuple[str
 
 
 def _movable(variable: RandomVariable) -> bool:
-    constant = all(isinstance(arg, Const) for arg in variable.law.args)
-    return variable.law.distribution == "normal" and constant and not variable.dims
+    return variable.law.distribution == "normal" and isinstance(variable.law.args[1], Const) and not variable.dims
 
 
 def _anchored(model: Model, name: str, variable: RandomVariable, shift: str | None, mean: Expr) -> Model:
     taken = {*model.dims_of(), *model.sizes}
     middle, scale = variable.law.args
     raw = fresh(f"{variable.name}_std", taken)
-    law = Law(distribution="normal", args=(div(mean, scale), const(1)))
+    known = isinstance(middle, Const)
+    location = mean if known else add(middle, mean)
+    law = Law(distribution="normal", args=(div(location, scale), const(1)))
     moved = variable.model_copy(update={"name": raw, "law": law, "role": f"standard(anchored({variable.role}))"})
-    total = add(middle, mul(scale, var(raw)))
+    total = add(middle, mul(scale, var(raw))) if known else mul(scale, var(raw))
     whole = mean if shift is None else add(_value(model, shift), mean)
     moved_shift = Definition(name=fresh(f"shift_{name}_in_the_data", taken), dims=(), value=whole)
     anchor = Definition(name=fresh(f"{name}_in_the_data", taken), dims=(), value=total, role=f"anchored({name})")
