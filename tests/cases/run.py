@@ -33,8 +33,8 @@ errors, sd from 0.85 to 1.4 times, 95% interval). **C** flat or weak priors agai
 sd within 10%). **G** against a design-based or robust estimate (0.5 standard errors).
 
 A reference is a mean with its sd (A) or an estimate with its standard error (the others); ours is the posterior mean
-with its sd. Where the reference has no standard error, ours is the interval in which it must lie. Where the two are known
-not to agree the verdict gives the reason.
+with its sd. Where the reference has no standard error, ours is the interval in which it must lie. Where the two are
+known not to agree the verdict gives the reason.
 
 Left out: figures at the boundary (a standard deviation estimated as zero), sums of squares, the synthetic data of the
 National Study of Learning Mindsets (their terms do not allow a copy here), the 73,421 rows of InstEval.
