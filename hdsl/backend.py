@@ -98,13 +98,14 @@ class SamplingFailed(Exception):
 class Capabilities:
     """What a backend can lower: names of `hdsl.model.functions` and `hdsl.model.distributions`.
 
-    `observed` lists distributions that it can only take as laws of data (censoring included).
+    `censored` holds the distributions whose survival function it has, so that outcomes may be censored;
+    `weights` tells whether observations may have weights.
     """
 
     functions: frozenset[str]
     distributions: frozenset[str]
+    censored: frozenset[str] = frozenset()
     weights: bool = True
-    censoring: bool = True
 
 
 LogDensity = Callable[[Mapping[str, Array]], tuple[float, Mapping[str, Array]]]
@@ -149,14 +150,15 @@ class Backend(Protocol):
 
 
 def unsupported(model: Model, capabilities: Capabilities) -> list[str]:
-    """Return the functions and distributions of `model` that a backend with `capabilities` lacks, sorted."""
-    missing = (functions_used(model) - capabilities.functions) | (
-        distributions_used(model) - capabilities.distributions
-    )
+    """Return what `model` needs and a backend with `capabilities` lacks, sorted: functions, distributions, and
+    distributions of censored or weighted outcomes.
+    """
+    censored = {observation.law.distribution for observation in model.observations if observation.event}
+    missing = functions_used(model) - capabilities.functions
+    missing |= distributions_used(model) - capabilities.distributions
+    missing |= {f"censored {name}" for name in censored & capabilities.distributions - capabilities.censored}
     if not capabilities.weights and any(observation.weight for observation in model.observations):
         missing |= {"weighted observations"}
-    if not capabilities.censoring and any(observation.event for observation in model.observations):
-        missing |= {"censored observations"}
     return sorted(missing)
 
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from hdsl.backend import Capabilities, Draws, LogDensity, Program, Progress, Settings
 from hdsl.model.ir import Model, ModelData
-from hdsl_pymc.distributions import DISTRIBUTIONS
+from hdsl_pymc.distributions import DISTRIBUTIONS, SURVIVAL
 from hdsl_pymc.expressions import COVERED
 from hdsl_pymc.program import lower_model
 
@@ -33,7 +33,7 @@ class PyMC:
 
     def capabilities(self) -> Capabilities:
         """Return what the lowering tables cover."""
-        return Capabilities(functions=COVERED, distributions=frozenset(DISTRIBUTIONS))
+        return Capabilities(COVERED, frozenset(DISTRIBUTIONS), frozenset(SURVIVAL))
 
     def lower(self, model: Model, data: ModelData) -> Program:
         """Return the PyMC program of a model; of the data it holds sizes, and labels of arms and terms."""

@@ -32,7 +32,8 @@ class StanBackend:
 
     def capabilities(self) -> Capabilities:
         """Return what the lowering tables cover."""
-        return Capabilities(frozenset(FUNCTIONS), frozenset(DISTRIBUTIONS))
+        censored = frozenset(name for name, row in DISTRIBUTIONS.items() if row.survival)
+        return Capabilities(frozenset(FUNCTIONS), frozenset(DISTRIBUTIONS), censored)
 
     def lower(self, model: Model, data: ModelData) -> Program:
         """Return the Stan program; its text does not depend on the data."""

@@ -27,7 +27,7 @@ class Density:
     vectors : tuple of int
         Arguments that are a whole vector for each outcome.
     survival : bool
-        Whether Stan has its log survival function.
+        Whether Stan has its log survival function, right in the tail.
     doubled : bool
         Whether the density is twice Stan's, because its support is half the line.
     user : bool
@@ -85,7 +85,7 @@ DISTRIBUTIONS: Mapping[str, Density] = {
     "cauchy": _plain("cauchy"),
     "laplace": _plain("double_exponential"),
     "logistic": _plain("logistic"),
-    "skewnormal": _plain("skew_normal", random="skewed_normal_rng"),
+    "skewnormal": _plain("skew_normal", survival=False, random="skewed_normal_rng"),
     "asymmetric_laplace": Density("skew_double_exponential", _asymmetric_laplace, random="asymmetric_laplace_rng"),
     "halfnormal": Density("normal", _half_normal, doubled=True),
     "halfstudent": Density("student_t", _half_student, doubled=True),
@@ -100,9 +100,9 @@ DISTRIBUTIONS: Mapping[str, Density] = {
     "beta": _plain("beta"),
     "beta_mean": Density("beta", _beta_by_mean),
     "bernoulli_logit": _plain("bernoulli_logit", survival=False),
-    "bernoulli": _plain("bernoulli"),
+    "bernoulli": _plain("bernoulli", survival=False),
     "binomial_logit": _plain("binomial_logit", integers=(0,), survival=False, random="binomial_logits_rng"),
-    "binomial": _plain("binomial", integers=(0,)),
+    "binomial": _plain("binomial", integers=(0,), survival=False),
     "poisson_log": _plain("poisson_log", survival=False),
     "negbinomial_log": _plain("neg_binomial_2_log", survival=False),
     "zipoisson_log": _user("zero_inflated_poisson_log"),
@@ -115,7 +115,7 @@ DISTRIBUTIONS: Mapping[str, Density] = {
     "categorical_logit": _plain("categorical_logit", vectorised=False, vectors=(0,), survival=False),
     "multinormal_cholesky": _plain("multi_normal_cholesky", vectors=(0, 1), survival=False),
     "lkj_cholesky": _plain("lkj_corr_cholesky", survival=False),
-    "ordered_normal": _plain("normal"),
+    "ordered_normal": _plain("normal", survival=False),
     "dirichlet": _plain("dirichlet", vectors=(0,), survival=False),
 }
 

@@ -10,6 +10,7 @@ from hdsl.backend import Backend, installed, load
 from hdsl.diagnostics import Diagnostic
 from tests.conformance.cases import CASES
 from tests.conformance.gaps import GAPS
+from tests.conformance.refused import Refused
 
 # The quick tier runs these on every backend, and all cases on the backends that need no compiler.
 _QUICK = ("design: ", "nested groups", "two outcomes", "moving bounds", "awkward names")
@@ -32,9 +33,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             marks: list[pytest.MarkDecorator] = []
             if name not in _QUICK_BACKENDS and not case.startswith(_QUICK):
                 marks.append(pytest.mark.slow)
-            reason = GAPS.get((name, aspect, case))
-            if reason is not None:
-                marks.append(pytest.mark.xfail(strict=True, reason=reason, raises=AssertionError))
+            gap = GAPS.get((name, aspect, case))
+            if gap is not None:
+                error = Refused if gap.expected == "refused" else AssertionError
+                marks.append(pytest.mark.xfail(strict=True, reason=gap.reason, raises=error))
             parameters.append(pytest.param(name, case, marks=marks, id=f"{name}-{case}".replace(" ", "_")))
     metafunc.parametrize(("backend_name", "case"), parameters, indirect=["backend_name"])
 

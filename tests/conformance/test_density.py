@@ -12,10 +12,11 @@ import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from hdsl.backend import Backend, unsupported
+from hdsl.backend import Backend
 from hdsl.model.ir import Model, ModelData
 from hdsl.reference import density, free
 from tests.conformance.cases import CASES
+from tests.conformance.refused import assert_expressible
 
 Point = Mapping[str, NDArray[np.float64]]
 _POINTS = 3
@@ -28,7 +29,7 @@ def _points(model: Model, data: ModelData) -> list[dict[str, NDArray[np.float64]
 
 def _built(backend: Backend, case: str) -> tuple[Model, ModelData]:
     model, data = CASES[case]()
-    assert unsupported(model, backend.capabilities()) == []
+    assert_expressible(backend, model)
     return model, data
 
 

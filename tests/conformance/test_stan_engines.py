@@ -34,8 +34,8 @@ pytestmark = pytest.mark.stan
 
 
 def _marked(case: str) -> object:
-    reason = GAPS.get(("stan", "gradient", case))
-    marks = [pytest.mark.xfail(strict=True, reason=reason, raises=AssertionError)] if reason else []
+    gap = GAPS.get(("stan", "gradient", case))
+    marks = [pytest.mark.xfail(strict=True, reason=gap.reason, raises=AssertionError)] if gap else []
     return pytest.param(case, marks=marks, id=case.replace(" ", "_"))
 
 

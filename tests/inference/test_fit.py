@@ -120,7 +120,7 @@ class _Narrow:
 
     def capabilities(self) -> Capabilities:
         able = backend.capabilities()
-        return Capabilities(able.functions, able.distributions - {"gamma"})
+        return Capabilities(able.functions, able.distributions - {"gamma"}, able.censored)
 
 
 def test_what_a_backend_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +133,19 @@ def test_what_a_backend_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused.code == "HDM604"
     assert "gamma" in refused.message
     assert refused.help == "Use --backend numpyro."
+
+
+@pytest.mark.parametrize("weight", [False, True])
+def test_censored_outcomes_of_a_law_without_survival_function_are_refused(weight: bool) -> None:
+    """HDM604 says that it is the censoring, and names the backend that can."""
+    pytest.importorskip("hdsl_stan")
+    model, data = models.observed("student", weight=weight, event=True)
+    refused = fit(model, data, backend, _SHORT)
+    assert isinstance(refused, Diagnostic)
+    assert refused.code == "HDM604"
+    assert "censored student" in refused.message
+    assert refused.help == "Use --backend stan."
+    assert backends.refusal(models.observed("student", weight=weight)[0], backend) is None
 
 
 def test_plain_variables_survive_every_pass() -> None:
