@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.model.distributions import DISTRIBUTIONS
-from hdsl.model.functions import FUNCTIONS
+from hdsl.model.functions import FUNCTIONS, dims_of
 from hdsl.model.ir import (
     Apply,
     Definition,
@@ -580,6 +580,10 @@ _COMPUTED: dict[str, tuple[tuple[Term, ...], tuple[str | int, ...]]] = {
     "log_softmax": (("w",), ("part",)),
     "cumulative_sum": (("w",), ("part",)),
     "dot": (("w", "b"), ("part",)),
+    "cholesky": (
+        (add(var("unit_matrix"), dot(var("w"), gather(var("w"), var("part_of_other"), "part"), "group")),),
+        ("part", "other"),
+    ),
 }
 COMPUTABLE = tuple(name for name in FUNCTIONS if name in _COMPUTED)
 
@@ -598,10 +602,13 @@ def computed(function: str) -> Case:
         level("row", 4),
         IndexSet(name="part", size=3, kind="terms"),
         IndexSet(name="copies", size=3, kind="terms"),
+        IndexSet(name="other", size=3, kind="terms"),
     )
     slots = (
         real_slot("y", ("row",)),
         real_slot("x", ("part",)),
+        real_slot("unit_matrix", ("part", "other")),
+        int_slot("part_of_other", ("other",), indexes="part"),
         int_slot("part_slot", ("part",)),
         int_slot("group_index", ("row",), indexes="group"),
     )
@@ -614,8 +621,7 @@ def computed(function: str) -> Case:
     )
     scope = {each.name: each.dims for each in (*slots, *statements)}
     value = Apply(function=function, args=tuple(expr(arg) for arg in args), static=static)
-    given = [scope.get(arg.name, ()) if arg.node == "var" else () for arg in value.args]
-    dims = FUNCTIONS[function].dims(given, static)
+    dims = dims_of(value, scope)
     model = Model(
         name=f"computed_{function}",
         unit="row",
@@ -638,6 +644,8 @@ def computed(function: str) -> Case:
     values: dict[str, Numbers] = {
         "y": np.array([0.5, -0.3, 1.2, 0.1]),
         "x": np.array([0.4, -0.7, 1.9]),
+        "unit_matrix": np.eye(3),
+        "part_of_other": np.arange(3, dtype=np.int64),
         "part_slot": np.array([0, 1, 1], dtype=np.int64),
         "group_index": np.array([1, 0, 0, 1], dtype=np.int64),
     }

@@ -245,11 +245,19 @@ def _einsum(left: Code, right: Code, dim: str) -> Code:
     return Code(f'jnp.einsum("{spec[0]},{spec[1]}->{spec[2]}", {left}, {right})', ATOM, dims)
 
 
+def _cholesky(expr: Apply, scope: Scope) -> Code:
+    value = lower(expr.args[0], scope)
+    rows, columns = (str(dim) for dim in expr.static)
+    dims = (*(dim for dim in value.dims if dim not in (rows, columns)), rows, columns)
+    return Code(f"jnp.linalg.cholesky({_transposed(value, dims)})", ATOM, dims)
+
+
 _VISIT: Mapping[str, Callable[[Apply, Scope], Code]] = {
     "gather": _taking,
     "column": _taking,
     "stack": _stack,
     "dot": _dot,
+    "cholesky": _cholesky,
     **dict.fromkeys(REDUCTIONS, _reduce),
     **dict.fromkeys(SCANS, _scan),
 }

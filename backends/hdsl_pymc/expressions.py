@@ -251,11 +251,19 @@ def _summed_product(left: Code, right: Code, dim: str) -> Code:
     return Code(f"pt.sum({product}, axis={axis - len(union)})", ATOM, union[:axis] + union[axis + 1 :])
 
 
+def _cholesky(expr: Apply, scope: Scope) -> Code:
+    value = lower(expr.args[0], scope)
+    rows, columns = (str(dim) for dim in expr.static)
+    dims = (*(dim for dim in value.dims if dim not in (rows, columns)), rows, columns)
+    return Code(f"pt.linalg.cholesky({_transposed(value, dims)})", ATOM, dims)
+
+
 _VISIT: Mapping[str, Callable[[Apply, Scope], Code]] = {
     "gather": _taking,
     "column": _taking,
     "stack": _stack,
     "dot": _dot,
+    "cholesky": _cholesky,
     **dict.fromkeys(REDUCTIONS, _reduce),
     **dict.fromkeys(SCANS, _scan),
 }

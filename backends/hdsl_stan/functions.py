@@ -231,6 +231,19 @@ def _dot(context: Context, expr: Apply, env: Env) -> Value:
     return Value(binary("*", _rows(left, dim), transpose(_rows(right, dim))), rest)
 
 
+def _cholesky(context: Context, expr: Apply, env: Env) -> Value:
+    rows, columns = (str(dim) for dim in expr.static)
+    value = lower(context, expr.args[0], without(without(env, rows), columns))
+    outer = [dim for dim in value.dims if dim not in (rows, columns)]
+    if outer:
+        raise NeedsLoop(outer[0])
+    node = call("cholesky_decompose", value.node if value.dims == (rows, columns) else transpose(value.node))
+    chosen = [env.get(dim) for dim in (rows, columns)]
+    if all(each is None for each in chosen):
+        return Value(node, (rows, columns))
+    return index_value(Value(node, (rows, columns)), {d: c for d, c in zip((rows, columns), chosen, strict=True) if c})
+
+
 def _rows(value: Value, dim: str) -> Expression:
     """Return the matrix with `dim` as its columns."""
     return value.node if value.dims[1] == dim else transpose(value.node)
@@ -273,4 +286,5 @@ FUNCTIONS: Mapping[str, Lowering] = {
     "log_softmax": _along("log_softmax", keep=True),
     "cumulative_sum": _along("cumulative_sum", keep=True),
     "dot": _dot,
+    "cholesky": _cholesky,
 }

@@ -49,6 +49,11 @@ def _same(args: Sequence[Dims], static: Static) -> Dims:
     return args[0]
 
 
+def _matrix(args: Sequence[Dims], static: Static) -> Dims:
+    ends = tuple(str(dim) for dim in static)
+    return (*(dim for dim in args[0] if dim not in ends), *ends)
+
+
 def _elementwise(name: str, arity: int, meaning: str) -> Function:
     return Function(name, arity, aligned, meaning)
 
@@ -90,6 +95,7 @@ _ALL = (
     Function("log_softmax", 1, _same, "x - log_sum_exp(x) along a dim; static: the dim"),
     Function("cumulative_sum", 1, _same, "running sum along a dim; static: the dim"),
     Function("dot", 2, _without, "sum along a dim of x y; static: the dim"),
+    Function("cholesky", 1, _matrix, "lower-triangular L with L L' = x; static: the dims of the rows and columns of x"),
 )
 
 FUNCTIONS: Mapping[str, Function] = {function.name: function for function in _ALL}

@@ -215,6 +215,13 @@ def _dot(args: list[Value], static: Static) -> Value:
     return Value(kept, np.asarray(product, dtype=np.float64))
 
 
+def _cholesky(args: list[Value], static: Static) -> Value:
+    rows, columns = (str(dim) for dim in static)
+    value = args[0]
+    dims = (*(dim for dim in value.dims if dim not in static), rows, columns)
+    return Value(dims, np.linalg.cholesky(expand(value, dims)))
+
+
 def _sum(x: Array, axis: int) -> Array:
     return np.sum(x, axis=axis)
 
@@ -275,6 +282,7 @@ _STRUCTURAL: Mapping[str, Callable[[list[Value], Static], Value]] = {
     "log_softmax": _along(special.log_softmax),
     "cumulative_sum": _along(_cumulative_sum),
     "dot": _dot,
+    "cholesky": _cholesky,
 }
 
 IMPLEMENTED = frozenset(_ELEMENTWISE) | frozenset(_STRUCTURAL)
