@@ -23,7 +23,7 @@ from hdsl_stan.syntax import (
     call,
     number,
 )
-from hdsl_stan.values import Env, NeedsLoop, Value, fit, transpose
+from hdsl_stan.values import Env, NeedsLoop, Value, fit, index_value, transpose
 
 Lowering = Callable[[Context, Apply, Env], Value]
 
