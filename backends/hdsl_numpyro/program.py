@@ -18,8 +18,9 @@ from hdsl.model.ir import (
     Model,
     Observation,
     RandomVariable,
-    references,
 )
+from hdsl.model.roles import in_words
+from hdsl.model.walk import needed
 from hdsl_numpyro.distributions import DISTRIBUTIONS, HELPERS, SURVIVAL
 from hdsl_numpyro.expressions import Code, Scope, aligned, lower, ordered
 from hdsl_numpyro.functions import ATOM
@@ -65,7 +66,7 @@ class _Line:
 def lower_model(model: Model) -> Program:
     """Return the NumPyro program of a model; KeyError for a distribution or function that is not covered."""
     scope = _scope(model)
-    kept = _needed(model)
+    kept = needed(model)
     body: list[_Line] = []
     for statement in model.statements:
         if isinstance(statement, RandomVariable):
@@ -79,21 +80,6 @@ def lower_model(model: Model) -> Program:
     body.extend(_factor(factor, sites[factor.name], scope) for factor in model.factors)
     source = _text(model, scope, body, kept)
     return Program("numpyro", source, {variable.name: variable.name for variable in model.variables})
-
-
-def _needed(model: Model) -> frozenset[str]:
-    """Return the names on which the density rests."""
-    wanted: set[str] = set()
-    for law in (*(v.law for v in model.variables), *(o.law for o in model.observations)):
-        wanted.update(*(references(arg) for arg in law.args))
-    for factor in model.factors:
-        wanted |= references(factor.value)
-    for observation in model.observations:
-        wanted.update(name for name in (observation.slot, observation.weight, observation.event) if name)
-    for definition in reversed(model.definitions):
-        if definition.name in wanted:
-            wanted |= references(definition.value)
-    return frozenset(wanted)
 
 
 def _fresh(name: str, taken: Iterable[str]) -> str:
@@ -175,7 +161,7 @@ def _shape(dims: Dims, scope: Scope) -> str:
 
 
 def _comment(role: str | None, reason: str) -> str:
-    return ": ".join(_plain(part) for part in (role, reason) if part)
+    return ": ".join(_plain(part) for part in (in_words(role or ""), reason) if part)
 
 
 def _plain(text: str) -> str:

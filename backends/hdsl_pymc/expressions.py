@@ -129,8 +129,17 @@ def _sum(expr: Apply, scope: Scope) -> Code:
     dims = common_dims(codes)
     texts = [aligned(codes[0], dims).binding(SUM)]
     texts += [aligned(code, dims).binding(PRODUCT) for code in codes[1:]]
-    terms = tuple(zip((sign for sign, _ in signed), texts, strict=True))
-    return Code(texts[0] + "".join(f" {sign} {text}" for sign, text in terms[1:]), SUM, dims, terms)
+    terms = _joined(list(zip((sign for sign, _ in signed), texts, strict=True)), codes, dims)
+    return Code(terms[0][1] + "".join(f" {sign} {text}" for sign, text in terms[1:]), SUM, dims, terms)
+
+
+def _joined(terms: list[tuple[str, str]], codes: Sequence[Code], dims: Dims) -> tuple[tuple[str, str], ...]:
+    """Return the terms of a sum, those of sums of all its dims that are added put in their place."""
+    found: list[tuple[str, str]] = []
+    for (sign, text), code in zip(terms, codes, strict=True):
+        inner = code.terms if sign == "+" and dims and code.dims == dims else ()
+        found += [("+", inner[0][1]), *inner[1:]] if inner else [(sign, text)]
+    return tuple(found)
 
 
 Subscript = Code | int

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 from hdsl.backend import Program
 from hdsl.model import distributions as laws
-from hdsl.model.ir import Definition, Dims, Factor, Law, Model, ModelData, Observation, RandomVariable, references
+from hdsl.model.ir import Definition, Dims, Factor, Law, Model, ModelData, Observation, RandomVariable
+from hdsl.model.roles import in_words
+from hdsl.model.walk import needed
 from hdsl_pymc.distributions import DISTRIBUTIONS, SURVIVAL
 from hdsl_pymc.expressions import Code, Scope, aligned, lower, ordered
 from hdsl_pymc.functions import ATOM
@@ -45,7 +47,7 @@ def lower_model(model: Model, data: ModelData) -> Program:
     Of the data it holds the sizes of index sets, and the labels of those that are not levels.
     """
     names = _names(model)
-    kept = _needed(model)
+    kept = needed(model)
     body: list[_Line] = []
     for statement in model.statements:
         if isinstance(statement, RandomVariable):
@@ -58,21 +60,6 @@ def lower_model(model: Model, data: ModelData) -> Program:
     body.extend(_factor(factor, names) for factor in model.factors)
     source = _text(model, data, names, body, kept)
     return Program("pymc", source, {variable.name: variable.name for variable in model.variables})
-
-
-def _needed(model: Model) -> frozenset[str]:
-    """Return the names on which the density rests."""
-    wanted: set[str] = set()
-    for law in (*(v.law for v in model.variables), *(o.law for o in model.observations)):
-        wanted.update(*(references(arg) for arg in law.args))
-    for factor in model.factors:
-        wanted |= references(factor.value)
-    for observation in model.observations:
-        wanted.update(name for name in (observation.slot, observation.weight, observation.event) if name)
-    for definition in reversed(model.definitions):
-        if definition.name in wanted:
-            wanted |= references(definition.value)
-    return frozenset(wanted)
 
 
 def _fresh(name: str, taken: Iterable[str]) -> str:
@@ -154,7 +141,7 @@ def _increasing(dims: Dims, names: _Names) -> str:
 
 
 def _comment(role: str | None, reason: str) -> str:
-    return ": ".join(plain(part) for part in (role, reason) if part)
+    return ": ".join(plain(part) for part in (in_words(role or ""), reason) if part)
 
 
 def _definition(definition: Definition, names: _Names) -> tuple[_Line, _Names]:

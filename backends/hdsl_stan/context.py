@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hdsl.model.ir import Apply, Const, Dims, Expr, Model, Var
+from hdsl.model.ir import Apply, Const, Dims, Expr, IndexSet, Model, Var
 from hdsl.model.walk import applications, expressions
 from hdsl_stan.names import fresh
 from hdsl_stan.syntax import Expression, Name, Statement
@@ -55,9 +55,10 @@ def start(model: Model, names: Mapping[str, str]) -> Context:
     taken = {*names.values(), POSITIONS}
     sizes: dict[str, Expression] = {}
     for index_set in model.index_sets:
+        same = _same_set(model, index_set)
         size = fresh(f"n_{index_set.name}", taken)
         taken.add(size)
-        sizes[index_set.name] = Name(size)
+        sizes[index_set.name] = sizes.get(same, Name(size))
     fixed = {slot.name for slot in model.slots}
     return Context(
         model=model,
@@ -68,6 +69,13 @@ def start(model: Model, names: Mapping[str, str]) -> Context:
         taken=taken,
         fixed=fixed,
     )
+
+
+def _same_set(model: Model, index_set: IndexSet) -> str:
+    """Return the name of the index set of which this one is a second copy, as columns of a matrix by its rows."""
+    first = index_set.name.removesuffix("_2")
+    twin = index_set.model_copy(update={"name": first})
+    return first if index_set.kind == "effects" and twin in model.index_sets else index_set.name
 
 
 def shifted_slots(model: Model) -> frozenset[str]:

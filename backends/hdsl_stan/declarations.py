@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from hdsl.model.distributions import DISTRIBUTIONS as KINDS
 from hdsl.model.ir import Expr, Model, Observation, RandomVariable, Slot, references, substitute
+from hdsl.model.roles import in_words
 from hdsl_stan.context import Context
 from hdsl_stan.densities import DISTRIBUTIONS
 from hdsl_stan.expressions import vectorised
@@ -80,7 +81,7 @@ def parameter(context: Context, variable: RandomVariable, constrained: bool) -> 
     type_ = sized(held, context.sizes)
     if constrained:
         type_ = _constrained(context, variable, type_)
-    return Declare(type_, name, comment=comment(variable.role, name))
+    return Declare(type_, name, comment=comment(in_words(variable.role), name))
 
 
 def _constrained(context: Context, variable: RandomVariable, type_: Type) -> Type:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hdsl.model.ir import Definition, Observation, references
+from hdsl.model.roles import in_words
 from hdsl_stan.context import Context
 from hdsl_stan.declarations import comment
 from hdsl_stan.expressions import declare
@@ -54,7 +55,7 @@ def _without_temporaries(body: list[Statement], name: str) -> list[Statement]:
 def define(context: Context, definition: Definition) -> None:
     """Declare a definition in the block now being written."""
     variable = stored(context.names[definition.name], definition.dims)
-    declare(context, variable, definition.value, comment(definition.role or "", variable.name))
+    declare(context, variable, definition.value, comment(in_words(definition.role or ""), variable.name))
     context.stored[definition.name] = variable
 
 

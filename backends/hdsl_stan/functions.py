@@ -19,6 +19,7 @@ from hdsl_stan.syntax import (
     Operator,
     Row,
     Transpose,
+    added,
     binary,
     call,
     number,
@@ -74,6 +75,8 @@ def _sum_of_two(operator: Operator) -> Lowering:
         if isinstance(right.node, Negative):
             flipped: Operator = "-" if operator == "+" else "+"
             return Value(binary(flipped, left.node, right.node.operand), dims, whole)
+        if operator == "+" and dims and right.dims == dims:
+            return Value(added(left.node, right.node), dims, whole)
         return Value(binary(operator, left.node, right.node), dims, whole)
 
     return lowering

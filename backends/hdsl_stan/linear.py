@@ -21,6 +21,7 @@ from hdsl_stan.syntax import (
     Tilde,
     Transpose,
     Type,
+    added,
     at,
     binary,
 )
@@ -81,7 +82,7 @@ def lower_sum(context: Context, expr: Expr) -> Value | None:
     dims = free_dims(context, expr)
     if linear.rest is None:
         return Value(product, dims)
-    return Value(binary("+", lower(context, linear.rest, {}).node, product), dims)
+    return Value(added(lower(context, linear.rest, {}).node, product), dims)
 
 
 def glm(context: Context, observation: Observation) -> bool:

@@ -8,17 +8,17 @@ computes them from the draws, so that one program serves both to read and to sam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 
 from hdsl.model.ir import (
-    Expr,
     Factor,
     Model,
     RandomVariable,
     Slot,
     references,
 )
+from hdsl.model.walk import needed
 from hdsl_stan import likelihood, priors
 from hdsl_stan.context import POSITIONS, Context, start
 from hdsl_stan.declarations import data_item, parameter
@@ -73,6 +73,7 @@ def lowered(model: Model, constrained: bool = True) -> Lowered:
     With `constrained` False the parameters are declared without constraints, so that the density and its
     gradient are those of the entries as given; this serves to check them, not to sample.
     """
+    model = _without_idle(model)
     context = start(model, names_of(model))
     predict = context.fresh("predict")
     slots = [data_item(context, slot) for slot in _used_slots(model)]
@@ -93,7 +94,7 @@ def lowered(model: Model, constrained: bool = True) -> Lowered:
         generated_quantities=generated,
     )
     sizes = _sizes_named(context, (tree, tuple(slots)))
-    declared = tuple(Declare(Type("int", lower=Number(0)), size) for size in sizes.values())
+    declared = tuple(Declare(Type("int", lower=Number(0)), size) for size in dict.fromkeys(sizes.values()))
     switch = Type("int", lower=Number(0), upper=Number(1))
     last = Declare(switch, predict, comment="1: also give log_lik and replicated outcomes")
     return Lowered(
@@ -106,26 +107,17 @@ def lowered(model: Model, constrained: bool = True) -> Lowered:
     )
 
 
+def _without_idle(model: Model) -> Model:
+    """Return the model without the definitions on which its density does not rest."""
+    kept = needed(model)
+    statements = tuple(s for s in model.statements if isinstance(s, RandomVariable) or s.name in kept)
+    return model.model_copy(update={"statements": statements})
+
+
 def _used_slots(model: Model) -> tuple[Slot, ...]:
     """Return the slots that the density of a model refers to."""
-    names: set[str] = set()
-    for expr in _all_expressions(model):
-        names |= references(expr)
-    for observation in model.observations:
-        names |= {observation.slot, observation.weight or "", observation.event or ""}
+    names = needed(model)
     return tuple(slot for slot in model.slots if slot.name in names)
-
-
-def _all_expressions(model: Model) -> Iterable[Expr]:
-    for statement in model.statements:
-        if isinstance(statement, RandomVariable):
-            yield from statement.law.args
-        else:
-            yield statement.value
-    for observation in model.observations:
-        yield from observation.law.args
-    for factor in model.factors:
-        yield factor.value
 
 
 def _sizes_named(context: Context, tree: object) -> dict[str, str]:

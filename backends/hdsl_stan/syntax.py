@@ -235,6 +235,13 @@ def binary(operator: Operator, left: Expression, right: Expression) -> Binary:
     return Binary(operator, left, right)
 
 
+def added(left: Expression, right: Expression) -> Binary:
+    """Return left + right, the terms of a sum on the right one after the other."""
+    if isinstance(right, Binary) and right.operator in ("+", "-"):
+        return binary(right.operator, added(left, right.left), right.right)
+    return binary("+", left, right)
+
+
 def at(operand: Expression, *indices: Expression | All) -> Expression:
     """Return an indexed value, with trailing whole dimensions left out."""
     kept = list(indices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hdsl.model.ir import Apply, Definition, Expr, Law, Model, RandomVariable
+from hdsl.model.ir import Apply, Definition, Expr, Law, Model, RandomVariable, references
 
 
 def laws(model: Model) -> Iterator[Law]:
@@ -45,3 +45,18 @@ def functions_used(model: Model) -> frozenset[str]:
 def distributions_used(model: Model) -> frozenset[str]:
     """Return the names of the distributions that `model` uses."""
     return frozenset(law.distribution for law in laws(model))
+
+
+def needed(model: Model) -> frozenset[str]:
+    """Return the names of slots, variables and definitions on which the density rests."""
+    wanted: set[str] = set()
+    for law in laws(model):
+        wanted.update(*(references(arg) for arg in law.args))
+    for factor in model.factors:
+        wanted |= references(factor.value)
+    for observation in model.observations:
+        wanted.update(name for name in (observation.slot, observation.weight, observation.event) if name)
+    for definition in reversed(model.definitions):
+        if definition.name in wanted:
+            wanted |= references(definition.value)
+    return frozenset(wanted)
