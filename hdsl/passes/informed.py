@@ -13,6 +13,7 @@ from hdsl.reference.density import log_likelihood
 from hdsl.reference.values import Array, Value, evaluate
 
 TYPICAL = 0.3
+GAUSSIAN = {"normal": "mean", "student": "mean", "lognormal": "meanlog"}
 
 
 def informed(model: Model, data: ModelData, variable: RandomVariable, place: int = 0) -> float:
@@ -35,7 +36,7 @@ def informed(model: Model, data: ModelData, variable: RandomVariable, place: int
 def _between_within(model: Model, data: ModelData, level: str) -> float | None:
     """Return n sd_between^2 / sd_within^2 of a Gaussian outcome over a level; None for other outcomes."""
     observed = model.observations[0]
-    if observed.law.distribution not in ("normal", "student", "lognormal") or len(model.observations) > 1:
+    if observed.law.distribution not in GAUSSIAN or len(model.observations) > 1:
         return None
     codes = _membership(model, data, observed.dims, level)
     if codes is None:
@@ -84,9 +85,9 @@ def _varies_within(column: Array, codes: NDArray[np.int64]) -> bool:
 
 
 def _predictors(model: Model, data: ModelData) -> Iterator[Array]:
-    """Yield what one unit more of each coefficient adds to the outcome's location in each row."""
+    """Yield what one unit more of each coefficient adds to the location of a Gaussian outcome in each row."""
     law = model.observations[0].law
-    location = law.args[DISTRIBUTIONS[law.distribution].parameters.index(str(DISTRIBUTIONS[law.distribution].location))]
+    location = law.args[DISTRIBUTIONS[law.distribution].parameters.index(GAUSSIAN[law.distribution])]
     point = typical(model, data)
     base = evaluate(location, _environment(model, data, point)).real
     for variable in model.variables:

@@ -416,6 +416,34 @@ def heavy_tailed(folder: Path) -> Design:
     return found.with_study(found.study.vary("tutor", across="school", uncorrelated=True, law="student"))
 
 
+def positive(folder: Path) -> Design:
+    """A positive outcome, lognormal by default, with schools and a covariate that varies within them."""
+    g, groups, size = rng(), 6, 8
+    school, z, pretest = np.repeat(np.arange(groups), size), half(groups, size), g.normal(size=groups * size).round(3)
+    y = np.exp(1 + 0.3 * g.normal(size=groups)[school] + 0.2 * z + 0.1 * pretest + g.normal(0, 0.4, groups * size))
+    study = (
+        Study("wages")
+        .group("school", id="school")
+        .unit("pupil", within="school", variables=[covariate("pretest", "real"), outcome("wage", "positive")])
+        .treatment("tutor", none=0, tutored=1)
+        .assign("tutor", to="pupil", within="school", by=complete(0.5))
+        .adjust("pretest")
+        .vary("tutor", across="school")
+    )
+    return design(study, folder, school=school, tutor=z, pretest=pretest, wage=y.round(4))
+
+
+def positive_by(family: str) -> Callable[[Path], Design]:
+    """Return the design of a positive outcome under another family."""
+
+    def build(folder: Path) -> Design:
+        found = positive(folder)
+        return found.with_study(found.study.family("wage", family))
+
+    build.__name__ = family
+    return build
+
+
 DESIGNS: Mapping[str, Callable[[Path], Design]] = {
     build.__name__: build
     for build in (
@@ -441,5 +469,7 @@ DESIGNS: Mapping[str, Callable[[Path], Design]] = {
         with_priors,
         uneven,
         heavy_tailed,
+        positive,
+        *(positive_by(family) for family in ("gamma", "weibull", "hurdle_lognormal", "hurdle_gamma")),
     )
 }
