@@ -137,7 +137,7 @@ def _joined(terms: list[tuple[str, str]], codes: Sequence[Code], dims: Dims) -> 
     """Return the terms of a sum, those of sums of all its dims that are added put in their place."""
     found: list[tuple[str, str]] = []
     for (sign, text), code in zip(terms, codes, strict=True):
-        inner = code.terms if sign == "+" and dims and code.dims == dims else ()
+        inner = code.terms if sign == "+" and code.dims == dims else ()
         found += [("+", inner[0][1]), *inner[1:]] if inner else [(sign, text)]
     return tuple(found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 
 from hdsl.model.functions import aligned
 from hdsl.model.ir import Apply, Const, Dims
@@ -27,6 +28,7 @@ from hdsl_stan.syntax import (
 from hdsl_stan.values import Env, NeedsLoop, Value, fit, index_value, transpose
 
 Lowering = Callable[[Context, Apply, Env], Value]
+_MOST_COLUMNS = 4
 
 
 def _arguments(context: Context, expr: Apply, env: Env) -> tuple[list[Value], Dims]:
@@ -75,7 +77,7 @@ def _sum_of_two(operator: Operator) -> Lowering:
         if isinstance(right.node, Negative):
             flipped: Operator = "-" if operator == "+" else "+"
             return Value(binary(flipped, left.node, right.node.operand), dims, whole)
-        if operator == "+" and dims and right.dims == dims:
+        if operator == "+" and right.dims == dims:
             return Value(added(left.node, right.node), dims, whole)
         return Value(binary(operator, left.node, right.node), dims, whole)
 
@@ -160,8 +162,11 @@ def _stack(context: Context, expr: Apply, env: Env) -> Value:
         return lower(context, expr.args[int(chosen.value) - 1], without(env, dim))
     parts = [lower(context, part, without(env, dim)) for part in expr.args]
     outer = aligned([part.dims for part in parts])
-    if outer:
+    if outer and (len(outer) > 1 or chosen is not None or len(parts) > _MOST_COLUMNS):
         raise NeedsLoop(outer[0])
+    if outer:
+        columns = [fit(part, outer, context.sizes).node for part in parts]
+        return Value(reduce(lambda left, right: call("append_col", left, right), columns), (*outer, dim))
     column = Transpose(Row(tuple(part.node for part in parts)))
     return Value(column, (dim,)) if chosen is None else Value(Index(column, (chosen,)), ())
 

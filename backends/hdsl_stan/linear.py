@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hdsl.model.ir import Apply, Dims, Expr, Observation, RandomVariable, Var, add, mul, references
-from hdsl_stan.context import Context, label
+from hdsl_stan.context import Context
 from hdsl_stan.expressions import assignment, free_dims, lower, precompute
 from hdsl_stan.syntax import (
     All,
@@ -172,10 +172,9 @@ def _design(context: Context, columns: Sequence[Expr], dims: Dims) -> Expression
         return Name(context.designs[key])
     outer, context.body = context.body, []
     nodes = [_column(context, each) for each in columns]
-    name = context.fresh("X")
+    name = context.fresh("X" if dims[0] == context.model.unit else f"X_{dims[0]}")
     type_ = Type("matrix", (context.sizes[dims[0]], Number(len(columns))))
-    comment = "columns: " + ", ".join(label(each) for each in columns)
-    context.body.append(Declare(type_, name, None, comment))
+    context.body.append(Declare(type_, name))
     for position, node in enumerate(nodes):
         context.body.append(assignment(at(Name(name), All(), Number(position + 1)), node))
     context.transformed_data += context.body

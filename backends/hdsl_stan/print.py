@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
+from hdsl_stan.layout import Doc, Filled, Joined, broken, flat
 from hdsl_stan.syntax import (
     All,
     Assign,
@@ -34,6 +36,7 @@ from hdsl_stan.syntax import (
 
 WIDTH = 90
 _LONG_HEAD = 36
+_SHORT_FACTOR = 24
 _PRECEDENCE = {
     "||": 1,
     "&&": 2,
@@ -113,22 +116,23 @@ def _statement(node: Statement, depth: int) -> list[str]:
 
 def _simple(node: Assign | Tilde | Target | Return, pad: str) -> list[str]:
     if isinstance(node, Assign):
-        return _broken(f"{pad}{expression(node.target)} = ", node.value, ";", pad)
+        return _assigned(f"{pad}{expression(node.target)} =", node.value, pad)
     if isinstance(node, Tilde):
         left = f"{pad}{expression(node.left)} ~ "
-        return _broken(left, Call(node.distribution, node.args), ";", pad)
+        return broken((left,), _doc(Call(node.distribution, node.args))[0], ";", WIDTH)
     head = "target += " if isinstance(node, Target) else "return "
-    return _broken(f"{pad}{head}", node.value, ";", pad)
+    return broken((f"{pad}{head}",), _doc(node.value)[0], ";", WIDTH)
 
 
 def _declaration(node: Declare, pad: str) -> list[str]:
     head = f"{pad}{_type(node.type)} {node.name}"
-    plain = [f"{head};"] if node.value is None else _broken(f"{head} = ", node.value, ";", pad)
+    plain = [f"{head};"] if node.value is None else _assigned(f"{head} =", node.value, pad)
     if not node.comment:
         return plain
     noted = f"{plain[0]} // {node.comment}"
     fits = len(plain) == 1 and len(noted) <= WIDTH
-    return [noted] if fits else [f"{pad}// {node.comment}", *plain]
+    above = wrap(node.comment, WIDTH, initial_indent=f"{pad}// ", subsequent_indent=f"{pad}// ")
+    return [noted] if fits else [*above, *plain]
 
 
 def _braced(head: str, body: Sequence[Statement], depth: int) -> list[str]:
@@ -159,121 +163,74 @@ def _list(nodes: Sequence[Expression]) -> str:
     return ", ".join(expression(node) for node in nodes)
 
 
-def _broken(head: str, node: Expression, tail: str, pad: str) -> list[str]:
-    """Return a statement on one line, or broken at its operators or arguments where that is too long.
-
-    After a long head the expression starts on the next line.
-    """
-    if len(head + expression(node) + tail) <= WIDTH:
-        return [head + expression(node) + tail]
-    if len(head) > _LONG_HEAD and head.endswith("= "):
-        return [head.rstrip(), *_broken(f"{pad}    ", node, tail, f"{pad}    ")]
-    if isinstance(node, Conditional):
-        return [
-            f"{head}{_show(node.condition, 1)}",
-            f"{pad}    ? {_show(node.yes, 1)}",
-            f"{pad}    : {_show(node.no, 1)}{tail}",
-        ]
-    if isinstance(node, Binary) and node.operator == "*" and isinstance(node.right, Call):
-        return _broken(f"{head}{_show(node.left, _PRECEDENCE['*'])} * ", node.right, tail, pad)
-    if isinstance(node, Call) and node.args:
-        start = f"{head}{node.function}("
-        return _filled(start, _arguments(node, len(start)), tail)
-    return _filled(head, _pieces(node, len(head)), tail)
-
-
-def _arguments(node: Call, indent: int) -> list[str]:
-    pieces: list[str] = []
-    for args in (node.args, node.given or ()):
-        for arg in args:
-            own = _pieces(arg, indent) if indent + len(expression(arg)) >= WIDTH else [expression(arg)]
-            pieces += [own[0], *(f"  {each}" for each in own[1:])]
-            pieces[-1] += ","
-        if args is node.args and node.given:
-            pieces[-1] = pieces[-1][:-1] + " |"
-    pieces[-1] = pieces[-1][:-1] + ")"
-    return pieces
-
-
-def _pieces(node: Expression, indent: int) -> list[str]:
-    """Return the terms of a sum, and the factors of those that are too long for a line, with operators."""
-    if not isinstance(node, Binary):
-        return [expression(node)]
-    pieces: list[str] = []
-    for operator, operand in _chain(node):
-        level = _PRECEDENCE[node.operator] + (1 if operator else 0)
-        text = f"{operator} {_show(operand, level)}".strip()
-        product = isinstance(operand, Binary) and _PRECEDENCE[operand.operator] == _PRECEDENCE["*"]
-        if product and indent + len(text) >= WIDTH:
-            first, *rest = _pieces(operand, indent)
-            pieces += [f"{operator} {first}".strip(), *(f"  {each}" for each in rest)]
-        else:
-            pieces.append(text)
-    return pieces
-
-
-def _chain(node: Binary) -> list[tuple[str, Expression]]:
-    """Return the operands of a run of operators that bind equally, each with the one before it."""
-    level = _PRECEDENCE[node.operator]
-    chain: list[tuple[str, Expression]] = []
-    current: Expression = node
-    while isinstance(current, Binary) and _PRECEDENCE[current.operator] == level and level < _PRECEDENCE["^"]:
-        chain.append((current.operator, current.right))
-        current = current.left
-    return [("", current), *reversed(chain)]
-
-
-def _filled(head: str, pieces: Sequence[str], tail: str) -> list[str]:
-    indent = " " * min(len(head), _LONG_HEAD)
-    lines = [head + pieces[0]]
-    for position, piece in enumerate(pieces[1:], start=1):
-        longer = f"{lines[-1]} {piece.strip()}"
-        room = WIDTH - (len(tail) if position == len(pieces) - 1 else 0)
-        if len(longer) <= room:
-            lines[-1] = longer
-        else:
-            lines.append(indent + piece)
-    lines[-1] += tail
-    return lines
+def _assigned(head: str, value: Expression, pad: str) -> list[str]:
+    """Return an assignment; after a long head the value starts on the next line."""
+    doc = _doc(value)[0]
+    whole = f"{head} {flat(doc)};"
+    if len(whole) <= WIDTH:
+        return [whole]
+    same, next_ = f"{head} ", f"{head}\n{pad}    "
+    return broken((next_, same) if len(head) > _LONG_HEAD else (same, next_), doc, ";", WIDTH)
 
 
 def _show(node: Expression, outer: int) -> str:
     """Return the text of `node`, in parentheses where it binds less tightly than `outer`."""
-    text, inner = _text(node)
-    return f"({text})" if inner < outer else text
+    return flat(_within(node, outer))
 
 
-def _text(node: Expression) -> tuple[str, int]:
+def _within(node: Expression, outer: int) -> Doc:
+    doc, inner = _doc(node)
+    return Joined(("(", doc, ")")) if inner < outer else doc
+
+
+def _doc(node: Expression) -> tuple[Doc, int]:
+    """Return an expression with the places where it may be broken, and how tightly it binds."""
     if isinstance(node, Number):
         return _number(node.value), _POSTFIX
     if isinstance(node, Name):
         return node.name, _POSTFIX
     if isinstance(node, Call):
-        given = f" | {_list(node.given)}" if node.given else ""
-        return f"{node.function}({_list(node.args)}{given})", _POSTFIX
+        return Joined((f"{node.function}(", _items(node.args, node.given or ()), ")")), _POSTFIX
     if isinstance(node, Negative):
-        return f"-{_show(node.operand, _UNARY)}", _UNARY
+        return Joined(("-", _within(node.operand, _UNARY))), _UNARY
     if isinstance(node, Transpose):
-        return f"{_show(node.operand, _POSTFIX)}'", _POSTFIX
+        return Joined((_within(node.operand, _POSTFIX), "'")), _POSTFIX
     if isinstance(node, Index):
-        return f"{_show(node.operand, _POSTFIX)}[{_indices(node)}]", _POSTFIX
+        return Joined((_within(node.operand, _POSTFIX), f"[{_indices(node)}]")), _POSTFIX
     if isinstance(node, Row):
-        return f"[{_list(node.items)}]", _POSTFIX
+        return Joined(("[", _items(node.items), "]")), _POSTFIX
     if isinstance(node, Conditional):
-        return f"{_show(node.condition, 1)} ? {_show(node.yes, 1)} : {_show(node.no, 1)}", 0
+        yes, no = Joined(("? ", _within(node.yes, 1))), Joined((": ", _within(node.no, 1)))
+        return Filled((_within(node.condition, 1), yes, no), inset=2), 0
     return _binary(node)
+
+
+def _items(nodes: Sequence[Expression], given: Sequence[Expression] = ()) -> Doc:
+    docs = [_doc(each)[0] for each in (*nodes, *given)]
+    ends = [" |" if given and place == len(nodes) - 1 else "," for place in range(len(docs))]
+    ends[-1:] = [""] * bool(docs)
+    return Filled(tuple(Joined((doc, end)) for doc, end in zip(docs, ends, strict=True)), enclosed=True)
 
 
 def _indices(node: Index) -> str:
     return ", ".join(":" if isinstance(each, All) else expression(each) for each in node.indices)
 
 
-def _binary(node: Binary) -> tuple[str, int]:
+def _binary(node: Binary) -> tuple[Doc, int]:
+    """Return a run of operators that bind equally, broken before them; powers associate to the right."""
     level = _PRECEDENCE[node.operator]
-    rightward = node.operator in ("^", ".^")
-    left = _show(node.left, level + 1 if rightward else level)
-    right = _show(node.right, level if rightward else level + 1)
-    return f"{left} {node.operator} {right}", level
+    if level == _PRECEDENCE["^"]:
+        return Joined((_within(node.left, level + 1), f" {node.operator} ", _within(node.right, level))), level
+    items: list[Doc] = []
+    current: Expression = node
+    while isinstance(current, Binary) and _PRECEDENCE[current.operator] == level:
+        items.append(Joined((f"{current.operator} ", _within(current.right, level + 1))))
+        current = current.left
+    items.append(_within(current, level))
+    product = level > _PRECEDENCE["+"]
+    if product and len(items) == 2 and len(flat(items[1])) <= _SHORT_FACTOR:
+        return Joined((items[1], " ", items[0])), level
+    return Filled(tuple(reversed(items)), inset=2 if product else 0), level
 
 
 def _number(value: float | int) -> str:
