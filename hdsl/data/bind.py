@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,6 @@ class _Work:
 
 
 def _placed(problem: Diagnostic, path: Path_) -> Diagnostic:
-    from dataclasses import replace
-
     return replace(problem, path=path)
 
 
@@ -114,7 +112,8 @@ def _open(design: ir.StudyFields, base: Path, table: str | None) -> Table | list
     names = list_columns(locator, base if table is None else Path.cwd())
     if not isinstance(names, tuple):
         return [_placed(problem, ("table",)) for problem in names] if table is None else names
-    missing = _missing_columns(design, names, locator)
+    outer = _outer_ids(design, base)
+    missing = _missing_columns(design, names, locator, outer)
     if missing:
         return missing
     wanted = [column for column in _columns_wanted(design) if column in names]
@@ -171,10 +170,24 @@ def _columns_wanted(design: ir.StudyFields) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _missing_columns(design: ir.StudyFields, names: tuple[str, ...], source: str) -> list[Diagnostic]:
+def _outer_ids(design: ir.StudyFields, base: Path) -> frozenset[str]:
+    """Return the id columns of levels that stand in the second table of a level within them."""
+    found: set[str] = set()
+    for level in design.levels:
+        if level.file is not None:
+            above = set(_ids_of(design, level)) - {id_column(level)}
+            columns = list_columns(level.file, base)
+            found.update(above.intersection(columns) if isinstance(columns, tuple) else ())
+    return frozenset(found)
+
+
+def _missing_columns(
+    design: ir.StudyFields, names: tuple[str, ...], source: str, elsewhere: frozenset[str]
+) -> list[Diagnostic]:
     found: list[Diagnostic] = []
+    ids = {id_column(level) for level in design.levels}
     for column, path, purpose in _needs(design):
-        if column in names:
+        if column in names or (column in ids and column in elsewhere):
             continue
         near = did_you_mean(column, list(names))
         help_ = f"Did you mean {near!r}? Say so with `column`, or `id` for a level." if near else ""
@@ -185,10 +198,14 @@ def _missing_columns(design: ir.StudyFields, names: tuple[str, ...], source: str
 
 def _key_columns(work: _Work, level: ir.Level, table: Table) -> list[Column]:
     """Return a level's id columns, outermost first: those of the levels it nests in and crosses, then its own."""
-    names: list[str] = []
-    _collect_ids(work.design, level, names)
     available = set(table.arrow.column_names)
-    return [table.column(name) for name in names if name in available]
+    return [table.column(name) for name in _ids_of(work.design, level) if name in available]
+
+
+def _ids_of(design: ir.StudyFields, level: ir.Level) -> list[str]:
+    names: list[str] = []
+    _collect_ids(design, level, names)
+    return names
 
 
 def _collect_ids(design: ir.StudyFields, level: ir.Level, names: list[str]) -> None:
@@ -202,7 +219,10 @@ def _collect_ids(design: ir.StudyFields, level: ir.Level, names: list[str]) -> N
 
 
 def _join_tables(work: _Work) -> None:
-    for i, level in enumerate(work.design.levels):
+    """Join the second tables, the innermost level's first: its table may hold the ids of the levels above."""
+    depths = {i: len(_ids_of(work.design, level)) for i, level in enumerate(work.design.levels)}
+    for i in sorted(depths, key=lambda i: -depths[i]):
+        level = work.design.levels[i]
         if level.file is None:
             continue
         path: Path_ = ("levels", i)
@@ -217,12 +237,27 @@ def _join_tables(work: _Work) -> None:
             work.say([Diagnostic("HDM217", message, help=help_)], path)
             continue
         work.say(table.notes, path)
-        key = to_key(_key_columns(work, level, table))
+        shared = [column for column in _key_columns(work, level, table) if column.name in work.table.arrow.column_names]
+        if not shared:
+            continue
+        key = to_key(shared)
         here = to_key([work.table.column(column.name) for column in key.columns])
         found = lookup(here, key)
         work.say(found.problems, path)
         rows = np.append(found.rows, -1)[here.codes]
         work.joined[level.name] = (table, key, rows)
+        _take_ids(work, level, table, rows)
+
+
+def _take_ids(work: _Work, level: ir.Level, table: Table, rows: NDArray[np.int64]) -> None:
+    """Add to the main table the ids of the levels above that stand only in the second one."""
+    import pyarrow as pa
+
+    for name in _ids_of(work.design, level):
+        if name in table.column_names and name not in work.table.arrow.column_names:
+            taken = table.arrow.column(name).take(pa.array(np.where(rows < 0, 0, rows), mask=rows < 0))
+            wider = work.table.arrow.append_column(name, taken)
+            work.table = replace(work.table, arrow=wider, column_names=(*work.table.column_names, name))
 
 
 def _read_keys(work: _Work) -> None:
@@ -396,7 +431,10 @@ def _arms(
     treatment: ir.Treatment, column: Column, rows: NDArray[np.int64] | None
 ) -> tuple[_Raw, list[Diagnostic]]:
     if treatment.dose is not None:
-        return _coerce(column, rows, ir.Kind(name=treatment.dose))
+        dose = (kinds.to_dose if treatment.dose == "positive" else COERCIONS[treatment.dose])(column)
+        values = dose.values.astype(np.float64)
+        values = values if dose.missing is None else np.where(dose.missing, np.nan, values)
+        return _Raw(_spread_out(values, rows, np.nan)), dose.problems
     coded = kinds.arm_codes(column, {arm.name: arm.code for arm in treatment.arms})
     values = _spread_out(coded.codes.astype(np.float64), rows, -1.0)
     return _Raw(np.where(values < 0, np.nan, values), tuple(arm.name for arm in treatment.arms)), coded.problems

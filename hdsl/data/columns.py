@@ -96,6 +96,12 @@ def to_positive(column: Column) -> Coerced:
     return _within(column, "HDM352", ("is not above zero", "are not above zero"), help, lambda v: v <= 0)
 
 
+def to_dose(column: Column) -> Coerced:
+    """Doses: real numbers from zero, which is no dose; HDM352."""
+    help = "A dose declared positive is zero or above; if it can be negative, declare it real."
+    return _within(column, "HDM352", ("is below zero", "are below zero"), help, lambda v: v < 0)
+
+
 def to_proportion(column: Column) -> Coerced:
     """Real numbers from 0 to 1; HDM353."""
     help = "A proportion lies between 0 and 1; divide percentages by 100."
