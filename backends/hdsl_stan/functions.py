@@ -162,8 +162,9 @@ def _stack(context: Context, expr: Apply, env: Env) -> Value:
         return lower(context, expr.args[int(chosen.value) - 1], without(env, dim))
     parts = [lower(context, part, without(env, dim)) for part in expr.args]
     outer = aligned([part.dims for part in parts])
-    if outer and (len(outer) > 1 or chosen is not None or len(parts) > _MOST_COLUMNS):
-        raise NeedsLoop(outer[0])
+    wide = len(outer) > 1 or chosen is not None or len(parts) > _MOST_COLUMNS
+    if outer and wide:
+        raise NeedsLoop(next(iter(outer)))
     if outer:
         columns = [fit(part, outer, context.sizes).node for part in parts]
         return Value(reduce(lambda left, right: call("append_col", left, right), columns), (*outer, dim))

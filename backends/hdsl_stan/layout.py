@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class _Page:
             self.lines[-1] += text
         elif isinstance(doc, Joined):
             for place, part in enumerate(doc.parts):
-                after = [flat(each) for each in doc.parts[place + 1 :]]
-                self.put(part, sum(map(len, after)) + tail if all(map(_short, after)) else 0, indent)
+                after = doc.parts[place + 1 :]
+                fixed = list(takewhile(lambda each: isinstance(each, str), after))
+                self.put(part, len("".join(map(flat, fixed))) + (tail if len(fixed) == len(after) else 0), indent)
         else:
             self._fill(doc, tail, indent)
 
@@ -71,10 +73,6 @@ class _Page:
             elif place:
                 self.lines.append(" " * (start + doc.inset))
             self.put(item, own, start)
-
-
-def _short(text: str) -> bool:
-    return len(text) < 8
 
 
 def broken(heads: tuple[str, ...], doc: Doc, tail: str, width: int) -> list[str]:

@@ -19,8 +19,10 @@ pytest.importorskip("cmdstanpy")
 
 from hdsl_stan import backend, engine_cmdstan
 
+from hdsl import driver
 from hdsl.backend import Draws, Progress, SamplingFailed, Settings
 from hdsl.model.ir import ModelData
+from hdsl.passes import prepare
 from tests import models
 from tests.conformance.cases import CASES
 
@@ -36,14 +38,34 @@ def _run(case: models.Case, settings: Settings = _SHORT) -> Draws:
     return backend.sample(backend.lower(model, data), model, data, settings)
 
 
+_ROOT = Path(__file__).resolve().parents[2]
+_STUDIES = sorted((*_ROOT.glob("examples/*/*.hdm"), *_ROOT.glob("tests/cases/*/*.hdm")))
+
+
+def _stanc(source: str, folder: Path) -> tuple[int, str]:
+    """Return what Stan's compiler makes of a program: its status, and all it says."""
+    (folder / "model.stan").write_text(source)
+    stanc = Path(os.environ["CMDSTAN"]) / "bin" / "stanc"
+    command = [str(stanc), f"--o={folder / 'model.hpp'}", str(folder / "model.stan")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.returncode, result.stdout + result.stderr
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_stanc_accepts_every_program_without_a_warning(case: str, tmp_path: Path) -> None:
     model, data = CASES[case]()
-    (tmp_path / "model.stan").write_text(backend.lower(model, data).source)
-    stanc = Path(os.environ["CMDSTAN"]) / "bin" / "stanc"
-    command = [str(stanc), f"--o={tmp_path / 'model.hpp'}", str(tmp_path / "model.stan")]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert _stanc(backend.lower(model, data).source, tmp_path) == (0, "")
+
+
+@pytest.mark.parametrize("study", _STUDIES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_stanc_accepts_the_program_of_every_study(study: Path, tmp_path: Path) -> None:
+    """As the passes prepare it, and within 90 columns."""
+    derived = driver.derive(study)
+    assert derived.model is not None
+    assert derived.data is not None
+    source = backend.lower(*prepare(derived.model, derived.data)).source
+    assert _stanc(source, tmp_path) == (0, "")
+    assert [line for line in source.splitlines() if len(line) > 90] == []
 
 
 @pytest.mark.slow
