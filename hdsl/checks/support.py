@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -15,6 +14,7 @@ from hdsl.checks.numbers import constant
 from hdsl.checks.scope import Scope
 from hdsl.checks.terms import stated_terms
 from hdsl.data.bound import Bound, BoundVariable, Reals
+from hdsl.design.censoring import is_plain, one_means
 from hdsl.design.expr import Potential, Ref
 from hdsl.design.ir import VaryAcross
 from hdsl.design.roles import role_text
@@ -22,7 +22,6 @@ from hdsl.design.roles import role_text
 FEW = 5
 ENOUGH = 10
 EXACT = 1e-10
-CENSORED = re.compile(r"(?<!un)(?<!not_)(?<!not )cens", re.IGNORECASE)
 
 
 def _plain_terms(scope: Scope, bound: Bound) -> Iterator[tuple[BoundVariable, Path]]:
@@ -65,18 +64,19 @@ def no_event(scope: Scope, bound: Bound) -> Findings:
             variable = bound.variables.get(declared.name)
             if variable is not None and variable.event is not None and not np.any(variable.event == 1):
                 message = f"Every `{declared.name}` is censored: no event was seen."
-                help = "The event column is 1 where the event was seen, 0 where the duration is censored."
+                help = "Is the column the other way round? `hdsl explain HDM320` says how it is read."
                 yield finding("HDM319", message, ("levels", i, "variables", j), help)
 
 
 def event_or_censored(scope: Scope, bound: Bound) -> Findings:
-    """HDM320: the column of a duration is 1 where the event was seen, not where the duration was cut off."""
+    """HDM320: the name of the column of a duration says what a 1 in it stands for."""
     for i, level in enumerate(scope.study.levels):
         for j, declared in enumerate(level.variables):
             column = declared.kind.censored_by
-            if column is not None and CENSORED.search(column) and declared.name in bound.variables:
-                message = f"1 in {column!r} is taken for an event that was seen, 0 for a censored `{declared.name}`."
-                help = "If 1 means censored, turn it round in the data: a column such as `event` = 1 - censored."
+            if column is not None and not is_plain(column) and declared.name in bound.variables:
+                read = "an event that was seen" if one_means(column) == "event" else f"a `{declared.name}` cut off"
+                message = f"1 in {column!r} is taken for {read}; its name does not say so."
+                help = "Name the column `censored` (1 = cut off) or `event` (1 = seen) in the data, or waive this."
                 yield finding("HDM320", message, ("levels", i, "variables", j), help)
 
 

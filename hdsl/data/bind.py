@@ -18,6 +18,7 @@ from hdsl.data.table import Column, Table
 from hdsl.data.used import used_names
 from hdsl.design import expr as study
 from hdsl.design import ir
+from hdsl.design.censoring import one_means
 from hdsl.design.levels import assignment_of, row_level
 from hdsl.design.levels import level as level_named
 from hdsl.diagnostics import Diagnostic, did_you_mean
@@ -365,7 +366,8 @@ def _companions(work: _Work, level: ir.Level, variable: ir.Variable, raw: _Raw) 
             return [*problems, Diagnostic("HDM217", f"There is no column {kind.censored_by!r}.")]
         event, event_problems = _coerce(found[0], found[1], ir.Kind(name="binary"))
         problems += event_problems
-        raw.companions["event"] = event.values
+        seen = event.values if one_means(kind.censored_by) == "event" else 1.0 - event.values
+        raw.companions["event"] = seen
     return problems
 
 

@@ -22,8 +22,8 @@ Shape = Literal["linear", "spline", "gp"]
 class Kind(Node):
     """The kind of a variable.
 
-    `trials` is the N of `count of N` (a column or a number), `censored_by` the event column of a duration
-    (1 = the event was seen, 0 = censored), `known_sd` the sampling standard deviation of a summary.
+    `trials` is the N of `count of N` (a column or a number), `censored_by` the column that tells censored durations
+    (read as `hdsl.design.censoring.one_means` says), `known_sd` the sampling standard deviation of a summary.
     """
 
     name: KindName

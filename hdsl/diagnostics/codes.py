@@ -121,7 +121,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM317": CodeInfo("an arm where it was not to be assigned"),
         "HDM318": CodeInfo("an assignment that chance did not decide", "warning"),
         "HDM319": CodeInfo("durations without any event"),
-        "HDM320": CodeInfo("a column of events that is named after censoring", "warning"),
+        "HDM320": CodeInfo("a column of events or of censoring, and its name does not say which", "warning"),
         "HDM350": CodeInfo("a value that is not a number"),
         "HDM351": CodeInfo("a value that is infinite"),
         "HDM352": CodeInfo("a positive variable that is not above zero"),
@@ -198,6 +198,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM631": CodeInfo("an outcome above the rows"),
         "HDM632": CodeInfo("an exposure that cannot be used"),
         "HDM633": CodeInfo("a weight that cannot be used"),
+        "HDM634": CodeInfo("rows that cannot be correlated so"),
         "HDM640": CodeInfo("a name without a law in explicit equations"),
         "HDM641": CodeInfo("a name with two equations"),
         "HDM642": CodeInfo("equations in a circle"),
@@ -213,6 +214,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM653": CodeInfo("an expression that cannot stand in an equation"),
         "HDM654": CodeInfo("a law that leaves no deviation to keep when a treatment is set"),
         "HDM655": CodeInfo("an equation that has no model yet"),
+        "HDM660": CodeInfo("too few values for a curve"),
         "HDM701": CodeInfo("chains that disagree", "warning"),
         "HDM702": CodeInfo("few effective draws", "warning"),
         "HDM703": CodeInfo("divergent draws", "warning"),
@@ -225,6 +227,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM713": CodeInfo("a sampling setting that cannot be used"),
         "HDM714": CodeInfo("an engine that is not there"),
         "HDM715": CodeInfo("draws that are not whole"),
+        "HDM720": CodeInfo("a curve beyond the reach of its approximation", "warning"),
         "HDM799": CodeInfo("a defect of hdsl itself"),
     }
 )

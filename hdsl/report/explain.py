@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hdsl.data.bound import Bound
+from hdsl.design.censoring import one_means
 from hdsl.design.ir import StudyFields
 from hdsl.design.roles import role_text
 from hdsl.estimands.defaults import with_defaults
@@ -49,9 +50,11 @@ def _events(bound: Bound) -> list[str]:
     for declared in (variable for level in bound.study.levels for variable in level.variables):
         variable = bound.variables.get(declared.name)
         if variable is not None and variable.event is not None:
-            seen, column = int((variable.event == 1).sum()), declared.kind.censored_by
+            seen, column = int((variable.event == 1).sum()), str(declared.kind.censored_by)
+            code = int(one_means(column) == "event")
             total = len(variable.event)
-            found.append(f"{declared.name}: {seen} of {total} end in the event ({column} = 1), the rest are censored")
+            read = f"{seen} of {total} end in the event ({column} = {code}), the rest are censored"
+            found.append(f"{declared.name}: {read}")
     return found
 
 
@@ -82,7 +85,8 @@ def _with_scaling(design: StudyFields, found: Sequence[Equation]) -> list[Equati
 
 def _is_given(text: str, given: set[str]) -> bool:
     role = text.split(" ~ ", 1)[0]
-    return role in given or role.split("[", 1)[0] in given
+    plain = role.removeprefix("(").split(" + ", 1)[0]
+    return bool({role, plain, role.split("[", 1)[0]} & given)
 
 
 def _estimands(design: StudyFields) -> list[str]:

@@ -276,13 +276,13 @@ def test_data_codes_all_have_a_case() -> None:
 
 @pytest.mark.parametrize(
     ("column", "codes"),
-    [("cens", ["HDM320"]), ("Censored", ["HDM320"]), ("uncensored", []), ("not_censored", []), ("seen", [])],
+    [("delta", ["HDM320"]), ("status", ["HDM320"]), *((name, []) for name in ("cens", "uncensored", "seen"))],
 )
-def test_a_column_named_after_censoring_is_asked_about(column: str, codes: list[str], tmp_path: Path) -> None:
+def test_a_column_that_does_not_say_what_it_marks_is_asked_about(column: str, codes: list[str], tmp_path: Path) -> None:
     text = edited(SCHOOLS, ("y : real", f"y : duration censored by {column}"))
     found = findings(tmp_path, text, rows(y=PLACE + 1, **{column: PLACE % 2}))
     assert [d.code for d in found] == codes
-    assert all(d.severity == "warning" and "1 means censored" in d.help for d in found)
+    assert all(d.severity == "warning" and "1 = cut off" in d.help for d in found)
 
 
 def test_few_groups_are_no_finding_where_the_prior_is_stated(tmp_path: Path) -> None:
