@@ -18,15 +18,19 @@ def generated_quantities(context: Context, predict: str) -> list[Statement]:
     filled: list[tuple[Observation, Stored, Stored]] = []
     for observation in observations:
         suffix = "" if len(observations) == 1 else f"_{context.names[observation.slot]}"
-        discrete = KINDS[observation.law.distribution].discrete
-        log_lik = Stored(context.fresh(f"log_lik{suffix}"), observation.dims, "real")
+        kind = KINDS[observation.law.distribution]
+        each_dims = observation.dims[: len(observation.dims) - kind.event]
+        log_lik = Stored(context.fresh(f"log_lik{suffix}"), each_dims, "real")
         wanted = f"{context.names[observation.slot]}_rep"
-        replicate = Stored(context.fresh(wanted), observation.dims, "int" if discrete else "real")
+        base = "vector" if kind.event else "int" if kind.discrete else "real"
+        replicate = Stored(context.fresh(wanted), observation.dims, base)
         for each in (log_lik, replicate):
-            sizes = [context.sizes[dim] for dim in observation.dims]
+            sizes = [context.sizes[dim] for dim in each.dims]
             if sizes:
                 sizes[0] = Conditional(Name(predict), sizes[0], Number(0))
-            declared.append(Declare(Type(each.base, arrays=tuple(sizes)), each.name))
+            declared.append(
+                Declare(Type(each.base, tuple(sizes[each.arrays :]), tuple(sizes[: each.arrays])), each.name)
+            )
         filled.append((observation, log_lik, replicate))
     context.body = []
     for definition in needed(context, observations):

@@ -11,7 +11,7 @@ from hdsl_stan.context import POSITIONS, Context
 from hdsl_stan.densities import Density, log_kernel, stan_law
 from hdsl_stan.expressions import assignment, free_dims, local, lower
 from hdsl_stan.linear import glm
-from hdsl_stan.priors import nested
+from hdsl_stan.priors import joint, joint_args, nested
 from hdsl_stan.syntax import (
     All,
     Declare,
@@ -45,6 +45,9 @@ def likelihood(context: Context, observation: Observation) -> None:
     density, name, _ = stan_law(observation.law)
     if density.user:
         context.functions.add(f"{name}_{_suffix(observation)}")
+    if KINDS[observation.law.distribution].event:
+        joint(context, context.stored[observation.slot], observation.law, observation.dims[:-1])
+        return
     if glm(context, observation):
         return
     wide = density.vectorised and len(observation.dims) == 1
@@ -64,6 +67,9 @@ def likelihood(context: Context, observation: Observation) -> None:
 
 def generated(context: Context, observation: Observation, log_lik: Stored, replicate: Stored) -> None:
     """Write the loop that fills the log likelihood and the replicated outcomes."""
+    if KINDS[observation.law.distribution].event:
+        _generated_jointly(context, observation, log_lik, replicate)
+        return
     args = _wide_arguments(context, observation)
 
     def write(env: Env) -> None:
@@ -72,6 +78,20 @@ def generated(context: Context, observation: Observation, log_lik: Stored, repli
         context.body.append(assignment(element(replicate, env), _draw(context, row)))
 
     nested(context, observation.dims, {}, write)
+
+
+def _generated_jointly(context: Context, observation: Observation, log_lik: Stored, replicate: Stored) -> None:
+    _, name, _ = stan_law(observation.law)
+    *batch, event = observation.dims
+    outcome = context.stored[observation.slot]
+
+    def write(env: Env) -> None:
+        args = joint_args(context, observation.law, (event,), env)
+        log_density = call(f"{name}_lpdf", element(outcome, env), given=args)
+        context.body.append(assignment(element(log_lik, env), log_density))
+        context.body.append(assignment(element(replicate, env), call(f"{name}_rng", *args)))
+
+    nested(context, tuple(batch), {}, write)
 
 
 def _suffix(observation: Observation) -> str:

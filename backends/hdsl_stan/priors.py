@@ -23,7 +23,7 @@ def prior(context: Context, variable: RandomVariable) -> None:
     if variable.law.distribution == "ordered_normal":
         nested(context, batch, {}, lambda env: _elementwise(context, target, variable.law, env))
     elif event:
-        _joint(context, target, variable.law, batch)
+        joint(context, target, variable.law, batch)
     else:
         _elementwise(context, target, variable.law, {})
 
@@ -52,7 +52,8 @@ def _elementwise(context: Context, target: Stored, law: Law, env: Env) -> None:
     loop(context, dim, env, lambda inner: _elementwise(context, target, law, inner))
 
 
-def _joint(context: Context, target: Stored, law: Law, batch: Dims) -> None:
+def joint(context: Context, target: Stored, law: Law, batch: Dims) -> None:
+    """Write the statement of the law of vectors or matrices, one for each element of `batch`."""
     event = target.dims[len(batch) :]
     _, name, args = stan_law(law)
     varies = any(dim in free_dims(context, args[-1]) for dim in batch)
@@ -63,12 +64,13 @@ def _joint(context: Context, target: Stored, law: Law, batch: Dims) -> None:
         return
 
     def write(env: Env) -> None:
-        context.body.append(Tilde(element(target, env), name, _joint_args(context, law, event, env)))
+        context.body.append(Tilde(element(target, env), name, joint_args(context, law, event, env)))
 
     nested(context, batch, {}, write)
 
 
-def _joint_args(context: Context, law: Law, event: Dims, env: Env) -> tuple[Expression, ...]:
+def joint_args(context: Context, law: Law, event: Dims, env: Env) -> tuple[Expression, ...]:
+    """Return Stan's arguments of the law of a vector or matrix over the dims `event`."""
     if law.distribution == "lkj_cholesky":
         return (lower(context, law.args[0], env).node,)
     first = fit(lower(context, law.args[0], env), (event[0],), context.sizes).node

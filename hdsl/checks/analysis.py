@@ -15,9 +15,10 @@ POST_TREATMENT = ("intermediate", "outcome")
 
 
 def left_out(scope: Scope) -> Findings:
-    """HDM401: a design variable is pooled completely."""
+    """HDM401: a design variable is pooled completely, and no serial correlation stands for it."""
+    kept = {item.within for item in scope.study.analysis if isinstance(item, ir.Correlate)}
     for i, item in enumerate(scope.study.analysis):
-        if isinstance(item, ir.Pool) and item.how == "completely":
+        if isinstance(item, ir.Pool) and item.how == "completely" and item.group not in kept:
             why = why_in_design(scope, item.group)
             if why is not None:
                 message = f"`{item.group}` is left out of the analysis, though {why}."
@@ -170,7 +171,7 @@ def several_groups(scope: Scope) -> Findings:
 
 
 def correlation_over_waves(scope: Scope) -> Findings:
-    """HDM415: serial correlation is within a unit that is observed on several occasions of a wave."""
+    """HDM415: rows are correlated within a level above them, in the order of a wave."""
     for i, item in enumerate(scope.study.analysis):
         if not isinstance(item, ir.Correlate) or item.within not in scope.levels or scope.row is None:
             continue

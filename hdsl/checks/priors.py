@@ -61,6 +61,8 @@ def _role(scope: Scope, expr: Expr, path: Path) -> Findings:
             yield from want_level(scope, group, (*path, "args", 1))
         case Call(function="corr", args=(Ref(name=group),)):
             yield from want_level(scope, group, (*path, "args", 0))
+        case Call(function="corr", args=(Ref(name="residual"), Ref(name=group))):
+            yield from want_level(scope, group, (*path, "args", 1))
         case Call(function="corr", args=(one, other, Ref(name=group))):
             yield from _role(scope, one, (*path, "args", 0))
             yield from _role(scope, other, (*path, "args", 1))

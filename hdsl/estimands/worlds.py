@@ -11,6 +11,7 @@ from numpy.random import Generator
 from hdsl.data.bound import Bound, Reals
 from hdsl.design import expr as study
 from hdsl.design.expr import Setting
+from hdsl.estimands.joint import drawn, jointly, scored
 from hdsl.estimands.rows import EstimandError, row_values
 from hdsl.model.distributions import DISTRIBUTIONS
 from hdsl.model.ir import Const, Model, ModelData, Observation, RandomVariable, Slot
@@ -25,11 +26,16 @@ BATCH = ("draw",)
 
 @dataclass(frozen=True)
 class World:
-    """The plain model with some treatments set; what depends on data alone is computed already."""
+    """The plain model with some treatments set; what depends on data alone is computed already.
+
+    `observation` has the law of each row by itself where there is one, else given the rows before it; `joint` are
+    the observations that say how the rows go together, empty where each goes by itself.
+    """
 
     model: Model
     data: ModelData
     observation: Observation
+    joint: tuple[Observation, ...] = ()
 
 
 def world(model: Model, data: ModelData, bound: Bound, outcome: str, settings: tuple[Setting, ...]) -> World:
@@ -40,11 +46,14 @@ def world(model: Model, data: ModelData, bound: Bound, outcome: str, settings: t
         if slot is None:
             continue
         values[slot.name] = _set(bound, slot, values[slot.name], setting)
-    lean, computed = precompute(model, ModelData(values=values, coords=data.coords))
-    found = [observation for observation in lean.observations if observation.outcome == outcome]
+    found = tuple(observation for observation in model.observations if observation.outcome == outcome)
     if not found:
         raise EstimandError("HDM520", f"`{outcome}` is not the outcome of the model.")
-    return World(lean, computed, found[0])
+    margins = [margin for margin in model.margins if margin.outcome == outcome]
+    open_ = frozenset(observation.slot for observation in found if observation.sequence is not None)
+    lean, computed = precompute(model, ModelData(values=values, coords=data.coords), open_)
+    joint = found if open_ or any(observation.rows is not None for observation in found) else ()
+    return World(lean, computed, (*margins, *found)[0], joint)
 
 
 def _slot(model: Model, treatment: str) -> Slot | None:
@@ -104,6 +113,9 @@ def expected(world: World, draws: Draws, rows: int) -> Array:
 
 def simulated(world: World, draws: Draws, rows: int, rng: Generator) -> Array:
     """Return one replicate of the potential outcome for each draw and row, shape (draws, rows)."""
+    if world.joint:
+        pick = drawn(world.model, rng, count(draws))
+        return jointly(world.model, world.data, world.joint, draws, rows, pick)
     law, dims = world.observation.law, world.observation.dims
     args = law_arguments(world, draws)
     sizes = {**world.model.sizes, "draw": count(draws)}
@@ -115,6 +127,8 @@ def coupled(world: World, draws: Draws, rows: int, normal: Array) -> Array:
     """Return the potential outcome at standard normal scores (a Gaussian copula), shape (draws, rows)."""
     from scipy.special import ndtr
 
+    if world.joint:
+        return jointly(world.model, world.data, world.joint, draws, rows, scored(world.data, normal))
     law, dims = world.observation.law, world.observation.dims
     probability = Value((*BATCH, *dims), ndtr(normal))
     args = law_arguments(world, draws)

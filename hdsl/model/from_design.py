@@ -12,8 +12,10 @@ import numpy as np
 
 from hdsl.data.bound import Bound, BoundVariable, Reals
 from hdsl.design import expr as study
+from hdsl.design import ir
 from hdsl.diagnostics import Diagnostic
 from hdsl.model.derive import amendments as amend
+from hdsl.model.derive import together
 from hdsl.model.derive.coefficients import (
     Coefficient,
     find,
@@ -36,7 +38,9 @@ from hdsl.model.derive.likelihood import (
 from hdsl.model.derive.predictor import Parts, total
 from hdsl.model.derive.priors import Priors, normal, rounded
 from hdsl.model.derive.scales import FAMILIES, Family, Scale, choose, scale_of
+from hdsl.model.derive.serial import RESIDUALS, takes_intercept
 from hdsl.model.derive.terms import NotDerivable, at_rows, columns, spread, term_text
+from hdsl.model.derive.unstructured import spread_at_rows
 from hdsl.model.ir import Dims, Expr, Law, Model, ModelData, Observation, add, apply, const, mul, sub
 
 SHIFT = "shift"
@@ -55,6 +59,7 @@ class _Plan:
     scale: Scale
     offset: Reals | None
     free: Dims = ()
+    correlate: ir.Correlate | None = None
 
 
 def derive(bound: Bound) -> tuple[tuple[Model, ModelData] | None, list[Diagnostic]]:
@@ -112,7 +117,8 @@ def _plan(draft: Draft) -> _Plan:
     free: Dims = ()
     if family.name == "categorical":
         free = (draft.index_set("category", outcome.labels[1:], "categories"),)
-    return _Plan(draft, amendments, Priors.of(bound.study.priors), outcome, family, scale, offset, free)
+    correlate = together.correlated(draft, amendments, outcome, family)
+    return _Plan(draft, amendments, Priors.of(bound.study.priors), outcome, family, scale, offset, free, correlate)
 
 
 def _offset(bound: Bound, family: Family) -> Reals | None:
@@ -241,6 +247,8 @@ def _amend_intercept(plan: _Plan, level: str, effects: list[Effect], law: str, u
 def _intercept_reason(plan: _Plan, level: str) -> str | None:
     """Return why a level has an intercept of its own, None where it has none."""
     bound = plan.draft.bound
+    if takes_intercept(plan.correlate, level, plan.family):
+        return None
     if level == bound.row:
         known = plan.outcome.known_sd is not None
         return f"the true value of each {level} varies around the mean" if known else None
@@ -281,6 +289,9 @@ def _predictor(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str,
             (parts if role == "intercept" else by_role[role].deviations).put(level, value)
     _unpooled(plan, parts)
     own = parts.levels()
+    effects = together.latent(draft, plan.correlate, plan.family, plan.scale, plan.priors)
+    if effects is not None:
+        parts.put(draft.bound.row, effects)
     _intercept(plan, coefficients, fixed, parts)
     for coefficient in coefficients:
         _contribute(plan, coefficient, fixed, parts)
@@ -371,7 +382,12 @@ def _observe(plan: _Plan, predictor: Expr) -> None:
     predictor = draft.define(f"{outcome.name} predictor", predictor, reason=f"the linear predictor of {outcome.name}")
     if set(draft.scope[var_name(predictor)]) != {*dims, *plan.free}:
         predictor = draft.define("rows predictor", add(predictor, _zeros(draft)), reason="the same for each row")
-    if plan.family.name == "ordinal":
+    residuals = plan.correlate if plan.family.name in RESIDUALS else None
+    spreads = None
+    if residuals is not None and residuals.structure == "unstructured":
+        spreads = together.separate_spreads(draft, residuals, plan.family, plan.amendments, plan.scale, plan.priors)
+        law = together.margin_law(predictor, spread_at_rows(draft, spreads))
+    elif plan.family.name == "ordinal":
         law = _ordinal(plan, predictor)
     elif plan.family.name == "categorical":
         law = categorical_law(draft, outcome, predictor, plan.free[0])
@@ -380,18 +396,20 @@ def _observe(plan: _Plan, predictor: Expr) -> None:
     slot = observed_slot(draft, outcome)
     weight, event = weight_slot(draft), event_slot(draft, outcome)
     reason = f"family {plan.family.name}" + ("" if plan.family.declared else f", the default for {outcome.kind}")
-    draft.observations.append(
-        Observation(
-            name=draft.name(f"observed {outcome.name}"),
-            outcome=outcome.name,
-            slot=slot,
-            dims=dims,
-            law=law,
-            weight=weight,
-            event=event,
-            reason=reason,
-        )
+    observation = Observation(
+        name=draft.name(f"observed {outcome.name}"),
+        outcome=outcome.name,
+        slot=slot,
+        dims=dims,
+        law=law,
+        weight=weight,
+        event=event,
+        reason=reason,
     )
+    if residuals is None:
+        draft.observations.append(observation)
+    else:
+        together.observe(draft, residuals, outcome, observation, plan.priors, spreads)
 
 
 def var_name(expr: Expr) -> str:

@@ -122,6 +122,9 @@ class Observation(Node):
 
     `weight`: slot of weights that multiply the log likelihood (counts of identical rows, survey weights).
     `event`: slot that is 1 where a duration ended and 0 where it was censored (survival function then).
+    `sequence`: slot that ranks the rows where the law of a row depends on the outcomes of other rows: on those of
+    lower rank only. `rows`: integer slot with the row of each element, where `dims` are not those of the rows.
+    `together`: how the rows go together, as an equation, where `law` says only what each does by itself.
     """
 
     name: str
@@ -131,6 +134,9 @@ class Observation(Node):
     law: Law
     weight: str | None = None
     event: str | None = None
+    sequence: str | None = None
+    rows: str | None = None
+    together: str = ""
     reason: str = ""
 
 
@@ -153,7 +159,9 @@ class Reported(Node):
 class Model(Node):
     """A complete model; statements stand in an order in which every name is declared before its use.
 
-    `statements` interleave random variables and definitions. `unit` is the index set of the rows.
+    `statements` interleave random variables and definitions. `unit` is the index set of the rows. `margins` are
+    no part of the density: where the observations of an outcome say how its rows go together, its margin is the
+    law of each row by itself given the parameters.
     """
 
     schema_version: Literal[1] = 1
@@ -165,6 +173,7 @@ class Model(Node):
     observations: tuple[Observation, ...]
     factors: tuple[Factor, ...] = ()
     reported: tuple[Reported, ...] = ()
+    margins: tuple[Observation, ...] = ()
 
     @property
     def variables(self) -> tuple[RandomVariable, ...]:

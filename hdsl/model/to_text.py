@@ -48,7 +48,7 @@ def equations(model: Model) -> list[Equation]:
     """
     names = _Names(model)
     hidden, grouped = _grouped(model, names)
-    lines = [_observed(model, observation, names) for observation in model.observations]
+    lines = [line for observation in _by_row(model) for line in _observed(model, observation, names)]
     for definition in reversed(model.definitions):
         if definition.name in grouped:
             lines.append(grouped[definition.name])
@@ -91,12 +91,19 @@ def _is_inlined(definition: Definition, model: Model) -> bool:
     return helper or stacked or bool(rows)
 
 
-def _observed(model: Model, observation: Observation, names: _Names) -> Equation:
+def _by_row(model: Model) -> list[Observation]:
+    """Return the laws of outcomes as they are written: of each row by itself where rows go together."""
+    margins = {margin.outcome for margin in model.margins}
+    return [*model.margins, *(o for o in model.observations if o.outcome not in margins)]
+
+
+def _observed(model: Model, observation: Observation, names: _Names) -> list[Equation]:
     left = f"{observation.outcome}[{', '.join(observation.dims)}]"
     law = names.law(observation.law)
     weight = f", weighted by {observation.weight}" if observation.weight else ""
     censored = f", censored where {observation.event} = 0" if observation.event else ""
-    return Equation(f"{left} ~ {law}{weight}{censored}", observation.reason)
+    found = [Equation(f"{left} ~ {law}{weight}{censored}", observation.reason)]
+    return [*found, Equation(observation.together, "")] if observation.together else found
 
 
 def _grouped(model: Model, names: _Names) -> tuple[set[str], dict[str, Equation]]:

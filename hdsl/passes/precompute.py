@@ -11,10 +11,13 @@ from hdsl.model.walk import expressions
 from hdsl.reference.values import Value, evaluate
 
 
-def precompute(model: Model, data: ModelData) -> tuple[Model, ModelData]:
-    """Return the model with data-only definitions turned into slots, and without slots nobody reads."""
+def precompute(model: Model, data: ModelData, open_: frozenset[str] = frozenset()) -> tuple[Model, ModelData]:
+    """Return the model with data-only definitions turned into slots, and without slots nobody reads.
+
+    What rests on the slots `open_`, whose values are not settled yet, stays a definition.
+    """
     dims = {slot.name: slot.dims for slot in model.slots}
-    env = {slot.name: Value(slot.dims, data.values[slot.name]) for slot in model.slots}
+    env = {slot.name: Value(slot.dims, data.values[slot.name]) for slot in model.slots if slot.name not in open_}
     values = dict(data.values)
     slots = {slot.name: slot for slot in model.slots}
     kept: list[RandomVariable | Definition] = []
@@ -33,7 +36,10 @@ def precompute(model: Model, data: ModelData) -> tuple[Model, ModelData]:
 
 def _without_unread(model: Model, values: dict, data: ModelData) -> tuple[Model, ModelData]:  # type: ignore[type-arg]
     read = {name for expr in expressions(model) for name in references(expr)}
-    read |= {name for o in model.observations for name in (o.slot, o.weight, o.event) if name is not None}
+    read |= {name for margin in model.margins for arg in margin.law.args for name in references(arg)}
+    observed = (*model.observations, *model.margins)
+    slots_of = ((o.slot, o.weight, o.event, o.sequence, o.rows) for o in observed)
+    read |= {name for names in slots_of for name in names if name is not None}
     slots = tuple(slot for slot in model.slots if slot.name in read)
     return (
         model.model_copy(update={"slots": slots}),

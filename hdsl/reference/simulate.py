@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hdsl.model.ir import Definition, Dims, Model, ModelData, Observation
 from hdsl.reference import distributions
 from hdsl.reference.density import Parameters, arguments, definitions, environment, law_references
+from hdsl.reference.sequence import in_sequence
 from hdsl.reference.values import BATCH, AnyArray, Value, evaluate, expand
 
 Array = NDArray[np.float64]
@@ -61,6 +62,13 @@ def draw_outcome(
 ) -> AnyArray:
     """Draw an observation's outcome given parameters, over `batch` and its dims; weights are ignored."""
     law = observation.law
+    if observation.sequence is not None:
+
+        def step(args: list[Value]) -> Array:
+            known = {**model.sizes, **_batch_sizes({str(i): arg for i, arg in enumerate(args)})}
+            return distributions.draw(law.distribution, rng, args, (*batch, *observation.dims), known).real
+
+        return in_sequence(model, data, parameters, observation, batch, step)
     env = definitions(model, data, parameters, law_references(law), batch)
     sizes = {**model.sizes, **_batch_sizes(env)}
     drawn = distributions.draw(law.distribution, rng, arguments(law, env), (*batch, *observation.dims), sizes)
@@ -107,4 +115,9 @@ def simulate(model: Model, data: ModelData, parameters: Parameters, rng: Generat
             values[observation.event] = _like(ended, new <= limit)
             new = np.minimum(new, limit)
         values[observation.slot] = _like(old, new)
+        for margin in model.margins:
+            if observation.rows is not None and margin.outcome == observation.outcome:
+                whole = np.asarray(values[margin.slot], dtype=np.float64).copy()
+                whole[values[observation.rows].astype(np.int64)] = new
+                values[margin.slot] = _like(values[margin.slot], whole)
     return ModelData(values=values, coords=data.coords)

@@ -11,6 +11,7 @@ import numpy as np
 from hdsl.model.distributions import DISTRIBUTIONS
 from hdsl.model.ir import Definition, Factor, Model, ModelData, Observation, add, apply, const, gather, mul, sub, var
 from tests import models
+from tests.conformance.derived import DERIVED
 from tests.models import Case
 
 Builder = Callable[[], Case]
@@ -242,6 +243,7 @@ def _table() -> dict[str, Builder]:
         "two outcomes": two_outcomes,
         "moving bounds": moving_bounds,
         "awkward names": awkward_names,
+        **DERIVED,
     }
     for name in ("normal", "bernoulli_logit"):
         table[f"types apart: {name}"] = lambda name=name: types_apart(name)

@@ -23,6 +23,7 @@ class Amendments:
     variance_with: tuple[ir.VarianceWith, ...]
     variance_across: tuple[ir.VarianceAcross, ...]
     pools: dict[str, str]
+    correlations: tuple[ir.Correlate, ...] = ()
 
 
 def sort(design: ir.StudyFields) -> Amendments:
@@ -42,6 +43,7 @@ def sort(design: ir.StudyFields) -> Amendments:
         variance_with=pick(ir.VarianceWith),
         variance_across=pick(ir.VarianceAcross),
         pools={pool.group: pool.how for pool in pick(ir.Pool)},
+        correlations=pick(ir.Correlate),
     )
 
 
@@ -71,9 +73,6 @@ def _unsupported(item: ir.Amendment) -> list[tuple[str, str]]:
             return [(f"`shrink interactions as {prior}`", "")]
         case ir.EffectVarianceWith(effect=effect, across=across):
             return [(f"`variance of {role_text(effect)} across {across} with ...`", "")]
-        case ir.Correlate(outcome=outcome, structure=structure):
-            help_ = "Varying intercepts and slopes over waves are derived: `vary intercept across UNIT`."
-            return [(f"`correlate {outcome} ... as {structure}`", help_)]
         case ir.Propensity(treatment=treatment):
             return [(f"`propensity for {treatment} ...`", "")]
         case ir.Surface(outcome=outcome, law=law):

@@ -44,6 +44,7 @@ class Draft:
     observations: list[Observation] = field(default_factory=list)
     factors: list[Factor] = field(default_factory=list)
     reported: list[Reported] = field(default_factory=list)
+    margins: list[Observation] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     level_dims: dict[str, str] = field(default_factory=dict)
     cache: dict[tuple[str, ...], Var] = field(default_factory=dict)
@@ -156,5 +157,6 @@ class Draft:
             observations=tuple(self.observations),
             factors=tuple(self.factors),
             reported=tuple(self.reported),
+            margins=tuple(self.margins),
         )
         return model, ModelData(values=self.values, coords=self.coords)

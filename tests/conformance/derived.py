@@ -1,0 +1,31 @@
+"""Models that are derived from small studies, for structures that no hand-written model has."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from hdsl.model.ir import Model, ModelData
+from tests.model import test_serial
+
+Builder = Callable[[], tuple[Model, ModelData]]
+
+
+def _serial(structure: str, kind: str) -> tuple[Model, ModelData]:
+    with tempfile.TemporaryDirectory() as folder:
+        return test_serial.made(test_serial.study(Path(folder), structure, kind=kind))
+
+
+DERIVED: Mapping[str, Builder] = {
+    f"rows together: {structure}, {kind}": partial(_serial, structure, kind)
+    for structure, kind in (
+        ("ar1", "real"),
+        ("ar1", "positive"),
+        ("ar1", "binary"),
+        ("exchangeable", "real"),
+        ("unstructured", "real"),
+        ("unstructured", "binary"),
+    )
+}
