@@ -7,6 +7,7 @@ import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from textwrap import wrap
 
 from hdsl.backend import Program
 from hdsl.model import distributions as laws
@@ -262,8 +263,7 @@ def _slot_lines(slots: list[_Line]) -> list[str]:
 def _commented(body: list[_Line]) -> list[str]:
     lines: list[str] = []
     for line in body:
-        if line.comment:
-            lines.append(f"# {line.comment}")
+        lines += wrap(line.comment, WIDTH - 4, initial_indent="# ", subsequent_indent="# ")
         lines.extend(line.code.split("\n"))
     return lines
 

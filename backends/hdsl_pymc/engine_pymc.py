@@ -44,6 +44,7 @@ def run(
             progressbar=False,
             quiet=True,
             compute_convergence_checks=False,
+            var_names=list(names),
             model=study,
         )
     except ValueError as error:

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 
 from hdsl.backend import Program
 from hdsl.model import distributions as laws
-from hdsl.model.ir import Definition, Dims, Factor, Law, Model, ModelData, Observation, RandomVariable
+from hdsl.model.ir import Definition, Dims, Factor, Law, Model, ModelData, Observation, RandomVariable, Slot
 from hdsl.model.roles import in_words
 from hdsl.model.walk import needed
 from hdsl_pymc.distributions import DISTRIBUTIONS, SURVIVAL
 from hdsl_pymc.expressions import Code, Scope, aligned, lower, ordered
 from hdsl_pymc.functions import ATOM
 from hdsl_pymc.helpers import HELPERS
-from hdsl_pymc.text import WIDTH, call, commented, helpers_used, plain, source_text
+from hdsl_pymc.text import WIDTH, call, commented, helpers_used, plain, quoted, source_text
 
 _FIXED = "np pm pt az sys model study data pytensor COORDS DOUBLE trace range"
 _OURS = frozenset([*_FIXED.split(), *HELPERS])
@@ -53,7 +53,7 @@ def lower_model(model: Model, data: ModelData) -> Program:
         if isinstance(statement, RandomVariable):
             body.append(_variable(statement, names))
         elif statement.name in kept:
-            line, names = _definition(statement, names)
+            line, names = _definition(statement, names, model.unit)
             body.append(line)
     for observation in model.observations:
         body.extend(_observation(observation, names))
@@ -73,7 +73,7 @@ def _names(model: Model) -> _Names:
     python: dict[str, str] = {}
     for value in (*model.slots, *model.statements):
         python[value.name] = _fresh(value.name, (*_OURS, *python.values()))
-    taken = [*_RESERVED_DIMS, *(value.name for value in (*model.slots, *model.variables))]
+    taken = [*_RESERVED_DIMS, *(value.name for value in (*model.slots, *model.statements))]
     sites: dict[str, str] = {}
     for value in (*model.observations, *model.factors):
         sites[value.name] = _fresh(value.name, (*taken, *sites.values()))
@@ -99,15 +99,19 @@ def _arguments(law: Law, dims: Dims, names: _Names) -> dict[str, Code]:
 
 
 def _filled(law: Law, args: Mapping[str, Code], dims: Dims, names: _Names) -> str:
+    return ", ".join(_each(law, args, dims, names))
+
+
+def _each(law: Law, args: Mapping[str, Code], dims: Dims, names: _Names) -> list[str]:
     event = names.scope.sizes[dims[-1]] if laws.DISTRIBUTIONS[law.distribution].event else ""
-    return DISTRIBUTIONS[law.distribution].arguments.format(**args, event=event)
+    return [each.format(**args, event=event) for each in DISTRIBUTIONS[law.distribution].arguments.split(", ")]
 
 
 def _named(site: str, law: Law, dims: Dims, names: _Names, more: Iterable[str]) -> list[str]:
     """Return the function and the arguments that make a named variable of a law."""
     row = DISTRIBUTIONS[law.distribution]
-    filled = _filled(law, _arguments(law, dims, names), dims, names)
-    arguments = [json.dumps(site), filled]
+    given = _each(law, _arguments(law, dims, names), dims, names)
+    arguments = [json.dumps(site), *([", ".join(given)] if sum(map(len, given)) + 16 <= WIDTH else given)]
     target = row.target
     if row.logp:
         target = "pm.CustomDist"
@@ -144,12 +148,24 @@ def _comment(role: str | None, reason: str) -> str:
     return ": ".join(plain(part) for part in (in_words(role or ""), reason) if part)
 
 
-def _definition(definition: Definition, names: _Names) -> tuple[_Line, _Names]:
+def _definition(definition: Definition, names: _Names, unit: str) -> tuple[_Line, _Names]:
+    """Return a definition; one that has a role and is not over the rows is kept among the draws."""
     code = lower(definition.value, names.scope)
     name = names.scope.names[definition.name]
-    line = _Line(_assignment(name, code), _comment(definition.role, definition.reason))
+    role = definition.role or ""
+    shown = role and in_words(role) == role and unit not in code.dims
+    text = _kept(name, definition.name, code, names) if shown else _assignment(name, code)
+    line = _Line(text, _comment(role, definition.reason))
     scope = replace(names.scope, dims={**names.scope.dims, definition.name: code.dims})
     return line, replace(names, scope=scope)
+
+
+def _kept(name: str, site: str, code: Code, names: _Names) -> str:
+    text = code.text
+    if len(text) + 12 > WIDTH and len(code.terms) > 1:
+        first, *rest = code.terms
+        text = "\n    ".join([first[1], *(f"{sign} {term}" for sign, term in rest)])
+    return call(f"{name} = pm.Deterministic", json.dumps(site), text, *_dims_argument(code.dims, names))
 
 
 def _assignment(name: str, code: Code) -> str:
@@ -198,22 +214,18 @@ def _factor(factor: Factor, names: _Names) -> _Line:
 
 
 def _text(model: Model, data: ModelData, names: _Names, body: list[_Line], kept: frozenset[str]) -> str:
-    lines = [
-        _Line(
-            call(
-                f"{names.scope.names[slot.name]} = pm.Data",
-                json.dumps(slot.name),
-                f"data[{json.dumps(slot.name)}]",
-                *_dims_argument(slot.dims, names),
-            )
-            + (f"  # {plain(slot.source)}" if slot.source else "")
-        )
-        for slot in model.slots
-        if slot.name in kept
-    ]
-    code = [text for line in (*lines, *body) for text in commented(line.code, line.comment)]
+    lines = [_data(slot, names) for slot in model.slots if slot.name in kept]
+    code = [text for line in (*lines, *body) for text in commented(line.code, line.comment, beside=line in lines)]
     coords = _coords(model, data, names, "\n".join(code))
     return source_text(model.name, coords, helpers_used(code), code)
+
+
+def _data(slot: Slot, names: _Names) -> _Line:
+    value = f"data[{json.dumps(slot.name)}]"
+    code = call(
+        f"{names.scope.names[slot.name]} = pm.Data", json.dumps(slot.name), value, *_dims_argument(slot.dims, names)
+    )
+    return _Line(code, plain(slot.source))
 
 
 def _coords(model: Model, data: ModelData, names: _Names, code: str) -> list[str]:
@@ -227,5 +239,5 @@ def _coords(model: Model, data: ModelData, names: _Names, code: str) -> list[str
         if index_set.kind == "level" or labels is None or len(set(labels)) != index_set.size:
             lines.append(f"{name}: range({index_set.size}),")
         else:
-            lines.append(f"{name}: [{', '.join(repr(str(label)) for label in labels)}],")
+            lines.append(f"{name}: [{', '.join(quoted(str(label)) for label in labels)}],")
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from textwrap import wrap
 
 from hdsl_pymc.helpers import HELPERS
 
@@ -57,9 +58,17 @@ def call(function: str, *args: str) -> str:
     return "\n    ".join([f"{function}(", *(f"{arg}," for arg in args)]) + "\n)"
 
 
-def commented(code: str, comment: str) -> list[str]:
-    """Return the lines of a statement, its comment above."""
-    return [*([f"# {comment}"] if comment else []), *code.split("\n")]
+def commented(code: str, comment: str, *, beside: bool = False) -> list[str]:
+    """Return the lines of a statement, its comment above or, where there is room, `beside` it."""
+    if beside and comment and len(code) + len(comment) + 12 <= WIDTH and "\n" not in code:
+        return [f"{code}  # {comment}"]
+    return [*wrap(comment, WIDTH - 8, initial_indent="# ", subsequent_indent="# "), *code.split("\n")]
+
+
+def quoted(text: str) -> str:
+    """Return text as a Python literal, in double quotes where that needs no escapes."""
+    literal = repr(text)
+    return f'"{literal[1:-1]}"' if literal[0] == "'" and '"' not in literal and "\\" not in literal else literal
 
 
 def helpers_used(code: Iterable[str]) -> list[str]:

@@ -150,7 +150,7 @@ def test_program_as_written() -> None:
     """A hierarchical model reads as a person would have written it."""
     source = backend.lower(*models.varying_slopes_noncentred()).source
     assert '"school": range(6),' in source
-    assert "\"effects_school\": ['effects_school0', 'effects_school1']," in source
+    assert '"effects_school": ["effects_school0", "effects_school1"],' in source
     lines = [line.strip() for line in source.splitlines()]
     for line in (
         'pretest = pm.Data("pretest", data["pretest"], dims="student")',
