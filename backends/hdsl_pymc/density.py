@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,11 +15,14 @@ from hdsl_pymc.runtime import model_of, quiet
 
 
 def _compiled(inputs: list[Any], outputs: list[Any]) -> Any:
-    """Return the function from inputs to outputs, evaluated one operation after the other, without a compiler."""
+    """Return the function from inputs to outputs, evaluated one operation after the other, without a compiler.
+
+    Sums stay sums of two: NumPy's loops, which stand in for compiled ones, take 32 operands at most.
+    """
     from pymc.pytensorf import compile as compile_function
     from pytensor.compile.mode import Mode
 
-    mode = Mode(linker="py", optimizer="fast_run").excluding("fusion")
+    mode = Mode(linker="py", optimizer="fast_run").excluding("fusion", "add_mul_fusion", "local_add_canonizer")
     return compile_function(inputs, outputs, mode=mode, on_unused_input="ignore")
 
 
@@ -40,7 +45,8 @@ def log_density(program: Program, data: ModelData) -> LogDensity:
     with quiet():
         study = remove_value_transforms(_without_starts(model_of(program, data)))
         inputs = [study.rvs_to_values[variable] for variable in study.free_RVs]
-        total: Any = study.logp(jacobian=False)
+        parts: Any = study.logp(jacobian=False, sum=False)
+        total: Any = functools.reduce(operator.add, (part.sum() for part in parts))
         slopes: Any = grad(total, inputs, disconnected_inputs="ignore", return_disconnected="zero")
         function = _compiled(inputs, [total, *slopes])
     names = {source: name for name, source in program.parameters.items()}
