@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hdsl.diagnostics import Diagnostic, has_errors
 
 if TYPE_CHECKING:
+    from hdsl.backend import SamplingFailed, Settings
     from hdsl.source import Source
 
 FINE, FINDINGS, USAGE, FAILED = 0, 1, 2, 3
@@ -120,12 +121,29 @@ def _add_run(commands: Any) -> None:
     _study_argument(parser)
     parser.add_argument("--backend", default="numpyro", help="numpyro (default), pymc or stan")
     parser.add_argument("--engine", help="the backend's sampler or engine")
+    _add_settings(parser, draws=1000)
+    parser.add_argument("--out", metavar="FILE", help="save the posterior (NetCDF)")
+
+
+def _add_settings(parser: argparse.ArgumentParser, draws: int) -> None:
     parser.add_argument("--seed", type=_natural, default=1, help="random seed (default 1)")
-    parser.add_argument("--draws", type=_positive, default=1000, help="draws per chain (default 1000)")
+    parser.add_argument("--draws", type=_positive, default=draws, help=f"draws per chain (default {draws})")
     parser.add_argument("--warmup", type=_positive, default=1000, help="warm-up draws per chain (default 1000)")
     parser.add_argument("--chains", type=_positive, default=4, help="number of chains (default 4)")
     parser.add_argument("--target-accept", type=_share, default=0.95, help="acceptance rate aimed at (default 0.95)")
-    parser.add_argument("--out", metavar="FILE", help="save the posterior (NetCDF)")
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    from hdsl.backend import Settings
+
+    return Settings(
+        chains=arguments.chains,
+        draws=arguments.draws,
+        warmup=arguments.warmup,
+        seed=arguments.seed,
+        target_accept=arguments.target_accept,
+        engine=getattr(arguments, "engine", None),
+    )
 
 
 def _add_fmt(commands: Any) -> None:
@@ -140,6 +158,7 @@ def _add_compile(commands: Any) -> None:
     stages = "ast, study, model, passes, numpyro, pymc or stan"
     parser.add_argument("--emit", default="numpyro", metavar="STAGE", help=f"{stages} (default numpyro)")
     parser.add_argument("--out", metavar="FILE", help="write to a file")
+    parser.add_argument("--data-out", metavar="FILE", help="also write the data that a backend's program reads")
 
 
 def _add_new(commands: Any) -> None:
@@ -151,9 +170,8 @@ def _add_new(commands: Any) -> None:
 def _add_compare(commands: Any) -> None:
     parser = _command(commands, "compare", "Fit a study on several backends and compare the posteriors.", _compare)
     _study_argument(parser)
-    parser.add_argument("--backends", nargs="*", metavar="NAME", help="which (default: all that are installed)")
-    parser.add_argument("--seed", type=_natural, default=1, help="random seed (default 1)")
-    parser.add_argument("--draws", type=_positive, default=2000, help="draws per chain (default 2000)")
+    parser.add_argument("--backends", nargs="*", metavar="NAME", help="which, as NAME or NAME:ENGINE (default: all)")
+    _add_settings(parser, draws=2000)
 
 
 def _add_doctor(commands: Any) -> None:
@@ -228,19 +246,12 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from hdsl.backend import SamplingFailed, Settings
+    from hdsl.backend import SamplingFailed
     from hdsl.design.snippets import StudyError
     from hdsl.driver import run
     from hdsl.report.terminal import progress_bars, show_result
 
-    settings = Settings(
-        chains=arguments.chains,
-        draws=arguments.draws,
-        warmup=arguments.warmup,
-        seed=arguments.seed,
-        target_accept=arguments.target_accept,
-        engine=arguments.engine,
-    )
+    settings = _settings(arguments)
     unwritable = _unwritable(arguments.out)
     if unwritable is not None:
         return _refused(arguments, [unwritable], None, FINDINGS)
@@ -252,7 +263,7 @@ def _run(arguments: argparse.Namespace) -> int:
     except StudyError as error:
         return _refused(arguments, error.diagnostics, error.source, FINDINGS)
     except SamplingFailed as error:
-        return _refused(arguments, error.diagnostics, None, FAILED)
+        return _refused(arguments, error.diagnostics, None, _failed(error))
     if arguments.out:
         try:
             result.save(Path(arguments.out))
@@ -314,15 +325,22 @@ def _show_formatted(
 
 
 def _compile(arguments: argparse.Namespace) -> int:
-    from hdsl.driver import emit
+    from hdsl.driver import emit, emit_data
 
-    unwritable = _unwritable(arguments.out)
-    if unwritable is not None:
-        return _refused(arguments, [unwritable], None, FINDINGS)
+    for out in (arguments.out, arguments.data_out):
+        unwritable = _unwritable(out)
+        if unwritable is not None:
+            return _refused(arguments, [unwritable], None, FINDINGS)
     text, found = emit(arguments.study, arguments.emit, arguments.data)
     source = _source_of(arguments.study)
-    if text and arguments.out:
-        unwritten = _write(Path(arguments.out), text)
+    written: list[tuple[str, bytes]] = [(arguments.out, text.encode())] if text and arguments.out else []
+    if text and arguments.data_out:
+        arrays, found = emit_data(arguments.study, arguments.emit, arguments.data)
+        if not arrays:
+            return _refused(arguments, found, source, FINDINGS)
+        written.append((arguments.data_out, arrays))
+    for out, content in written:
+        unwritten = _write(Path(out), content)
         if unwritten is not None:
             return _refused(arguments, [*found, unwritten], source, FINDINGS)
     if arguments.json:
@@ -360,19 +378,25 @@ def _new(arguments: argparse.Namespace) -> int:
     return FINE if written else FINDINGS
 
 
+def _failed(error: SamplingFailed) -> int:
+    """Return the exit code: a setting or an engine that cannot be used is a matter of usage."""
+    return USAGE if {found.code for found in error.diagnostics} <= {"HDM713", "HDM714"} else FAILED
+
+
 def _compare(arguments: argparse.Namespace) -> int:
-    from hdsl.backend import SamplingFailed, Settings
+    from hdsl.backend import SamplingFailed
     from hdsl.design.snippets import StudyError
     from hdsl.driver import compare
     from hdsl.report.terminal import show_comparison
 
-    settings = Settings(seed=arguments.seed, draws=arguments.draws)
     try:
-        results, found = compare(arguments.study, arguments.backends or None, data=arguments.data, settings=settings)
+        results, found = compare(
+            arguments.study, arguments.backends or None, data=arguments.data, settings=_settings(arguments)
+        )
     except StudyError as error:
         return _refused(arguments, error.diagnostics, error.source, FINDINGS)
     except SamplingFailed as error:
-        return _refused(arguments, error.diagnostics, None, FAILED)
+        return _refused(arguments, error.diagnostics, None, _failed(error))
     if arguments.json:
         _print_json({"results": {n: r.to_json() for n, r in results.items()}, "comparison": found.to_json()})
     else:
@@ -412,11 +436,11 @@ def _not_written(path: Path, error: OSError) -> Diagnostic:
     return Diagnostic("HDM115", f"{path} cannot be written ({error.strerror or error}).", help="Name another file.")
 
 
-def _write(path: Path, text: str) -> Diagnostic | None:
+def _write(path: Path, content: str | bytes) -> Diagnostic | None:
     """Write a file whole or not at all; return why it could not be written."""
     temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
         temporary.replace(path)
     except OSError as error:
         return _not_written(path, error)

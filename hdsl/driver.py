@@ -196,13 +196,20 @@ def compare(
 ) -> tuple[dict[str, Result], Agreement]:
     """Run a study on several backends (all that are installed by default) and compare the posteriors.
 
+    A name may give the engine as well: `stan:cmdstan`.
+
     Raises StudyError and SamplingFailed as `run` does.
     """
     from hdsl import backend as backends
+    from hdsl.backend import Settings
     from hdsl.report.compare import agreement
 
     chosen = list(names) if names else [name for name in backends.installed() if _usable(name)]
-    results = {name: run(study, backend=name, data=data, settings=settings) for name in chosen}
+    results: dict[str, Result] = {}
+    for name in chosen:
+        backend, _, engine = name.partition(":")
+        own = replace(settings or Settings(), engine=engine) if engine else settings
+        results[name] = run(study, backend=backend, data=data, settings=own)
     return results, agreement(results)
 
 
@@ -218,6 +225,20 @@ def explain(study: str | Path | Study, data: str | None = None) -> tuple[str, De
 
     derived = derive(study, data)
     return explanation(derived.checked.opened.study, derived.checked.bound, derived.model), derived
+
+
+def emit_data(study: str | Path | Study, stage: str, data: str | None = None) -> tuple[bytes, tuple[Diagnostic, ...]]:
+    """Return the data that the emitted program of a backend reads, as a file: JSON for Stan, else NumPy's npz.
+
+    The bytes are empty where diagnostics stand in the way.
+    """
+    from hdsl.report import stages
+
+    derived = derive(study, data)
+    if derived.model is None or derived.data is None:
+        return b"", derived.diagnostics
+    made = stages.data_file(derived.model, derived.data, stage)
+    return (b"", (*derived.diagnostics, made)) if isinstance(made, Diagnostic) else (made, derived.diagnostics)
 
 
 def emit(study: str | Path | Study, stage: str, data: str | None = None) -> tuple[str, tuple[Diagnostic, ...]]:

@@ -98,10 +98,12 @@ def _check(settings: Settings) -> None:
         (settings.seed < 0, "The seed cannot be negative."),
         (not 0 < settings.target_accept < 1, "The target acceptance rate must lie between 0 and 1."),
         (not 1 <= settings.max_tree_depth <= 20, "The maximum tree depth must lie between 1 and 20."),
-        (settings.engine not in (None, "nuts"), f"NumPyro has no engine {settings.engine!r}."),
         (bool(set(settings.options) - OPTIONS), f"Options of NumPyro are: {', '.join(sorted(OPTIONS))}."),
     ]
     found = [Diagnostic("HDM713", text, help="Change the sampling settings.") for wrong, text in problems if wrong]
+    if settings.engine not in (None, "nuts"):
+        text = f"There is no NumPyro engine called {settings.engine!r}."
+        found.append(Diagnostic("HDM714", text, help="Engines: nuts."))
     if found:
         raise SamplingFailed(found)
 

@@ -78,7 +78,9 @@ def _engine(settings: Settings) -> str:
     if settings.engine is None:
         return "nutpie" if find_spec("nutpie") else "pymc"
     if settings.engine not in ENGINES:
-        raise failed(BAD_SETTING, f"PyMC has no engine {settings.engine!r}.", f"Engines: {', '.join(ENGINES)}.")
+        raise failed(
+            NO_ENGINE, f"There is no PyMC engine called {settings.engine!r}.", f"Engines: {', '.join(ENGINES)}."
+        )
     if find_spec(settings.engine) is None:
         raise failed(NO_ENGINE, f"The engine {settings.engine!r} is not installed.", "pip install nutpie")
     return settings.engine

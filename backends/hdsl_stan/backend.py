@@ -57,6 +57,15 @@ class StanBackend:
 
         return sample(program, model, data, settings, progress)
 
+    def data_file(self, model: Model, data: ModelData) -> bytes:
+        """Return the program's data as JSON, as CmdStan reads it."""
+        import json
+
+        from hdsl_stan.data import stan_data
+        from hdsl_stan.lower import lowered
+
+        return json.dumps(stan_data(model, data, lowered(model), predict=True)).encode()
+
     def log_density(self, program: Program, model: Model, data: ModelData) -> LogDensity:
         """Return the log density and gradient of the entries as given, without Jacobians, by stanli."""
         from hdsl_stan.density import natural

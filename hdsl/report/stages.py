@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
+
+import numpy as np
 
 from hdsl import backend as backends
 from hdsl.diagnostics import Diagnostic, did_you_mean
@@ -52,3 +55,25 @@ def model_text(model: Model, data: ModelData, stage: str) -> tuple[str, Diagnost
         return "", backend
     refused = backends.refusal(prepared, backend)
     return ("", refused) if refused is not None else (backend.lower(prepared, values).source, None)
+
+
+def data_file(model: Model, data: ModelData, stage: str) -> bytes | Diagnostic:
+    """Return the file from which a backend's program reads its data: as the backend writes it, else NumPy's npz."""
+    from hdsl.passes import prepare
+
+    if stage not in backends.installed():
+        return Diagnostic("HDM603", f"The stage {stage!r} is no program that reads data.", help="Emit a backend.")
+    backend = backends.load(stage)
+    if isinstance(backend, Diagnostic):
+        return backend
+    prepared, values = prepare(model, data)
+    refused = backends.refusal(prepared, backend)
+    if refused is not None:
+        return refused
+    own = getattr(backend, "data_file", None)
+    if own is not None:
+        return bytes(own(prepared, values))
+    file = io.BytesIO()
+    arrays = {name: np.asarray(value) for name, value in values.values.items()}
+    np.savez(file, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
+    return file.getvalue()

@@ -495,7 +495,6 @@ def test_no_finite_start(bad: float) -> None:
         Settings(seed=-1),
         Settings(target_accept=1.0),
         Settings(max_tree_depth=0),
-        Settings(engine="gibbs"),
         Settings(options={"dense_mas": True}),
     ],
     ids=lambda settings: str(settings.options or settings),
@@ -505,6 +504,13 @@ def test_bad_settings(settings: Settings) -> None:
     with pytest.raises(SamplingFailed) as failure:
         _run(models.crossed(), settings)
     assert [d.code for d in failure.value.diagnostics] == ["HDM713"]
+
+
+def test_an_engine_that_is_not_there() -> None:
+    with pytest.raises(SamplingFailed) as failure:
+        _run(models.crossed(), Settings(engine="gibbs"))
+    assert [d.code for d in failure.value.diagnostics] == ["HDM714"]
+    assert "nuts" in failure.value.diagnostics[0].help
 
 
 def test_broken_program() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -170,12 +171,49 @@ class TestCompile:
         assert code("compile", "tiny.hdm", "--emit", "study", "--out", "study.txt", "--json") == 0
         assert (folder / "study.txt").read_text() == said(capsys)["text"]
 
+    @pytest.mark.parametrize("stage", ["numpyro", "pymc"])
+    def test_the_data_that_a_program_reads(self, stage: str, folder: Path) -> None:
+        assert code("compile", "tiny.hdm", "--emit", stage, "--out", "program.py", "--data-out", "data.npz") == 0
+        with np.load(folder / "data.npz", allow_pickle=False) as arrays:
+            read = set(re.findall(r'data\["(\w+)"\]', (folder / "program.py").read_text()))
+            assert read
+            assert read <= set(arrays.files)
+
+    def test_the_data_that_a_stan_program_reads(self, folder: Path) -> None:
+        assert code("compile", "tiny.hdm", "--emit", "stan", "--out", "tiny.stan", "--data-out", "tiny.json") == 0
+        block = re.search(r"data \{(.*?)\n\}", (folder / "tiny.stan").read_text(), re.DOTALL)
+        assert block is not None
+        declared = re.findall(r"^  .*?(\w+);", block[1], re.MULTILINE)
+        assert set(json.loads((folder / "tiny.json").read_text())) == set(declared)
+
+    def test_a_stage_that_reads_no_data(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert code("compile", "tiny.hdm", "--emit", "model", "--data-out", "x.npz", "--json") == 1
+        assert said(capsys)["diagnostics"][0]["code"] == "HDM603"
+
+    @pytest.mark.slow
+    def test_a_program_runs_without_hdsl(self, folder: Path) -> None:
+        assert code("compile", "tiny.hdm", "--emit", "numpyro", "--out", "program.py", "--data-out", "data.npz") == 0
+        blocked = "import sys, runpy; sys.modules['hdsl'] = None; runpy.run_path('program.py', run_name='__main__')"
+        command = [sys.executable, "-c", blocked, "data.npz"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "effect_tutor" in done.stdout
+
     @pytest.mark.parametrize("out", ["none/x.py", "."])
     def test_out_that_cannot_be_written(self, out: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         before = sorted(folder.iterdir())
         assert code("compile", "tiny.hdm", "--out", out, "--json") == 1
         assert said(capsys)["diagnostics"][0]["code"] == "HDM115"
         assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("backend", ["numpyro", "stan", "pymc"])
+def test_an_unknown_engine_is_a_matter_of_usage(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code("run", "tiny.hdm", "--backend", backend, "--engine", "gibbs", "--json") == 2
+    (found,) = said(capsys)["diagnostics"]
+    assert found["code"] == "HDM714"
+    assert found["help"].startswith("Engines: ")
 
 
 @pytest.mark.usefixtures("folder")
