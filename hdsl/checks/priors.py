@@ -15,8 +15,20 @@ from hdsl.model.derive.priors import HALVES, LAW_NAMES
 from hdsl.model.distributions import DISTRIBUTIONS
 
 PLAIN = ("intercept", "residual", "df", "skew", "shape", "precision", "zero", "cutpoint")
-FUNCTIONS = ("effect", "slope", "interaction", "sd", "corr", "residual", "df", "removed")
-POSITIVE = ("residual", "df", "shape", "precision", "sd")
+FUNCTIONS = ("effect", "slope", "interaction", "sd", "lengthscale", "corr", "residual", "df", "removed")
+POSITIVE = ("residual", "df", "shape", "precision", "sd", "lengthscale")
+ELSEWHERE = {
+    "gaussian": "normal",
+    "gauss": "normal",
+    "t": "student",
+    "doubleexponential": "laplace",
+    "truncatednormal": "halfnormal",
+    "exp": "exponential",
+    "invgamma": "inverse_gamma",
+    "unif": "uniform",
+    "lkjcorr": "lkj",
+    "lkjcholesky": "lkj",
+}
 ANY_NUMBER = ("mean", "location", "meanlog", "low", "high")
 SHAPES = "`effect(z)`, `slope(x)`, `intercept`, `residual`, `sd(effect(z), group)`, `corr(group)`"
 
@@ -59,6 +71,10 @@ def _role(scope: Scope, expr: Expr, path: Path) -> Findings:
         case Call(function="sd" | "df", args=(role, Ref(name=group))):
             yield from _role(scope, role, (*path, "args", 0))
             yield from want_level(scope, group, (*path, "args", 1))
+        case Call(function="sd" | "lengthscale", args=(term,)) if _curve(term) is not None:
+            yield from check_term(scope, term, (*path, "args", 0))
+        case Call(function="sd", args=(Call(function="residual", args=(term,)),)) if _curve(term) is not None:
+            yield from check_term(scope, term, (*path, "args", 0, "args", 0))
         case Call(function="corr", args=(Ref(name=group),)):
             yield from want_level(scope, group, (*path, "args", 0))
         case Call(function="corr", args=(Ref(name="residual"), Ref(name=group))):
@@ -74,6 +90,13 @@ def _role(scope: Scope, expr: Expr, path: Path) -> Findings:
             yield finding("HDM248", f"`{role_text(expr)}` is no parameter.", path, near)
         case _:
             yield finding("HDM248", f"`{role_text(expr)}` is no parameter.", path, f"Parameters are {SHAPES}.")
+
+
+def _curve(term: Expr) -> Call | None:
+    """Return the `spline(...)` or `gp(...)` of a term that is one, or an effect times one."""
+    if isinstance(term, Operation) and term.operator == "*":
+        return _curve(term.right)
+    return term if isinstance(term, Call) and term.function in ("spline", "gp") else None
 
 
 def _bare(scope: Scope, name: str, path: Path) -> Findings:
@@ -123,7 +146,8 @@ def laws(scope: Scope) -> Findings:
             continue
         path: Path = ("priors", i, "law")
         if prior.law.function not in LAW_NAMES:
-            help = suggestion(prior.law.function, LAW_NAMES)
+            meant = ELSEWHERE.get(prior.law.function.lower().replace("_", ""))
+            help = f"It is called `{meant}` here." if meant else suggestion(prior.law.function, LAW_NAMES)
             yield finding("HDM274", f"There is no prior `{prior.law.function}`.", path, help)
             continue
         found = list(check_law(prior.law, path))
