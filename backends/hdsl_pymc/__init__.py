@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from hdsl.backend import Capabilities, Draws, LogDensity, Program, Progress, Settings
+from hdsl.backend import Array, Capabilities, Draws, LogDensity, Program, Progress, Settings
 from hdsl.model.ir import Model, ModelData
 from hdsl_pymc.distributions import DISTRIBUTIONS, SURVIVAL
 from hdsl_pymc.expressions import COVERED
@@ -57,6 +57,14 @@ class PyMC:
         from hdsl_pymc.density import log_density
 
         return log_density(program, data)
+
+    def sampled_density(
+        self, program: Program, model: Model, data: ModelData
+    ) -> tuple[int, Callable[[Array], tuple[float, Mapping[str, Array]]]]:
+        """Return how many unconstrained coordinates there are, and the density and the values at a vector of them."""
+        from hdsl_pymc.density import sampled_density
+
+        return sampled_density(program, data)
 
 
 backend = PyMC()

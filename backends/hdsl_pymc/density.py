@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,3 +57,28 @@ def log_density(program: Program, data: ModelData) -> LogDensity:
         return float(total), {names[variable.name]: np.asarray(slope) for variable, slope in pairs}
 
     return evaluate
+
+
+def sampled_density(program: Program, data: ModelData) -> tuple[int, Callable[[Array], tuple[float, dict[str, Array]]]]:
+    """Return the number of PyMC's unconstrained coordinates and the function of a vector of them.
+
+    The function gives the log density that NUTS moves in, Jacobians included, and the values of the random
+    variables there.
+    """
+    from pymc.blocking import DictToArrayBijection, RaveledVars
+
+    names = {source: name for name, source in program.parameters.items()}
+    with quiet():
+        study = model_of(program, data)
+        inputs = [study.rvs_to_values[variable] for variable in study.free_RVs]
+        natural = study.replace_rvs_by_values(study.free_RVs)
+        function = _compiled(inputs, [study.logp(), *natural])
+        start = DictToArrayBijection.map(study.initial_point(random_seed=1))
+
+    def evaluate(flat: Array) -> tuple[float, dict[str, Array]]:
+        point: Any = DictToArrayBijection.rmap(RaveledVars(flat, start.point_map_info))
+        total, *values = function(*(point[each.name] for each in inputs))
+        pairs = zip(study.free_RVs, values, strict=True)
+        return float(total), {names[variable.name]: np.asarray(value) for variable, value in pairs}
+
+    return start.data.size, evaluate

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from scipy import stats
 pytest.importorskip("pymc")
 
 from hdsl_pymc import backend
-from hdsl_pymc.runtime import model_of
 
 from hdsl.backend import Draws, Program, Progress, SamplingFailed, Settings
 from hdsl.model.distributions import DISTRIBUTIONS
@@ -38,44 +36,6 @@ def _points(case: models.Case, number: int = 2) -> list[dict[str, Array]]:
     return [free.random_point(*case, rng, spread=0.7) for _ in range(number)]
 
 
-def _agrees(case: models.Case) -> None:
-    """Compare differences of the log density, and its gradient, with the reference."""
-    model, data = case
-    function = backend.log_density(backend.lower(model, data), model, data)
-    points = _points(case)
-    found = [function(point) for point in points]
-    expected = [density.log_density(model, data, point) for point in points]
-    assert_allclose(found[1][0] - found[0][0], expected[1] - expected[0], rtol=1e-8, atol=1e-8)
-    entries = free.free_entries(model)
-    for name, slope in free.gradient(model, data, points[0]).items():
-        given = np.where(entries[name], found[0][1][name], 0.0)
-        assert_allclose(given, slope, rtol=1e-5, atol=2e-6, err_msg=name)
-
-
-@pytest.mark.parametrize("name", models.MODELS)
-def test_density_of_designs(name: str) -> None:
-    _agrees(models.MODELS[name]())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", models.OBSERVABLE)
-def test_density_of_data(name: str) -> None:
-    _agrees(models.observed(name))
-    _agrees(models.observed(name, weight=True))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", models.PRIORS)
-def test_density_of_parameters(name: str) -> None:
-    _agrees(models.prior(name))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", models.COMPUTABLE)
-def test_density_of_functions(name: str) -> None:
-    _agrees(models.computed(name))
-
-
 def test_numbers_are_taken_in_double_precision() -> None:
     """Numbers such as 3.0 alone in a law or a function do not lose digits."""
     sets = (models.level("row", 2),)
@@ -87,60 +47,11 @@ def test_numbers_are_taken_in_double_precision() -> None:
         statements=(models.random("g", "g", "gamma", 3, 3), models.random("h", "h", "halfstudent", 3, 7)),
         observations=(models.observe(("row",), "normal", apply("mul", models.expr("g"), apply("log", const(3))), "h"),),
     )
-    _agrees((model, ModelData({"y": np.array([1.0, 2.5])}, models.labels(sets))))
-
-
-# The density that is sampled.
-
-
-def _free_part(support: str, value: Array) -> Array:
-    """Return the coordinates of a value with respect to which its density is defined."""
-    if support == "cholesky_corr":
-        return value[np.tril_indices(len(value), -1)]
-    return np.ravel(value[..., :-1] if support == "simplex" else value)
-
-
-def _sampled(program: Program, data: ModelData) -> tuple[Any, Any, int]:
-    """Return functions from unconstrained coordinates to the density and to the natural values."""
-    from pymc.blocking import DictToArrayBijection, RaveledVars
-    from pytensor.compile.mode import Mode
-
-    study = model_of(program, data)
-    slow = Mode(linker="py", optimizer="fast_run").excluding("fusion")
-    start = DictToArrayBijection.map(study.initial_point(random_seed=1))
-    logp = study.compile_logp(mode=slow)
-    natural = study.compile_fn(study.unobserved_value_vars, mode=slow)
-    names = [each.name for each in study.unobserved_value_vars]
-
-    def point(flat: Array) -> Any:
-        return DictToArrayBijection.rmap(RaveledVars(flat, start.point_map_info))
-
-    def values(flat: Array) -> dict[str, Array]:
-        return dict(zip(names, natural(point(flat)), strict=True))
-
-    return lambda flat: float(logp(point(flat))), values, start.data.size
-
-
-@pytest.mark.parametrize("name", ["lkj_cholesky", "ordered_normal", "uniform", "gamma", "beta", "dirichlet"])
-def test_density_that_is_sampled(name: str) -> None:
-    """Over the unconstrained coordinates it is the reference's density times the volume of the transform."""
-    model, data = models.prior(name)
-    logp, values, size = _sampled(backend.lower(model, data), data)
-    supports = {v.name: DISTRIBUTIONS[v.law.distribution].support for v in model.variables}
-
-    def coordinates(flat: Array) -> Array:
-        found = values(flat)
-        return np.concatenate([_free_part(support, found[each]) for each, support in supports.items()])
-
-    def expected(flat: Array) -> float:
-        steps = 1e-5 * np.eye(size)
-        jacobian = np.stack([(coordinates(flat + s) - coordinates(flat - s)) / 2e-5 for s in steps], axis=1)
-        found = {each: values(flat)[each] for each in supports}
-        return density.log_density(model, data, found) + float(np.linalg.slogdet(jacobian)[1])
-
-    rng = np.random.default_rng(5)
-    first, second = rng.uniform(-0.8, 0.8, (2, size))
-    assert logp(second) - logp(first) == pytest.approx(expected(second) - expected(first), abs=1e-6)
+    data = ModelData({"y": np.array([1.0, 2.5])}, models.labels(sets))
+    function = backend.log_density(backend.lower(model, data), model, data)
+    points = _points((model, data))
+    expected = [density.log_density(model, data, point) for point in points]
+    assert_allclose(np.diff([function(point)[0] for point in points]), np.diff(expected), rtol=1e-12)
 
 
 # Source.
@@ -291,9 +202,9 @@ def _run(case: models.Case, settings: Settings, progress: Callable[[Progress], N
     return backend.sample(backend.lower(model, data), model, data, settings, progress)
 
 
-@pytest.fixture(params=["nutpie", "pymc"])
+@pytest.fixture(params=["pymc", pytest.param("nutpie", marks=pytest.mark.slow)])
 def settings(request: pytest.FixtureRequest) -> Settings:
-    """Return short settings of each engine."""
+    """Return short settings of each engine; with nutpie every model is compiled for some seconds."""
     if request.param == "nutpie":
         pytest.importorskip("nutpie")
     return _SHORT if request.param == "nutpie" else _PYMC
@@ -312,6 +223,18 @@ def test_conjugate_posterior(settings: Settings) -> None:
     assert np.mean(draws) == pytest.approx(mean, abs=4 * sd / np.sqrt(1000))
     assert np.std(draws) == pytest.approx(sd, rel=0.1)
     assert stats.kstest(draws[:, ::10].ravel(), stats.norm(mean, sd).cdf).pvalue > 1e-3
+
+
+def test_nutpie_is_the_engine_where_it_is_installed() -> None:
+    """Its draws are whole, with statistics and progress."""
+    pytest.importorskip("nutpie")
+    seen: list[Progress] = []
+    drawn = _run(_conjugate(_Y), _SHORT, seen.append)
+    assert drawn.engine.startswith("nutpie")
+    assert drawn.values["mu"].shape == (2, 60)
+    assert all(values.shape == (2, 60) for values in drawn.statistics.values())
+    assert {(p.chain, p.done, p.total) for p in seen} >= {(0, 140, 140), (1, 140, 140)}
+    assert abs(np.mean(drawn.values["mu"]) - 3) < 1.5
 
 
 def test_draws_statistics_and_seeds(settings: Settings) -> None:
@@ -386,7 +309,6 @@ def test_no_finite_start(bad: float, settings: Settings) -> None:
         Settings(seed=-1),
         Settings(target_accept=1.0),
         Settings(max_tree_depth=0),
-        Settings(engine="gibbs"),
         Settings(options={"kores": 2}),
         Settings(options={"cores": 0}),
         Settings(engine="pymc", options={"init": "hopeful"}),
@@ -398,6 +320,15 @@ def test_bad_settings(settings: Settings) -> None:
     with pytest.raises(SamplingFailed) as failure:
         _run(models.crossed(), settings)
     assert [d.code for d in failure.value.diagnostics] == ["HDM713"]
+
+
+def test_unknown_engine() -> None:
+    """An engine that PyMC does not have is HDM714, which names those that it has."""
+    with pytest.raises(SamplingFailed) as failure:
+        _run(models.crossed(), Settings(engine="gibbs"))
+    (diagnostic,) = failure.value.diagnostics
+    assert diagnostic.code == "HDM714"
+    assert "nutpie" in str(diagnostic.help)
 
 
 def test_broken_program() -> None:

@@ -12,9 +12,9 @@ from tests.conformance.cases import CASES
 from tests.conformance.gaps import GAPS
 from tests.conformance.refused import Refused
 
-# The quick tier runs these on every backend, and all cases on the backends that need no compiler.
+# The quick tier runs some cases on every backend: all on one that needs no compiler, few on one that is slow to start.
 _QUICK = ("design: ", "nested groups", "two outcomes", "moving bounds", "awkward names")
-_QUICK_BACKENDS = ("stan",)
+_QUICK_ON = {"stan": ("",), "pymc": ("design: varying_slopes_noncentred", "design: ordinal", "nested groups")}
 
 
 def _names() -> list[str]:
@@ -31,7 +31,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name in _names():
         for case in CASES:
             marks: list[pytest.MarkDecorator] = []
-            if name not in _QUICK_BACKENDS and not case.startswith(_QUICK):
+            if not case.startswith(_QUICK_ON.get(name, _QUICK)):
                 marks.append(pytest.mark.slow)
             gap = GAPS.get((name, aspect, case))
             if gap is not None:

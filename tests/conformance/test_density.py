@@ -16,10 +16,12 @@ from hdsl.backend import Backend
 from hdsl.model.ir import Model, ModelData
 from hdsl.reference import density, free
 from tests.conformance.cases import CASES
+from tests.conformance.jacobian import pushed_forward
 from tests.conformance.refused import assert_expressible
 
 Point = Mapping[str, NDArray[np.float64]]
 _POINTS = 3
+_OFFERED = ("unconstrained_log_density", "sampled_density")
 
 
 def _points(model: Model, data: ModelData) -> list[dict[str, NDArray[np.float64]]]:
@@ -62,17 +64,24 @@ def test_gradient(backend: Backend, case: str) -> None:
 def test_transformed(backend: Backend, case: str) -> None:
     """The density that is sampled, over unconstrained coordinates and with its Jacobians, is the reference's.
 
-    For backends that offer it: `unconstrained_log_density(program, model, data)` returns the function from
-    parameters to that density. The Jacobians of the transforms in use do not depend on their variant up to a
-    constant, so the coordinates themselves may differ.
+    A backend offers one of two functions. `unconstrained_log_density(program, model, data)` gives that density at
+    values of the random variables, for coordinates whose Jacobians are the reference's up to a constant.
+    `sampled_density(program, model, data)` gives the number of coordinates, whatever they are, and a function
+    from a vector of them to the density and the values: then the Jacobian is that of this very map.
     """
-    offered = getattr(backend, "unconstrained_log_density", None)
-    if offered is None:
-        pytest.skip("the backend does not offer its density on unconstrained coordinates")
     model, data = _built(backend, case)
-    function = offered(backend.lower(model, data), model, data)
-    points = _points(model, data)
-    coordinates = [free.unconstrain(model, data, point) for point in points]
-    expected = [float(free.unconstrained_log_densities(model, data, each, ())) for each in coordinates]
-    found = [function(point) for point in points]
-    assert_allclose(np.diff(found), np.diff(expected), rtol=1e-8, atol=1e-8)
+    program = backend.lower(model, data)
+    at_values, at_coordinates = (getattr(backend, name, None) for name in _OFFERED)
+    if at_values is not None:
+        points = _points(model, data)
+        coordinates = [free.unconstrain(model, data, point) for point in points]
+        expected = [float(free.unconstrained_log_densities(model, data, each, ())) for each in coordinates]
+        density_at = at_values(program, model, data)
+        assert_allclose(np.diff([density_at(point) for point in points]), np.diff(expected), rtol=1e-8, atol=1e-8)
+    elif at_coordinates is not None:
+        size, function = at_coordinates(program, model, data)
+        points = np.random.default_rng(60).uniform(-0.8, 0.8, (_POINTS, size))
+        expected = [pushed_forward(model, data, lambda flat: function(flat)[1], point) for point in points]
+        assert_allclose(np.diff([function(point)[0] for point in points]), np.diff(expected), rtol=1e-7, atol=1e-7)
+    else:
+        pytest.skip(f"the backend offers neither {' nor '.join(_OFFERED)}")
