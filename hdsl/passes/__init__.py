@@ -18,7 +18,7 @@ def prepare(model: Model, data: ModelData) -> tuple[Model, ModelData]:
     model, data = precompute(model, data)
     model = centre(model)
     model = reparameterise(model, data)
-    return standardise(model), data
+    return standardise(model, data), data
 
 
 __all__ = ["centre", "precompute", "prepare", "reparameterise", "standardise"]

@@ -20,9 +20,6 @@ from hdsl.model.ir import (
     add,
     apply,
     column,
-    const,
-    div,
-    mul,
     references,
     sub,
     var,
@@ -95,16 +92,15 @@ def _movable(variable: RandomVariable) -> bool:
 
 def _anchored(model: Model, name: str, variable: RandomVariable, shift: str | None, mean: Expr) -> Model:
     taken = {*model.dims_of(), *model.sizes}
-    middle, scale = variable.law.args
-    raw = fresh(f"{variable.name}_std", taken)
-    known = isinstance(middle, Const)
-    location = mean if known else add(middle, mean)
-    law = Law(distribution="normal", args=(div(location, scale), const(1)))
-    moved = variable.model_copy(update={"name": raw, "law": law, "role": f"standard(anchored({variable.role}))"})
-    total = add(middle, mul(scale, var(raw))) if known else mul(scale, var(raw))
+    anchor = variable.model_copy(
+        update={
+            "name": fresh(f"{name}_in_the_data", taken),
+            "law": Law(distribution="normal", args=(add(variable.law.args[0], mean), variable.law.args[1])),
+            "role": f"anchored({variable.role})",
+        }
+    )
     whole = mean if shift is None else add(_value(model, shift), mean)
     moved_shift = Definition(name=fresh(f"shift_{name}_in_the_data", taken), dims=(), value=whole)
-    anchor = Definition(name=fresh(f"{name}_in_the_data", taken), dims=(), value=total, role=f"anchored({name})")
     statement = next(s for s in model.statements if s.name == name)
     back = Definition(
         name=name,
@@ -113,9 +109,9 @@ def _anchored(model: Model, name: str, variable: RandomVariable, shift: str | No
         role=statement.role,
         reason=statement.reason,
     )
-    changes: dict[str, list[Statement]] = {name: [moved_shift, back], variable.name: [moved, anchor]}
+    changes: dict[str, list[Statement]] = {name: [moved_shift, back], variable.name: [anchor]}
     if name == variable.name:
-        changes = {name: [moved, anchor, moved_shift, back]}
+        changes = {name: [anchor, moved_shift, back]}
     return replaced(model, changes)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,15 +153,20 @@ def _environment(model: Model, data: ModelData, point: dict[str, Array]) -> dict
     return dict(definitions(model, data, point))
 
 
-def typical(model: Model, data: ModelData) -> dict[str, Array]:
-    """Return a typical point: a value for every random variable, shaped by its dims."""
-    sizes = model.sizes
+def typical(model: Model, data: ModelData, chosen: Mapping[str, Array] | None = None) -> dict[str, Array]:
+    """Return a typical point: a value for every random variable, shaped by its dims.
+
+    What is `chosen` has that value, and what follows it in its law is typical given it.
+    """
+    sizes, chosen = model.sizes, chosen or {}
     env = {slot.name: Value(slot.dims, data.values[slot.name]) for slot in model.slots}
     point: dict[str, Array] = {}
     for statement in model.statements:
         if isinstance(statement, RandomVariable):
             shape = tuple(sizes[dim] for dim in statement.dims)
-            point[statement.name] = _middle(statement, [evaluate(arg, env).real for arg in statement.law.args], shape)
+            args = [evaluate(arg, env).real for arg in statement.law.args]
+            given = chosen.get(statement.name)
+            point[statement.name] = _middle(statement, args, shape) if given is None else given
             env[statement.name] = Value(statement.dims, point[statement.name])
         else:
             env[statement.name] = evaluate(statement.value, env)

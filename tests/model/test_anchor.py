@@ -44,6 +44,6 @@ def test_deviations_behind_a_centred_total_are_no_anchor(tmp_path: Path, monkeyp
     lower = max(levels, key=lambda level: plain[0].sizes[level])
     monkeypatch.setattr(noncentre, "informed", lambda model, data, v, place=0: np.inf if v.dims[0] == lower else 0.0)
     prepared = prepare(*plain)
-    assert any(v.role.startswith("total(") and lower in v.dims for v in prepared[0].variables)
+    assert any("total(" in v.role and lower in v.dims for v in prepared[0].variables)
     assert not anchors(prepared[0])
     assert np.ptp(differences(prepared, plain, np.random.default_rng(8))) < 1e-5
