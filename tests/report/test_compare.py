@@ -57,3 +57,25 @@ def test_correlated_draws_have_wider_errors() -> None:
         return values
 
     assert agreement({"a": result(walk()), "b": result(walk())}).agrees
+
+
+def test_a_constant_differs_from_another_one() -> None:
+    """A quantity that does not vary is compared by its value alone."""
+    still = np.zeros((4, 2000, 5))
+    assert agreement({"a": result(still), "b": result(still)}).agrees
+    assert not agreement({"a": result(still), "b": result(still + 1e-3)}).agrees
+    varied = agreement({"a": result(still), "b": result(normal(1))})
+    assert not varied.agrees
+    assert {each.statistic for each in varied.differences if abs(each.z) > varied.limit} == {"sd", "q5", "q95"}
+
+
+def test_the_weakest_quantity_is_told() -> None:
+    """Fewer than a thousand effective draws of any quantity are too few."""
+    slow = normal(1)
+    slow[:, :, 2] = np.repeat(np.random.default_rng(4).normal(size=(4, 40)), 50, axis=1)
+    found = agreement({"a": result(normal(2)), "b": result(slow)})
+    assert found.weakest["a"].ess > 5000
+    assert found.weakest["b"].quantity == "effect(z)[school] 3"
+    assert found.weakest["b"].ess < 400
+    assert not found.enough
+    assert agreement({"a": result(normal(2)), "b": result(normal(3))}).enough
