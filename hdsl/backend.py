@@ -24,7 +24,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Settings:
-    """How to sample. `engine` names a backend's sampler or engine; None takes the backend's default."""
+    """How to sample. `engine` names a backend's sampler or engine; None takes the backend's default.
+
+    `inference`: `auto`, `nuts`, or `exact` (`hdsl.inference.fit`).
+    """
 
     chains: int = 4
     draws: int = 1000
@@ -33,6 +36,7 @@ class Settings:
     target_accept: float = 0.95
     max_tree_depth: int = 10
     engine: str | None = None
+    inference: str = "auto"
     options: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -77,6 +81,8 @@ class Draws:
         Wall time of `compile`, `warmup`, `sampling` where known.
     max_tree_depth : int
         The depth at which trees were cut off.
+    quality : mapping
+        Of importance sampling: `khat`, the shape of the weights' tail, and `importance_ess`.
     """
 
     values: Mapping[str, Array]
@@ -84,6 +90,7 @@ class Draws:
     engine: str
     seconds: Mapping[str, float]
     max_tree_depth: int = 10
+    quality: Mapping[str, float] = field(default_factory=dict)
 
 
 class SamplingFailed(Exception):

@@ -114,6 +114,7 @@ def _add_explain(commands: Any) -> None:
     help_ = "Explain a study (design, model with reasons, priors, estimands) or a code such as HDM304."
     parser = _command(commands, "explain", help_, _explain)
     _study_argument(parser, "the .hdm file, or a code")
+    parser.add_argument("--how", action="store_true", help="say how the study will be sampled, and why")
 
 
 def _add_run(commands: Any) -> None:
@@ -121,6 +122,8 @@ def _add_run(commands: Any) -> None:
     _study_argument(parser)
     parser.add_argument("--backend", default="numpyro", help="numpyro (default), pymc or stan")
     parser.add_argument("--engine", help="the backend's sampler or engine")
+    how = "auto (default): exact where the model's structure allows it, else nuts; or one of the two"
+    parser.add_argument("--inference", choices=("auto", "nuts", "exact"), default="auto", help=how)
     _add_settings(parser, draws=1000)
     parser.add_argument("--out", metavar="FILE", help="save the posterior (NetCDF)")
 
@@ -143,6 +146,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         seed=arguments.seed,
         target_accept=arguments.target_accept,
         engine=getattr(arguments, "engine", None),
+        inference=getattr(arguments, "inference", "auto"),
     )
 
 
@@ -234,7 +238,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         return FINE
     from hdsl.driver import explain
 
-    text, derived = explain(arguments.study, arguments.data)
+    text, derived = explain(arguments.study, arguments.data, how=arguments.how)
     source = derived.checked.opened.source
     if arguments.json:
         model = None if derived.model is None else derived.model.model_dump(mode="json")

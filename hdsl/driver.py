@@ -219,12 +219,18 @@ def _usable(name: str) -> bool:
     return not isinstance(backends.load(name), Diagnostic)
 
 
-def explain(study: str | Path | Study, data: str | None = None) -> tuple[str, Derived]:
-    """Return the explanation of a study (design, model with reasons, priors, estimands) and its derivation."""
-    from hdsl.report.explain import explanation
+def explain(study: str | Path | Study, data: str | None = None, *, how: bool = False) -> tuple[str, Derived]:
+    """Return the explanation of a study (design, model with reasons, priors, estimands) and its derivation.
+
+    `how`: say how it will be sampled as well.
+    """
+    from hdsl.report.explain import explanation, inference_words
 
     derived = derive(study, data)
-    return explanation(derived.checked.opened.study, derived.checked.bound, derived.model), derived
+    text = explanation(derived.checked.opened.study, derived.checked.bound, derived.model)
+    if how and derived.model is not None and derived.data is not None:
+        text += "\n" + inference_words(derived.model, derived.data)
+    return text, derived
 
 
 def emit_data(study: str | Path | Study, stage: str, data: str | None = None) -> tuple[bytes, tuple[Diagnostic, ...]]:

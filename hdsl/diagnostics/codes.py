@@ -227,6 +227,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM713": CodeInfo("a sampling setting that cannot be used"),
         "HDM714": CodeInfo("an engine that is not there"),
         "HDM715": CodeInfo("draws that are not whole"),
+        "HDM716": CodeInfo("effects that cannot be integrated out"),
         "HDM720": CodeInfo("a curve beyond the reach of its approximation", "warning"),
         "HDM799": CodeInfo("a defect of hdsl itself"),
     }

@@ -29,7 +29,8 @@ class Diagnosis:
     """What the draws say about the sampling. NaN marks what one chain or few draws cannot tell.
 
     `ebfmi` has one value per chain, `min_ebfmi` the least of them; both are empty or NaN where the backend
-    gives no energies. `not_finite` counts draws in which some reported quantity is no finite number.
+    gives no energies. `not_finite` counts draws in which some reported quantity is no finite number. `khat` and
+    `importance_ess` are those of importance sampling (`Draws.quality`), NaN elsewhere.
     """
 
     verdict: Literal["ok", "warn", "fail"]
@@ -45,6 +46,8 @@ class Diagnosis:
     draws: int
     ebfmi: tuple[float, ...] = ()
     not_finite: int = 0
+    khat: float = float("nan")
+    importance_ess: float = float("nan")
 
     def to_json(self) -> dict[str, Any]:
         """Return the diagnostics as JSON values, None for what could not be told."""
@@ -87,6 +90,8 @@ def diagnose(roles: Mapping[str, Array], sampled: Draws) -> tuple[Diagnosis, lis
         draws=draws,
         ebfmi=ebfmi,
         not_finite=broken,
+        khat=sampled.quality.get("khat", float("nan")),
+        importance_ess=sampled.quality.get("importance_ess", float("nan")),
     )
     found = [*_findings_of_draws(diagnosis), *_findings_of_sampler(diagnosis)]
     return replace(diagnosis, verdict=_verdict(diagnosis, bool(found))), found

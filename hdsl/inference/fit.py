@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hdsl import backend as backends
 from hdsl.backend import Backend, Draws, Progress, Settings
 from hdsl.diagnostics import Diagnostic
+from hdsl.inference.choose import INFERENCES, choose, drawn
 from hdsl.inference.recover import recover
 from hdsl.model.ir import Model, ModelData
 from hdsl.passes import prepare
@@ -29,6 +30,8 @@ class Fit:
     roles : mapping
         Reported role to draws of shape (chain, draw, *dims).
     settings : Settings
+    how : str
+        Why it was sampled as it was, in words.
     """
 
     model: Model
@@ -38,6 +41,7 @@ class Fit:
     parameters: Mapping[str, Array]
     roles: Mapping[str, Array]
     settings: Settings
+    how: str = ""
 
 
 def fit(
@@ -47,13 +51,28 @@ def fit(
     settings: Settings,
     progress: Callable[[Progress], None] | None = None,
 ) -> Fit | Diagnostic:
-    """Draw from the posterior of a plain model; HDM604 where the backend cannot express it.
+    """Draw from the posterior of a plain model.
+
+    Effects are integrated out where `settings.inference` and the model's structure allow it; else the backend
+    samples. HDM604 where the backend cannot express the model, HDM716 where exact inference was asked for
+    and cannot be.
 
     Raises
     ------
     SamplingFailed
         The backend gave no usable draws.
     """
+    if settings.inference not in INFERENCES:
+        help_ = f"Choose one of: {', '.join(INFERENCES)}."
+        return Diagnostic("HDM713", f"There is no inference called {settings.inference!r}.", help=help_)
+    choice = choose(model, data, backend.name, settings)
+    exact, how = drawn(choice, settings, progress)
+    if exact is not None:
+        found = reported(model, data, exact.values)
+        return Fit(model, data, backend.name, exact, exact.values, found, settings, how)
+    if settings.inference == "exact":
+        help_ = "Leave `--inference exact` out: the model is then sampled with NUTS."
+        return Diagnostic("HDM716", f"The effects cannot be integrated out: {how}.", help=help_)
     prepared, values = prepare(model, data)
     refused = backends.refusal(prepared, backend)
     if refused is not None:
@@ -61,4 +80,4 @@ def fit(
     program = backend.lower(prepared, values)
     sampled = backend.sample(program, prepared, values, settings, progress)
     parameters = recover(prepared, values, model, sampled.values)
-    return Fit(model, data, backend.name, sampled, parameters, reported(model, data, parameters), settings)
+    return Fit(model, data, backend.name, sampled, parameters, reported(model, data, parameters), settings, how)

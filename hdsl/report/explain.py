@@ -9,7 +9,7 @@ from hdsl.design.censoring import one_means
 from hdsl.design.ir import StudyFields
 from hdsl.design.roles import role_text
 from hdsl.estimands.defaults import with_defaults
-from hdsl.model.ir import Model
+from hdsl.model.ir import Model, ModelData
 from hdsl.model.to_text import Equation, equations, priors
 from hdsl.report.words import design_words
 
@@ -26,6 +26,19 @@ def explanation(design: StudyFields | None, bound: Bound | None, model: Model | 
         parts.append(_section("Priors", _lines(_with_scaling(design, priors(model)))))
         parts.append(_section("Estimands", _estimands(design)))
     return "\n".join(part for part in parts if part)
+
+
+def inference_words(model: Model, data: ModelData) -> str:
+    """Return how a plain model will be sampled by default, and why."""
+    from hdsl.backend import Settings
+    from hdsl.inference.choose import DEFAULT_BACKEND, choose
+
+    choice = choose(model, data, DEFAULT_BACKEND, Settings())
+    if not choice.exact:
+        return _section("Inference", ["NUTS on the whole model", f"because {choice.reason}"])
+    how = "exact: effects are integrated out, what is left is drawn by importance sampling"
+    check = "accepted if the Pareto k-hat of the weights is below 0.5; NUTS on the whole model otherwise"
+    return _section("Inference", [how, check, *choice.reason.split("; ")])
 
 
 def _title(design: StudyFields) -> str:

@@ -107,6 +107,7 @@ def _attributes(bound: Bound, fitted: Fit) -> Mapping[str, str]:
         "study_json": bound.study.model_dump_json(),
         "backend": fitted.backend,
         "inference": fitted.sampled.engine,
+        "inference_reason": fitted.how,
         "data": bound.audit.source,
         "data_sha256": bound.audit.sha256,
         "rows": str(bound.audit.rows_used),

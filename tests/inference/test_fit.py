@@ -17,7 +17,7 @@ from hdsl.model.ir import Model, ModelData, RandomVariable, gather, mul, var
 from hdsl.reference.simulate import prior_draw
 from tests import models
 
-_SHORT = Settings(chains=2, draws=50, warmup=100, seed=1)
+_SHORT = Settings(chains=2, draws=50, warmup=100, seed=1, inference="nuts")
 
 
 def _prior(model: Model, data: ModelData, chains: int, draws: int) -> dict[str, NDArray[np.float64]]:
@@ -100,7 +100,7 @@ def _pairs(centred: bool) -> models.Case:
 def test_centred_and_noncentred_agree_with_the_closed_form(centred: bool) -> None:
     """Shrunken group means: precision 1/4 + 2, mean the precision-weighted sum."""
     model, data = _pairs(centred)
-    fitted = fit(model, data, backend, Settings(chains=4, draws=1000, warmup=400, seed=9))
+    fitted = fit(model, data, backend, Settings(chains=4, draws=1000, warmup=400, seed=9, inference="nuts"))
     assert isinstance(fitted, Fit)
     theta = fitted.parameters["theta"] if centred else 2 * fitted.parameters["z"]
     precision = 1 / 4 + 2

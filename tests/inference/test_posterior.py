@@ -21,7 +21,7 @@ from tests import models
 @pytest.fixture(scope="module")
 def fitted() -> Fit:
     """Return a short fit of the schools."""
-    found = fit(*models.varying_slopes(), backend, Settings(chains=2, draws=30, warmup=60, seed=1))
+    found = fit(*models.varying_slopes(), backend, Settings(chains=2, draws=30, warmup=60, seed=1, inference="nuts"))
     assert isinstance(found, Fit)
     return found
 

@@ -1,0 +1,122 @@
+"""The exact inference of one model: density, modes, importance sampling, draws of everything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hdsl.backend import Draws, Progress, Settings
+from hdsl.inference.exact.density import Marginal, log_density, per_point
+from hdsl.inference.exact.effects import draw_effects
+from hdsl.inference.exact.hyper import packed
+from hdsl.inference.exact.importance import KHAT_LIMIT, Numbers, Weighted, adapted, chains_of, weighted
+from hdsl.inference.exact.mode import modes_of
+from hdsl.reference.simulate import prior_draw
+from hdsl.reference.values import Array
+
+ENGINE = "exact: effects integrated out, importance sampling of {count}"
+STARTS = 2
+PRIOR_POINTS = 50
+MOST_HYPERPARAMETERS = 15
+EFFECTIVE_PER_CHAIN = 100
+COSTLY = 200_000
+LEAST_PROPOSALS = 1_200
+
+
+@dataclass(frozen=True)
+class NotAccepted:
+    """Why importance sampling was not accepted, in words."""
+
+    reason: str
+
+
+def exact_draws(
+    marginal: Marginal, settings: Settings, progress: Callable[[Progress], None] | None = None
+) -> Draws | NotAccepted:
+    """Draw from the posterior of a model with its effects integrated out.
+
+    Parameters
+    ----------
+    marginal : Marginal
+    settings : Settings
+        `chains`, `draws` and `seed` are used.
+
+    Returns
+    -------
+    Draws or NotAccepted
+        Draws of all random variables of the plain model, unless the weights show that they cannot be trusted.
+    """
+    if marginal.size > MOST_HYPERPARAMETERS:
+        return NotAccepted(f"{marginal.size} parameters are left (at most {MOST_HYPERPARAMETERS})")
+    rng = np.random.default_rng(np.random.SeedSequence([settings.seed, 0xD]))
+    began = time.perf_counter()
+    if marginal.size == 0:
+        points = np.zeros((settings.chains * settings.draws, 0))
+        return _finished(marginal, points, settings, None, began, began)
+    found = _sampled(marginal, settings, rng)
+    if isinstance(found, NotAccepted):
+        return found
+    sampled = time.perf_counter()
+    visited = chains_of(found, settings.chains, rng)
+    stride = -(-settings.draws // visited.shape[1])
+    visited = np.repeat(visited, stride, axis=1)[:, : settings.draws]
+    return _finished(marginal, found.points[visited.reshape(-1)], settings, (found, visited), began, sampled)
+
+
+def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -> Weighted | NotAccepted:
+    def density(points: Array) -> Array:
+        return log_density(marginal, points)
+
+    wanted = settings.chains * settings.draws
+    trial, final = 1_000, max(wanted, LEAST_PROPOSALS)
+    if per_point(marginal) > COSTLY:
+        trial, final = 300, min(final, LEAST_PROPOSALS)
+    final += -final % settings.chains
+    modes = modes_of(density, _starts(marginal, density, rng))
+    if not modes:
+        return NotAccepted("no mode of the marginal density was found")
+    proposal = adapted(density, modes, rng, trial)
+    found = weighted(density, proposal, final, rng)
+    least = EFFECTIVE_PER_CHAIN * settings.chains if final >= EFFECTIVE_PER_CHAIN * settings.chains else 0.25 * final
+    if not found.khat < KHAT_LIMIT:
+        return NotAccepted(f"the importance weights have too heavy a tail (Pareto k-hat {found.khat:.2f})")
+    if found.effective < least:
+        return NotAccepted(f"{found.effective:.0f} effective draws of {final} weighted ones")
+    return found
+
+
+def _starts(marginal: Marginal, density: Callable[[Array], Array], rng: np.random.Generator) -> Array:
+    """Return the best of points drawn from the prior."""
+    linear = marginal.linear
+    drawn = prior_draw(linear.hyper, linear.data, rng, draws=PRIOR_POINTS)
+    points = packed(linear, drawn)
+    points = points[np.all(np.isfinite(points), axis=1)]
+    order = np.argsort(-density(points))
+    return points[order[:STARTS]]
+
+
+def _finished(
+    marginal: Marginal,
+    points: Array,
+    settings: Settings,
+    found: tuple[Weighted, Numbers] | None,
+    began: float,
+    sampled: float,
+) -> Draws:
+    flat = draw_effects(marginal, points, settings.seed)
+    shape = (settings.chains, settings.draws)
+    values = {name: array.reshape(*shape, *array.shape[1:]) for name, array in flat.items()}
+    statistics: dict[str, Array] = {}
+    quality: dict[str, float] = {}
+    if found is not None:
+        weights, visited = found
+        statistics["lp"] = weights.log_density[visited]
+        quality = {"khat": weights.khat, "importance_ess": weights.effective}
+    seconds = {"hyperparameters": sampled - began, "effects": time.perf_counter() - sampled}
+    count = "1 parameter" if marginal.size == 1 else f"{marginal.size} parameters"
+    return Draws(
+        values=values, statistics=statistics, engine=ENGINE.format(count=count), seconds=seconds, quality=quality
+    )

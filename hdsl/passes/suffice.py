@@ -1,0 +1,398 @@
+"""Sufficient statistics: the rows of a linear Gaussian model become a few pseudo-rows for each group.
+
+Within a cell (a group of the finest grouping, and a variance class) the rows are multiplied by an orthogonal
+matrix: the first rows of the result hold all that bears on the group's own effects, the others do not depend on
+them. Of the first as many are kept as the group's columns have ranks, of the others the cross-products by variance
+class. Nothing is subtracted from anything much larger than the result, so that groups may differ from each other a
+million times as much as their rows do, may have one row, one arm, or collinear columns. Preserves the
+log density exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hdsl.passes.marginal.forms import NotLinear
+from hdsl.passes.marginal.recognise import Linear
+from hdsl.passes.marginal.structure import CELLS_AT_MOST, Expanded, Grouping, Structure, parents
+from hdsl.reference.values import Array
+
+Codes = NDArray[np.int64]
+RANK_TOLERANCE = 1e-13
+NOTHING = 1e-10
+PACKED_AT_MOST = 100_000_000
+
+
+@dataclass(frozen=True)
+class Finest:
+    """The finest grouping, as pseudo-rows: r a group, padded with zeros.
+
+    Attributes
+    ----------
+    own : array, shape (groups, r, K)
+        The columns of the grouping's own effects.
+    others : array, shape (groups, r, q)
+        All other columns: of the coarser groupings of the chain, then those integrated out together, the outcome,
+        offsets.
+    classes : int array, shape (groups, r)
+        The variance class.
+    scales : array, shape (K,)
+        By what the own columns were divided.
+    parent : int array, shape (groups,), or None
+        The unit of the next grouping of the chain.
+    """
+
+    grouping: Grouping
+    own: Array
+    others: Array
+    classes: Codes
+    scales: Array
+    parent: Codes | None
+
+
+@dataclass(frozen=True)
+class Coarser:
+    """A coarser grouping of the chain: cross-products of what is left within the groups of the finest.
+
+    `of_unit` and `of_class` tell the unit and variance class of each cell; there are no cells where the columns do
+    not vary within the finest groups.
+    """
+
+    grouping: Grouping
+    own: Array
+    others: Array
+    of_unit: Codes
+    of_class: Codes
+    scales: Array
+    parent: Codes | None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Where a grouping stands among the columns that are integrated out together, `size` units of K columns each."""
+
+    grouping: Grouping
+    start: int
+    scales: Array
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A coefficient whose law has a known scale: its column is in units of that scale."""
+
+    effect: str
+    place: int
+    unit: int
+    sd: float
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the data say, in numbers that do not grow with the rows.
+
+    Attributes
+    ----------
+    finest : Finest or None
+    coarser : tuple of Coarser
+    fixed : tuple of Fixed
+        The first columns of those integrated out together.
+    blocks : tuple of Block
+        The others.
+    together : array, shape (classes, q, q)
+        Cross-products of the columns integrated out together, the outcome and the offsets, of what is left within
+        the finest groups.
+    middle : array, shape (fixed,)
+        The coefficients in whose neighbourhood the statistics were computed, in units of their scales.
+    weight : array, shape (classes,)
+        Rows, or sums of weights, of each variance class.
+    """
+
+    finest: Finest | None
+    coarser: tuple[Coarser, ...]
+    fixed: tuple[Fixed, ...]
+    blocks: tuple[Block, ...]
+    together: Array
+    middle: Array
+    weight: Array
+
+    @property
+    def columns(self) -> int:
+        """The number of columns that are integrated out together."""
+        return self.together.shape[1] - 1 - self.offsets
+
+    @property
+    def offsets(self) -> int:
+        """The number of offsets."""
+        wide = sum(block.grouping.size * len(block.scales) for block in self.blocks)
+        return self.together.shape[1] - 1 - wide - len(self.fixed)
+
+
+def suffice(linear: Linear, structure: Structure, scales: dict[str, Array | None]) -> Statistics:
+    """Return the sufficient statistics.
+
+    Parameters
+    ----------
+    scales : dict
+        Of each effect, the standard deviation by unit where it is known and the effect has one place, else None.
+
+    Raises
+    ------
+    NotLinear
+        The statistics would not be smaller than the data, or too large for the memory.
+    """
+    fixed, columns = _fixed(structure, scales)
+    middle = _middle(linear, columns)
+    outcome = linear.outcome - columns @ middle
+    blocks, parts = _blocks(structure, columns.shape[1], len(fixed), scales)
+    root = None if linear.weights is None else np.sqrt(linear.weights)
+    upper = [_scaled(grouping, root) for grouping in structure.chain]
+    offsets = [array for _, array in linear.offsets]
+    _check_size(linear, structure, columns.shape[1] + sum(p.shape[1] for p in parts))
+    others = np.column_stack([*(own for own, _ in upper[1:]), columns, *parts, outcome, *offsets])
+    if root is not None:
+        others[:, sum(own.shape[1] for own, _ in upper[1:]) :] *= root[:, None]
+    finest, coarser, others, of_class = _chain(linear, structure, upper, others)
+    last = others[:, sum(own.shape[1] for own, _ in upper[1:]) :]
+    together = _by_class(last, of_class, linear.classes.size)
+    weight = _class_weights(linear)
+    return Statistics(finest, coarser, fixed, blocks, together, middle, weight)
+
+
+def _class_weights(linear: Linear) -> Array:
+    size = linear.classes.size
+    of_row = np.zeros(len(linear.outcome), np.int64) if linear.classes.of_row is None else linear.classes.of_row
+    return np.bincount(of_row, linear.weights, size).astype(np.float64)
+
+
+def _check_size(linear: Linear, structure: Structure, columns: int) -> None:
+    wide = columns + sum(len(each.entries) for each in structure.chain)
+    if len(linear.outcome) * wide > CELLS_AT_MOST:
+        raise NotLinear(f"{len(linear.outcome)} rows of {wide} columns")
+    if linear.classes.size * (columns + 1) ** 2 > PACKED_AT_MOST:
+        raise NotLinear(f"{linear.classes.size} variance classes of {columns} columns")
+
+
+def _fixed(structure: Structure, scales: dict[str, Array | None]) -> tuple[tuple[Fixed, ...], Array]:
+    """Return the coefficients of known scale and their columns in units of it."""
+    found: list[Fixed] = []
+    columns: list[Array] = []
+    for part in structure.together:
+        if isinstance(part, Expanded):
+            known = scales[part.effect.name]
+            if known is None:
+                raise NotLinear(f"{part.effect.role} enters through several units at once, and its spread is unknown")
+            for unit in range(part.columns.shape[1]):
+                found.append(Fixed(part.effect.name, 0, unit, float(known[unit])))
+            columns.append(part.columns * known)
+        elif is_fixed(part, scales):
+            (sd,) = scales[part.effects[0].name]  # pyright: ignore[reportGeneralTypeIssues, reportOptionalIterable]
+            found.append(Fixed(part.effects[0].name, 0, 0, float(sd)))
+            columns.append(part.entries[0].known[:, None] * sd)
+    rows = _rows(structure)
+    return tuple(found), np.column_stack(columns) if columns else np.zeros((rows, 0))
+
+
+def _rows(structure: Structure) -> int:
+    first = (*structure.chain, *structure.together)[0]
+    return len(first.columns) if isinstance(first, Expanded) else len(first.entries[0].known)
+
+
+def is_fixed(part: Grouping | Expanded, scales: dict[str, Array | None]) -> bool:
+    """Return whether a part is a single coefficient with a known standard deviation."""
+    if isinstance(part, Expanded):
+        return True
+    from hdsl.model.ir import Const
+
+    single = part.size == 1 and len(part.entries) == 1 and isinstance(part.entries[0].unknown, Const)
+    return single and scales[part.effects[0].name] is not None
+
+
+def _middle(linear: Linear, columns: Array) -> Array:
+    """Return coefficients near which the outcome is small: numbers then keep their digits."""
+    if columns.shape[1] == 0:
+        return np.zeros(0)
+    gram = columns.T @ columns
+    ridge = gram + np.eye(len(gram)) * max(1e-10 * float(np.trace(gram)) / len(gram), 1e-300)
+    found = np.zeros(len(gram))
+    for _ in range(2):
+        found = found + np.linalg.solve(ridge, columns.T @ (linear.outcome - columns @ found))
+    return found
+
+
+def _scaled(grouping: Grouping, root: Array | None) -> tuple[Array, Array]:
+    """Return the columns of a grouping divided by their sizes, times the roots of the weights, and the sizes."""
+    columns = np.column_stack([entry.known for entry in grouping.entries])
+    scales = np.sqrt(np.mean(columns**2, axis=0))
+    scales[scales == 0] = 1.0
+    columns = columns / scales
+    return (columns if root is None else columns * root[:, None]), scales
+
+
+def _blocks(
+    structure: Structure, start: int, fixed: int, scales: dict[str, Array | None]
+) -> tuple[tuple[Block, ...], list[Array]]:
+    del fixed
+    blocks: list[Block] = []
+    parts: list[Array] = []
+    for part in structure.together:
+        if isinstance(part, Expanded) or is_fixed(part, scales):
+            continue
+        columns, sizes = _scaled(part, None)
+        blocks.append(Block(part, start, sizes))
+        parts.append(_spread_out(columns, part))
+        start += part.size * len(sizes)
+    return tuple(blocks), parts
+
+
+def _spread_out(columns: Array, grouping: Grouping) -> Array:
+    """Return the columns of a grouping with one copy for each unit, zero in the rows of other units."""
+    if grouping.unit_of_row is None or grouping.size == 1:
+        return columns
+    rows, count = columns.shape
+    if rows * grouping.size * count > CELLS_AT_MOST:
+        raise NotLinear(f"{rows} rows of {grouping.size * count} columns")
+    found = np.zeros((rows, grouping.size, count))
+    found[np.arange(rows), grouping.unit_of_row] = columns
+    return found.reshape(rows, -1)
+
+
+def _chain(
+    linear: Linear, structure: Structure, upper: Sequence[tuple[Array, Array]], others: Array
+) -> tuple[Finest | None, tuple[Coarser, ...], Array, Codes | None]:
+    """Return the statistics of the chain, and what is left of the other columns within the finest groups."""
+    of_class = linear.classes.of_row
+    if not structure.chain:
+        return None, (), others, of_class
+    grouping = structure.chain[0]
+    assert grouping.unit_of_row is not None
+    cells, of_row, order = _cells(grouping.unit_of_row, of_class, linear.classes.size)
+    own, others = upper[0][0][order], others[order]
+    of_class = None if of_class is None else of_class[order]
+    starts = np.flatnonzero(np.diff(of_row, prepend=-1))
+    rows, columns, left = _pseudo_rows(own, others, of_row, starts)
+    ups = _parents(structure)
+    finest = _finest(structure, cells // linear.classes.size, cells % linear.classes.size, rows, columns, upper, ups)
+    coarser: list[Coarser] = []
+    at = 0
+    for place, level in enumerate(structure.chain[1:], start=1):
+        assert level.unit_of_row is not None
+        count = len(level.entries)
+        within, rest = left[:, at : at + count], left[:, at + count :]
+        at += count
+        coarser.append(
+            _coarser(level, within, rest, level.unit_of_row[order], of_class, linear.classes.size, upper[place][1], ups)
+        )
+    return finest, tuple(coarser), left, of_class
+
+
+def _parents(structure: Structure) -> dict[int, Codes]:
+    """Return the next coarser unit of each unit, by the identity of the grouping."""
+    found: dict[int, Codes] = {}
+    for fine, coarse in zip(structure.chain, structure.chain[1:], strict=False):
+        assert fine.unit_of_row is not None
+        assert coarse.unit_of_row is not None
+        found[id(fine)] = parents(fine.unit_of_row, coarse.unit_of_row, fine.size)
+    return found
+
+
+def _cells(unit: Codes, of_class: Codes | None, classes: int) -> tuple[Codes, Codes, Codes]:
+    """Return the cells, the cell of each row in order of cells, and that order of the rows."""
+    key = unit if of_class is None else unit * classes + of_class
+    order = np.arange(len(key)) if np.all(key[1:] >= key[:-1]) else np.argsort(key, kind="stable")
+    ordered = key[order]
+    new = np.flatnonzero(np.diff(ordered, prepend=-1))
+    of_row = np.repeat(np.arange(len(new)), np.diff(np.append(new, len(key))))
+    cells = ordered[new]
+    return (cells if of_class is not None else cells * classes), of_row, order
+
+
+def _pseudo_rows(own: Array, others: Array, of_row: Codes, starts: Codes) -> tuple[Array, Array, Array]:
+    """Return by cell the rows that bear on the own effects, and what is left of the other columns.
+
+    With Z'Z = Q D Q', the rows are D^(1/2) Q' for the own columns and D^(-1/2) Q' Z'X for the others.
+    """
+    count = own.shape[1]
+    square = np.stack([np.add.reduceat(own * own[:, [k]], starts) for k in range(count)], axis=1)
+    cross = np.stack([np.add.reduceat(others * own[:, [k]], starts) for k in range(count)], axis=1)
+    values, vectors = np.linalg.eigh(square)
+    kept = values > RANK_TOLERANCE * np.maximum(values[:, -1:], 1e-300)
+    root = np.sqrt(np.where(kept, values, 0.0))
+    inverse = np.where(kept, 1 / np.where(kept, root, 1.0), 0.0)
+    turned = vectors.transpose(0, 2, 1)
+    rows = root[:, :, None] * turned
+    columns = inverse[:, :, None] * (turned @ cross)
+    slopes = np.einsum("ckl,cl,clq->ckq", vectors, inverse, columns)
+    left = others.copy()
+    for k in range(count):
+        left -= own[:, [k]] * slopes[of_row, k]
+    return rows, columns, left
+
+
+def _finest(
+    structure: Structure,
+    unit: Codes,
+    of_class: Codes,
+    rows: Array,
+    columns: Array,
+    upper: Sequence[tuple[Array, Array]],
+    ups: dict[int, Codes],
+) -> Finest:
+    """Put the pseudo-rows of each group's cells one after another, those without content left out."""
+    grouping = structure.chain[0]
+    kept = np.any(rows != 0, axis=2)
+    cell, place = np.nonzero(kept)
+    owner = unit[cell]
+    first = np.searchsorted(owner, np.arange(grouping.size))
+    number = np.arange(len(owner)) - first[owner]
+    most = int(number.max(initial=0)) + 1
+    if grouping.size * most * (rows.shape[2] + columns.shape[2]) > CELLS_AT_MOST:
+        raise NotLinear(f"{grouping.size} groups of up to {most} pseudo-rows")
+    own = np.zeros((grouping.size, most, rows.shape[2]))
+    others = np.zeros((grouping.size, most, columns.shape[2]))
+    classes = np.zeros((grouping.size, most), dtype=np.int64)
+    own[owner, number], others[owner, number] = rows[cell, place], columns[cell, place]
+    classes[owner, number] = of_class[cell]
+    return Finest(grouping, own, others, classes, upper[0][1], ups.get(id(grouping)))
+
+
+def _coarser(
+    grouping: Grouping,
+    within: Array,
+    rest: Array,
+    unit: Codes,
+    of_class: Codes | None,
+    classes: int,
+    scales: Array,
+    ups: dict[int, Codes],
+) -> Coarser:
+    count = within.shape[1]
+    parent = ups.get(id(grouping))
+    if np.max(np.abs(within), initial=0.0) < NOTHING:
+        none = np.zeros(0, dtype=np.int64)
+        empty = (np.zeros((0, count, count)), np.zeros((0, count, rest.shape[1])))
+        return Coarser(grouping, *empty, none, none, scales, parent)
+    cells, _, order = _cells(unit, of_class, classes)
+    within, rest = within[order], rest[order]
+    key = (unit if of_class is None else unit * classes + of_class)[order]
+    starts = np.flatnonzero(np.diff(key, prepend=-1))
+    own = np.stack([np.add.reduceat(within * within[:, [k]], starts) for k in range(count)], axis=1)
+    others = np.stack([np.add.reduceat(rest * within[:, [k]], starts) for k in range(count)], axis=1)
+    return Coarser(grouping, own, others, cells // classes, cells % classes, scales, parent)
+
+
+def _by_class(columns: Array, of_class: Codes | None, classes: int) -> Array:
+    """Return the cross-products of columns over the rows of each class."""
+    if of_class is None:
+        return (columns.T @ columns)[None]
+    order = np.argsort(of_class, kind="stable")
+    columns = columns[order]
+    ends = np.searchsorted(of_class[order], np.arange(classes + 1))
+    found = np.empty((classes, columns.shape[1], columns.shape[1]))
+    for k in range(classes):
+        part = columns[ends[k] : ends[k + 1]]
+        found[k] = part.T @ part
+    return found
