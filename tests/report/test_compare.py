@@ -64,7 +64,7 @@ def test_a_constant_differs_from_another_one() -> None:
     still = np.zeros((4, 2000, 5))
     assert agreement({"a": result(still), "b": result(still)}).agrees
     assert not agreement({"a": result(still), "b": result(still + 1e-3)}).agrees
-    varied = agreement({"a": result(still), "b": result(normal(1))})
+    varied = agreement({"a": result(still), "b": result(normal(2))})
     assert not varied.agrees
     assert {each.statistic for each in varied.differences if abs(each.z) > varied.limit} == {"sd", "q5", "q95"}
 
