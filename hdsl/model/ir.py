@@ -124,7 +124,8 @@ class Observation(Node):
     `event`: slot that is 1 where a duration ended and 0 where it was censored (survival function then).
     `sequence`: slot that ranks the rows where the law of a row depends on the outcomes of other rows: on those of
     lower rank only. `rows`: integer slot with the row of each element, where `dims` are not those of the rows.
-    `together`: how the rows go together, as an equation, where `law` says only what each does by itself.
+    `together`: how the rows go together, as an equation, where `law` says only what each does by itself, and
+    `together_reason` why.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Observation(Node):
     sequence: str | None = None
     rows: str | None = None
     together: str = ""
+    together_reason: str = ""
     reason: str = ""
 
 

@@ -103,7 +103,7 @@ def _observed(model: Model, observation: Observation, names: _Names) -> list[Equ
     weight = f", weighted by {observation.weight}" if observation.weight else ""
     censored = f", censored where {observation.event} = 0" if observation.event else ""
     found = [Equation(f"{left} ~ {law}{weight}{censored}", observation.reason)]
-    return [*found, Equation(observation.together, "")] if observation.together else found
+    return [*found, Equation(observation.together, observation.together_reason)] if observation.together else found
 
 
 def _grouped(model: Model, names: _Names) -> tuple[set[str], dict[str, Equation]]:

@@ -34,6 +34,7 @@ class Sequence:
     law: Law
     ranks: str
     together: str
+    reason: str
 
 
 def text_of(statement: ir.Correlate) -> str:
@@ -107,7 +108,14 @@ def sequence(
         distribution=margin.distribution,
         args=(add(mean, mul(sd, shift)), mul(sd, apply("sqrt", kept))),
     )
-    return Sequence(law, ranks.name, f"corr({outcome.name}, {outcome.name}') within {found.unit} = {together}")
+    equation = f"corr({outcome.name}, {outcome.name}') within {found.unit} = {together}"
+    return Sequence(law, ranks.name, equation, _why(statement))
+
+
+def _why(statement: ir.Correlate) -> str:
+    if statement.structure == "ar1":
+        return f"rows of one {statement.within} are the more alike the nearer they are in time"
+    return f"rows of one {statement.within} are alike: in place of a varying intercept"
 
 
 def _ar1(draft: Draft, found: Occasions, standard: Var, priors: Priors) -> tuple[Expr, Expr, str]:

@@ -66,17 +66,18 @@ def observe(
     _check_weight(draft, statement, margin, joint=made is not None)
     if made is not None:
         mean = margin.law.args[0]
-        found = unstructured.observations(draft, statement, outcome, mean, made, margin.reason)
-        draft.observations.extend(found)
-        role = f"corr_cholesky(residual, {statement.within})".replace("corr_cholesky", "corr")
-        together = (
-            f"corr({outcome.name}, {outcome.name}') within {statement.within} = {role}[{made.wave}, {made.wave}']"
-        )
-        draft.margins.append(margin.model_copy(update={"name": draft.name("margin"), "together": together}))
+        draft.observations.extend(unstructured.observations(draft, statement, outcome, mean, made, margin.reason))
+        unit, wave = statement.within, made.wave
+        pair = f"corr({outcome.name}, {outcome.name}') within {unit}"
+        together = f"{pair} = corr(residual, {unit})[{wave}, {wave}']"
+        why = f"each two {wave}s have a correlation of their own: in place of what varies across {unit}"
+        update = {"name": draft.name("margin"), "together": together, "together_reason": why}
+        draft.margins.append(margin.model_copy(update=update))
         return
-    made_ = serial.sequence(draft, statement, outcome, margin.law, var(margin.slot), priors)
-    draft.observations.append(margin.model_copy(update={"law": made_.law, "sequence": made_.ranks}))
-    draft.margins.append(margin.model_copy(update={"name": draft.name("margin"), "together": made_.together}))
+    found = serial.sequence(draft, statement, outcome, margin.law, var(margin.slot), priors)
+    draft.observations.append(margin.model_copy(update={"law": found.law, "sequence": found.ranks}))
+    update = {"name": draft.name("margin"), "together": found.together, "together_reason": found.reason}
+    draft.margins.append(margin.model_copy(update=update))
 
 
 def margin_law(predictor: Expr, spread: Expr) -> Law:
