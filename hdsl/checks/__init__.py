@@ -23,6 +23,7 @@ from hdsl.checks import (
 )
 from hdsl.checks.finding import Rule
 from hdsl.checks.scope import Scope
+from hdsl.checks.undeclared import told_once
 from hdsl.checks.waivers import apply_waivers
 from hdsl.data.bound import Bound
 from hdsl.design.ir import StudyFields
@@ -52,10 +53,10 @@ def check_study(study: StudyFields) -> list[Diagnostic]:
     -------
     list of Diagnostic
         HDM2xx (names, kinds, types), HDM4xx (design against analysis) and HDM5xx (estimands), each with its
-        place in the study as `path`; the same finding once.
+        place in the study as `path`; the same finding once, an undeclared name once.
     """
     scope = Scope(study)
-    return _once(diagnostic for rule in RULES for diagnostic in rule(scope))
+    return told_once(_once(diagnostic for rule in RULES for diagnostic in rule(scope)))
 
 
 def check_data(study: StudyFields, bound: Bound) -> list[Diagnostic]:

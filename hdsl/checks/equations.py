@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from hdsl.checks.elsewhere import suggested_law
 from hdsl.checks.finding import (
     Findings,
     Path,
@@ -108,7 +109,8 @@ def right_sides(scope: Scope) -> Findings:
     equations = _Equations(scope)
     for expr, path in _right_sides(scope):
         if isinstance(expr, Call) and path[-1] == "law" and expr.function not in LAW_NAMES:
-            yield finding("HDM274", f"There is no law `{expr.function}`.", path, suggestion(expr.function, LAW_NAMES))
+            help = suggested_law(expr.function, LAW_NAMES)
+            yield finding("HDM274", f"There is no law `{expr.function}`.", path, help)
         for node, place in places(expr, path):
             yield from _right(scope, equations, node, place, expr)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hdsl.checks.elsewhere import suggested_law
 from hdsl.checks.finding import Findings, Path, Rule, finding, listed, suggestion
 from hdsl.checks.scope import Scope
 from hdsl.checks.terms import LABELLED
@@ -22,7 +23,7 @@ def family(scope: Scope) -> Findings:
 def _family(scope: Scope, item: ir.Family, path: Path) -> Findings:
     name, outcome = item.law.function, scope.outcomes.get(item.outcome)
     if name not in KNOWN:
-        yield finding("HDM258", f"There is no family `{name}`.", path, suggestion(name, KNOWN))
+        yield finding("HDM258", f"There is no family `{name}`.", path, suggested_law(name, KNOWN))
         return
     if name == "quantile":
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hdsl.checks.elsewhere import suggested_law
 from hdsl.checks.finding import Findings, Path, Rule, finding, listed, suggestion, want_arm, want_level
 from hdsl.checks.numbers import constant
 from hdsl.checks.scope import Scope
@@ -17,18 +18,6 @@ from hdsl.model.distributions import DISTRIBUTIONS
 PLAIN = ("intercept", "residual", "df", "skew", "shape", "precision", "zero", "cutpoint")
 FUNCTIONS = ("effect", "slope", "interaction", "sd", "lengthscale", "corr", "residual", "df", "removed")
 POSITIVE = ("residual", "df", "shape", "precision", "sd", "lengthscale")
-ELSEWHERE = {
-    "gaussian": "normal",
-    "gauss": "normal",
-    "t": "student",
-    "doubleexponential": "laplace",
-    "truncatednormal": "halfnormal",
-    "exp": "exponential",
-    "invgamma": "inverse_gamma",
-    "unif": "uniform",
-    "lkjcorr": "lkj",
-    "lkjcholesky": "lkj",
-}
 ANY_NUMBER = ("mean", "location", "meanlog", "low", "high")
 SHAPES = "`effect(z)`, `slope(x)`, `intercept`, `residual`, `sd(effect(z), group)`, `corr(group)`"
 
@@ -146,8 +135,7 @@ def laws(scope: Scope) -> Findings:
             continue
         path: Path = ("priors", i, "law")
         if prior.law.function not in LAW_NAMES:
-            meant = ELSEWHERE.get(prior.law.function.lower().replace("_", ""))
-            help = f"It is called `{meant}` here." if meant else suggestion(prior.law.function, LAW_NAMES)
+            help = suggested_law(prior.law.function, LAW_NAMES)
             yield finding("HDM274", f"There is no prior `{prior.law.function}`.", path, help)
             continue
         found = list(check_law(prior.law, path))
