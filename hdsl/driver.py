@@ -73,7 +73,10 @@ class Derived:
 
 
 def open_study(study: str | Path | Study, base: Path | None = None) -> Opened:
-    """Read a study from a .hdm file, or take one built in Python (files then relative to `base`)."""
+    """Read a study from a .hdm file, or take one built in Python (files then relative to `base`).
+
+    Where the text has errors of syntax, only they are reported: what else is missing may stand in what was not read.
+    """
     if isinstance(study, Study):
         return Opened(study, base or Path.cwd())
     from hdsl.design.from_syntax import to_study
@@ -86,7 +89,8 @@ def open_study(study: str | Path | Study, base: Path | None = None) -> Opened:
         return Opened(None, path.parent, None, Spans(), (source,))
     tree, found = parse(source)
     made, spans, more = to_study(tree)
-    return Opened(made, base or path.parent, source, spans, (*found, *more), tree)
+    told = found if has_errors(found) else [*found, *more]
+    return Opened(made, base or path.parent, source, spans, tuple(told), tree)
 
 
 def check(study: str | Path | Study, data: str | None = None, *, with_data: bool = True) -> Checked:

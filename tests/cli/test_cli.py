@@ -82,6 +82,23 @@ class TestCheck:
         assert "error[HDM227]" in err
         assert "\x1b[" not in err
 
+    @pytest.mark.parametrize(
+        "edit",
+        [
+            ("study tiny", "stduy tiny"),
+            ("none = 0,", "none = 0"),
+            ("analysis {", "model { a = 1 } analysis { adjust for,"),
+        ],
+    )
+    def test_what_may_follow_from_errors_of_syntax_is_not_told(
+        self, edit: tuple[str, str], folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (folder / "tiny.hdm").write_text(STUDY.replace(*edit))
+        assert code("check", "tiny.hdm", "--json") == 1
+        found = [d["code"] for d in said(capsys)["diagnostics"]]
+        assert found
+        assert all(each.startswith("HDM1") for each in found), found
+
     def test_a_warning_alone_is_fine(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         lines = (folder / "tiny.csv").read_text().splitlines()
         lines[1] = lines[1].rsplit(",", 1)[0] + ",NA"
