@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.data import columns as kinds
-from hdsl.data.bound import Audit, Bound, BoundLevel, BoundTreatment, BoundVariable, Reals
+from hdsl.data.bound import Audit, Bound, BoundLag, BoundLevel, BoundTreatment, BoundVariable, Integers, Reals
 from hdsl.data.keys import Key, lookup, to_key
+from hdsl.data.lags import Lagged, bound_lag, lags_of, sources, wave_and_units
+from hdsl.data.lags import dropped as dropped_rows
 from hdsl.data.sources import list_columns, open_table
 from hdsl.data.table import Column, Table
 from hdsl.data.used import used_names
@@ -97,11 +99,15 @@ def bind(
     if any(problem.severity == "error" for problem in work.problems):
         return None, work.problems
     keep = _complete_rows(work)
+    lags = _lag_sources(work, keep)
+    if any(problem.severity == "error" for problem in work.problems):
+        return None, work.problems
+    keep = _rows_with_lags(work, keep, lags)
     if not keep.any():
         help_ = "See the missing values above."
         work.problems.append(Diagnostic("HDM364", "No row of the data is complete.", help=help_))
         return None, work.problems
-    bound = _assemble(work, keep, table or design.table or "")
+    bound = _assemble(work, keep, table or design.table or "", lags)
     failed = any(problem.severity == "error" for problem in work.problems)
     return (None if failed else bound), work.problems
 
@@ -171,6 +177,17 @@ def _columns_wanted(design: ir.StudyFields) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _columns_wanted_of(design: ir.StudyFields, level: ir.Level) -> list[str]:
+    """Return the columns of a level's second table that the study may use."""
+    found = _ids_of(design, level)
+    found += [name for variable in level.variables for name in _variable_columns(variable, design)]
+    for treatment in design.treatments:
+        assigned = assignment_of(design, treatment.name)
+        if assigned is not None and assigned.to == level.name:
+            found.append(treatment.column or treatment.name)
+    return list(dict.fromkeys(found))
+
+
 def _outer_ids(design: ir.StudyFields, base: Path) -> frozenset[str]:
     """Return the id columns of levels that stand in the second table of a level within them."""
     found: set[str] = set()
@@ -227,7 +244,9 @@ def _join_tables(work: _Work) -> None:
         if level.file is None:
             continue
         path: Path_ = ("levels", i)
-        table = open_table(level.file, work.base, None)
+        names = list_columns(level.file, work.base)
+        wanted = [name for name in _columns_wanted_of(work.design, level) if name in names]
+        table = open_table(level.file, work.base, wanted or None) if isinstance(names, tuple) else names
         if isinstance(table, list):
             work.say(table, path)
             continue
@@ -481,7 +500,64 @@ def _complete_rows(work: _Work) -> Mask:
     return keep
 
 
-def _assemble(work: _Work, keep: Mask, source: str) -> Bound:
+def _lag_sources(work: _Work, keep: Mask) -> dict[Lagged, Integers]:
+    """Return, for each lag of the study, the row from which each row of the table takes its value (-1: from none)."""
+    wanted, problems = lags_of(work.design)
+    work.say(problems, ())
+    if not wanted:
+        return {}
+    found = wave_and_units(work.design)
+    if isinstance(found, Diagnostic):
+        work.say([found], ())
+        return {}
+    wave, units = found
+    codes = [work.keys[unit].codes for unit in units if unit in work.keys]
+    made: dict[Lagged, Integers] = {}
+    for lagged in wanted:
+        source = sources(codes, work.waves[wave].codes, lagged.back)
+        if source is None:
+            message = f"`{lagged.text}`: a unit has several rows of one {wave}; their order is not known."
+            work.say([Diagnostic("HDM368", message, help="Keep one row for each unit and occasion.")], ())
+            return {}
+        made[lagged] = source
+    return made
+
+
+def _raw(work: _Work, name: str) -> _Raw:
+    return work.variables[name] if name in work.variables else work.treatments[name]
+
+
+def _rows_with_lags(work: _Work, keep: Mask, lags: Mapping[Lagged, Integers]) -> Mask:
+    """Return the rows that have a value of each lag; say how many others are dropped."""
+    kept, counts = keep.copy(), dict[str, int]()
+    for lagged, source in lags.items():
+        absent = (source < 0) | _gaps(_raw(work, lagged.name))[source]
+        counts[lagged.text] = int((keep & absent).sum())
+        kept &= ~absent
+    if (keep & ~kept).any():
+        at = np.flatnonzero(keep & ~kept)
+        work.problems.append(dropped_rows(counts, len(at), int(keep.sum()), at))
+    return kept
+
+
+def _bound_lags(
+    work: _Work, keep: Mask, lags: Mapping[Lagged, Integers], variables: Mapping[str, BoundVariable]
+) -> dict[tuple[str, int], BoundLag]:
+    found: dict[tuple[str, int], BoundLag] = {}
+    for lagged, source in lags.items():
+        raw = _raw(work, lagged.name)
+        values = raw.values
+        if lagged.name in variables and raw.labels:
+            place = {label: code for code, label in enumerate(variables[lagged.name].labels)}
+            values = np.array([place.get(label, -1) for label in raw.labels], np.float64)[values.astype(np.int64)]
+        wave = work.waves[next(name for name in row_level(work.design).crosses if name in work.waves)]
+        assert wave.positions is not None
+        made = bound_lag(lagged, source, values, wave.positions[wave.codes], keep)
+        found[lagged.name, lagged.back] = made
+    return found
+
+
+def _assemble(work: _Work, keep: Mask, source: str, lags: Mapping[Lagged, Integers]) -> Bound:
     levels = _levels(work, keep)
     row = row_level(work.design).name
     variables = {
@@ -493,7 +569,7 @@ def _assemble(work: _Work, keep: Mask, source: str) -> Bound:
     treatments = {t.name: _bound_treatment(work, t, levels, keep, i) for i, t in enumerate(work.design.treatments)}
     dropped = {n: int(_gaps(raw).sum()) for n, raw in {**work.variables, **work.treatments}.items() if _gaps(raw).any()}
     audit = Audit(source, work.table.sha256, work.table.num_rows, int(keep.sum()), dropped)
-    return Bound(work.design, row, levels, variables, treatments, audit)
+    return Bound(work.design, row, levels, variables, treatments, audit, _bound_lags(work, keep, lags, variables))
 
 
 def _levels(work: _Work, keep: Mask) -> dict[str, BoundLevel]:

@@ -88,6 +88,27 @@ class BoundTreatment:
 
 
 @dataclass(frozen=True)
+class BoundLag:
+    """The values of a variable or treatment some occasions back, for each row.
+
+    Attributes
+    ----------
+    values : float array, shape (rows,)
+        Numbers, or codes as the variable has them.
+    previous : int array, shape (rows,)
+        The row that has the value; -1 where that row is not among those used.
+    positions : float array, shape (rows,)
+        The occasion's value as a number, as in the wave's `positions`.
+    """
+
+    name: str
+    back: int
+    values: Reals
+    previous: Integers
+    positions: Reals
+
+
+@dataclass(frozen=True)
 class Audit:
     """What binding did to the data: rows read, dropped and why, and how the data can be recognised again."""
 
@@ -108,6 +129,7 @@ class Bound:
     variables: Mapping[str, BoundVariable]
     treatments: Mapping[str, BoundTreatment]
     audit: Audit
+    lags: Mapping[tuple[str, int], BoundLag] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

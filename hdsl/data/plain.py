@@ -21,7 +21,8 @@ EXACT = 2.0**53
 def to_plain(column: Column) -> Any:
     """One Arrow array of trimmed text (large_string), integers, float32 or float64, bool, decimal or dates.
 
-    Dictionaries are decoded and NaN is null. HDM220 for lists, structures and other things.
+    Texts are in Unicode form NFC, dictionaries are decoded, and NaN is null. HDM220 for lists, structures and
+    other things.
     """
     import pyarrow as pa
 
@@ -37,7 +38,9 @@ def to_plain(column: Column) -> Any:
     values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     type = values.type
     if t.is_string(type) or t.is_large_string(type) or t.is_string_view(type) or t.is_null(type):
-        return pc.utf8_trim_whitespace(values.cast(pa.large_string()))
+        text = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
+        plain_text = pc.all(pc.string_is_ascii(text)).as_py() is not False
+        return text if plain_text else pc.utf8_normalize(text, form="NFC")
     if t.is_floating(type):
         values = values.cast(pa.float64()) if not t.is_float32(type) else values
         return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)

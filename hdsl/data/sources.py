@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hdsl.data import databases, textfile
-from hdsl.data.table import ArrowTable, Table, find_columns, suggest
+from hdsl.data.table import ArrowTable, Table, composed, find_columns, suggest
 from hdsl.diagnostics import Diagnostic
 
 PACKED_SUFFIXES = frozenset({".gz", ".bz2", ".zst"})
@@ -41,11 +42,11 @@ def open_table(locator: str, base: Path, columns: Sequence[str] | None = None) -
 
     Returns
     -------
-    The table, or what is wrong: HDM210 to HDM222, HDM362.
+    The table, its columns' names in Unicode form NFC, or what is wrong: HDM210 to HDM222, HDM362.
     """
     scheme, mark, _ = locator.partition("://")
     if mark:
-        return databases.open_database(scheme, locator, base, columns)
+        return _composed(databases.open_database(scheme, locator, base, columns))
     path = _find_file(locator, base)
     if isinstance(path, Diagnostic):
         return [path]
@@ -53,21 +54,30 @@ def open_table(locator: str, base: Path, columns: Sequence[str] | None = None) -
         result = _open_file(path, locator, columns)
     except (OSError, MemoryError) as error:
         return [unreadable(locator, error)]
-    return _some_rows(result)
+    return _composed(_some_rows(result))
+
+
+def _composed(result: Table | list[Diagnostic]) -> Table | list[Diagnostic]:
+    if not isinstance(result, Table):
+        return result
+    arrow = result.arrow.rename_columns([composed(name) for name in result.arrow.column_names])
+    return replace(result, arrow=arrow, column_names=tuple(map(composed, result.column_names)))
 
 
 def list_columns(locator: str, base: Path) -> tuple[str, ...] | list[Diagnostic]:
-    """The names of a source's columns, read without its rows; the same diagnostics as `open_table`."""
+    """The names of a source's columns, read without its rows; the same names and diagnostics as `open_table`."""
     scheme, mark, _ = locator.partition("://")
     if mark:
-        return databases.list_database_columns(scheme, locator, base)
+        names = databases.list_database_columns(scheme, locator, base)
+        return tuple(map(composed, names)) if isinstance(names, tuple) else names
     path = _find_file(locator, base)
     if isinstance(path, Diagnostic):
         return [path]
     try:
-        return _file_columns(path, locator)
+        names = _file_columns(path, locator)
     except (OSError, MemoryError) as error:
         return [unreadable(locator, error)]
+    return tuple(map(composed, names)) if isinstance(names, tuple) else names
 
 
 def unreadable(source: str, error: BaseException | str) -> Diagnostic:

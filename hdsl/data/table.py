@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -125,23 +126,31 @@ def find_columns(
 ) -> tuple[tuple[str, ...], list[Diagnostic]]:
     """Which columns to read, each once and in the order asked for (all of them for None).
 
+    Names are compared in Unicode form NFC, for an accent may be a letter of its own in the source.
+
     Returns
     -------
-    The names found, and HDM217 for each that is not among `names`, HDM218 for each that stands there twice.
+    The names found as the source spells them, and HDM217 for each that is not among `names`, HDM218 for each
+    that stands there twice.
     """
-    if wanted is None:
-        repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-        return tuple(n for n in names if n not in repeated), [repeated_column(n, source) for n in repeated]
+    spelt: dict[str, list[str]] = {}
+    for name in names:
+        spelt.setdefault(composed(name), []).append(name)
     found: list[str] = []
     problems: list[Diagnostic] = []
-    for name in dict.fromkeys(wanted):
-        if name not in names:
-            problems.append(missing_column(name, names, source))
-        elif names.count(name) > 1:
+    for name in spelt if wanted is None else dict.fromkeys(map(composed, wanted)):
+        if name not in spelt:
+            problems.append(missing_column(name, list(spelt), source))
+        elif len(spelt[name]) > 1:
             problems.append(repeated_column(name, source))
         else:
-            found.append(name)
+            found += spelt[name]
     return tuple(found), problems
+
+
+def composed(name: str) -> str:
+    """A name in Unicode form NFC, as names of studies are."""
+    return unicodedata.normalize("NFC", name)
 
 
 def missing_column(name: str, names: Sequence[str], source: str) -> Diagnostic:

@@ -443,3 +443,30 @@ def check_never_raises(path: Path) -> None:
             assert coded.codes.max() < len(coded.labels)
     key = to_key(columns[:2]) if columns else None
     assert key is None or lookup(key, key).rows.shape == (key.size,)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "feather", "sqlite", "duckdb"])
+def test_columns_are_found_in_either_form_of_an_accent(kind: str, tmp_path: Path) -> None:
+    two = "cole\N{COMBINING ACUTE ACCENT}"
+    path, locator = tmp_path / f"d.{kind}", f"d.{kind}"
+    table = pa.table({two: [1, 2], "x": [3, 4]})
+    match kind:
+        case "csv":
+            path.write_text(f"{two},x\n1,3\n2,4\n", encoding="utf-8")
+        case "parquet":
+            pa.parquet.write_table(table, path)
+        case "feather":
+            pa.feather.write_feather(table, path)
+        case "sqlite":
+            locator = f"sqlite:///{path.name}#t"
+            with sqlite3.connect(path) as connection:
+                connection.execute(f'create table t as select 1 as "{two}", 3 as x')
+        case _:
+            locator = f"duckdb:///{path.name}#t"
+            with duckdb.connect(path) as connection:
+                connection.execute(f'create table t as select 1 as "{two}", 3 as x')
+    for wanted in (None, ["colé"], [two]):
+        found = open_table(locator, tmp_path, wanted)
+        assert isinstance(found, Table), found
+        assert found.column_names == ("colé", "x") == list_columns(locator, tmp_path)
+        assert to_real(found.column("colé")).values[0] == 1
