@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hdsl.backend import Progress, Settings
+from hdsl_pymc.runtime import starts
 from hdsl_pymc.sample import Run
 
 _STATISTICS: Mapping[str, str] = {
@@ -40,7 +41,9 @@ def run(
     options: Mapping[str, Any] = settings.options
     compiler: Any = options.get("compiler", "numba")
     how: dict[str, Any] = {"gradient_backend": "jax"} if compiler == "jax" else {}
-    compiled = nutpie.compile_pymc_model(study, backend=compiler, var_names=list(names), **how)
+    compiled = nutpie.compile_pymc_model(
+        study, backend=compiler, initial_points=starts(study), var_names=list(names), **how
+    )
     ready = time.perf_counter()
     news: SimpleQueue[list[Progress]] = SimpleQueue()
     sampler: Any = nutpie.sample(

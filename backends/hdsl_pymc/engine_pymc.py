@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hdsl.backend import Progress, Settings
+from hdsl_pymc.runtime import starts
 from hdsl_pymc.sample import Run
 
 _STATISTICS = ("diverging", "tree_depth", "n_steps", "acceptance_rate", "step_size", "energy", "lp")
@@ -38,6 +39,7 @@ def run(
             random_seed=[int(each) for each in np.random.SeedSequence(settings.seed).generate_state(settings.chains)],
             nuts_sampler="pymc",
             nuts={"target_accept": settings.target_accept, "max_treedepth": settings.max_tree_depth},
+            initvals=starts(study),
             init=str(settings.options.get("init", "jitter+adapt_diag")),
             compile_kwargs={"mode": "NUMBA"},
             callback=None if progress is None else reporter,

@@ -39,6 +39,20 @@ def out_of_memory() -> SamplingFailed:
     )
 
 
+def ended(status: int, said: str) -> SamplingFailed:
+    """Return the failure of a process that ended with `status` before it had all draws."""
+    how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+    short = status in (-9, 137) or "memory allocation" in said
+    memory = " The system may have run out of memory." if short else ""
+    last = [line.strip() for line in said.splitlines() if line.strip()][-1:]
+    detail = f" It said: {last[0][:300]}" if last and not short else ""
+    return failed(
+        BROKEN,
+        f"The PyMC process {how}, so there are no draws.{memory}{detail}",
+        "Try fewer chains or draws, or another engine or backend; no part of this run was kept.",
+    )
+
+
 @contextmanager
 def diagnosed() -> Generator[None]:
     """Turn whatever breaks in PyMC, PyTensor or nutpie into a diagnostic."""

@@ -31,3 +31,16 @@ def model_of(program: Program, data: ModelData) -> Any:
     namespace: dict[str, Any] = {"__name__": "hdsl_program"}
     exec(compile(program.source, "<pymc program>", "exec"), namespace)
     return namespace["model"](dict(data.values))
+
+
+def starts(study: Any) -> Any:
+    """Return where real parameters start, jitter aside: at zero, as on the other backends.
+
+    Passes put zero near the middle of the posterior. PyMC would begin at the middle of each prior.
+    """
+    import numpy as np
+
+    point = study.initial_point()
+    free = (variable for variable in study.free_RVs if study.rvs_to_transforms[variable] is None)
+    names = [variable.name for variable in free if np.issubdtype(point[variable.name].dtype, np.floating)]
+    return {name: np.zeros_like(point[name]) for name in names}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from hdsl.backend import Array, Draws, Program, Progress, SamplingFailed, Settings
 from hdsl.diagnostics import Diagnostic
 from hdsl.model.ir import Model, ModelData
-from hdsl_pymc.failures import BAD_SETTING, INCOMPLETE, NO_ENGINE, diagnosed, failed, no_start
-from hdsl_pymc.runtime import model_of, quiet
+from hdsl_pymc.child import run
+from hdsl_pymc.failures import BAD_SETTING, INCOMPLETE, NO_ENGINE, failed, no_start
 
 ENGINES = ("nutpie", "pymc")
 _MOST = 2**31 - 1
@@ -41,7 +40,7 @@ def sample(
     settings: Settings,
     progress: Callable[[Progress], None] | None = None,
 ) -> Draws:
-    """Draw from the posterior of the program.
+    """Draw from the posterior of the program, in a process of its own.
 
     `progress` is called in the calling thread.
 
@@ -52,29 +51,21 @@ def sample(
         settings that cannot be used, HDM714 for an engine that is not there, HDM715 for draws that are not
         whole.
     """
-    engine = _engine(settings)
+    engine = engine_of(settings)
     _check(settings, engine)
     _check_data(data)
-    with diagnosed(), quiet():
-        began = time.perf_counter()
-        study = model_of(program, data)
-        built = time.perf_counter() - began
-        if engine == "nutpie":
-            from hdsl_pymc.engine_nutpie import run
-        else:
-            from hdsl_pymc.engine_pymc import run
-        result = run(study, list(program.parameters.values()), settings, cores(settings), progress)
-    compiled = built + result.seconds.get("compile", 0.0)
+    result = run(program.source, data, list(program.parameters.values()), settings, engine, cores(settings), progress)
     return Draws(
         values=_complete_values(program, model, settings, result),
         statistics={name: _complete(name, each, settings, ()) for name, each in result.statistics.items()},
         engine=result.engine,
-        seconds={**result.seconds, "compile": compiled},
+        seconds=result.seconds,
         max_tree_depth=settings.max_tree_depth,
     )
 
 
-def _engine(settings: Settings) -> str:
+def engine_of(settings: Settings) -> str:
+    """Return the engine that runs. Raises SamplingFailed (HDM714) for one that is not there."""
     if settings.engine is None:
         return "nutpie" if find_spec("nutpie") else "pymc"
     if settings.engine not in ENGINES:
