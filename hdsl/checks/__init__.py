@@ -14,6 +14,7 @@ from hdsl.checks import (
     identified,
     levels,
     names,
+    occasions,
     planning,
     priors,
     quantities,
@@ -65,10 +66,11 @@ def check_data(study: StudyFields, bound: Bound) -> list[Diagnostic]:
     Returns
     -------
     list of Diagnostic
-        HDM3xx (design against data), HDM406 and HDM501 where only the data show it.
+        HDM3xx (design against data), HDM406, HDM501 and HDM509 where only the data show it.
     """
     scope = Scope(study)
-    return _once(diagnostic for rule in (*data.RULES, *support.RULES) for diagnostic in rule(scope, bound))
+    rules = (*data.RULES, *support.RULES, *occasions.RULES)
+    return _once(diagnostic for rule in rules for diagnostic in rule(scope, bound))
 
 
 def _once(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

@@ -169,6 +169,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM506": CodeInfo("an estimand without an aggregate, or with one inside another"),
         "HDM507": CodeInfo("a treatment set twice"),
         "HDM508": CodeInfo("a dose that cannot be"),
+        "HDM509": CodeInfo("an effect on some occasions, averaged over others", "warning"),
         "HDM510": CodeInfo("an indexed effect that is the same everywhere", "warning"),
         "HDM511": CodeInfo("occasions that do not fit the treatment"),
         "HDM512": CodeInfo("a quantile or correlation out of range"),

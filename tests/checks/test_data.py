@@ -17,7 +17,7 @@ from hdsl.diagnostics import Diagnostic, has_errors
 from tests.checks.studies import Edit, edited, read
 
 DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20))) | {"HDM517"}
-PYTHON_CODES = frozenset({"HDM205", "HDM261", "HDM262", "HDM263", "HDM320", "HDM411"})
+PYTHON_CODES = frozenset({"HDM205", "HDM261", "HDM262", "HDM263", "HDM320", "HDM411", "HDM509"})
 
 type Columns = Mapping[str, Sequence[float] | Sequence[str] | np.ndarray]
 
