@@ -49,7 +49,7 @@ def ended(status: int, said: str) -> SamplingFailed:
     return failed(
         BROKEN,
         f"The PyMC process {how}, so there are no draws.{memory}{detail}",
-        "Try fewer chains or draws, or another engine or backend; no part of this run was kept.",
+        "Ask for fewer chains or draws, or try another engine or backend; no part of this run was kept.",
     )
 
 

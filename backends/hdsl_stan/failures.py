@@ -20,19 +20,21 @@ def failed(code: str, message: str, help_: str) -> SamplingFailed:
 def ended(engine: str, status: int, said: str) -> SamplingFailed:
     """Return the failure of a child process that ended with `status`."""
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    memory = " The system may have run out of memory." if status in (-9, 137) else ""
+    short = status in (-9, 137) or "MemoryError" in said or "bad_alloc" in said
+    memory = " The system may have run out of memory." if short else ""
     last = said.strip().splitlines()[-1:] or [""]
-    detail = f" It said: {last[0]}" if last[0] else ""
+    detail = f" It said: {last[0]}" if last[0] and not short else ""
     return failed(
         PROCESS_ENDED,
         f"The {engine} process {how}, so there are no draws.{memory}{detail}",
-        "Try fewer chains or draws, or another backend; no part of this run was kept.",
+        "Ask for fewer chains or draws, or try another backend; no part of this run was kept.",
     )
 
 
 def refused(engine: str, said: str) -> SamplingFailed:
     """Return the failure of an engine that could not sample, in its own words."""
-    first = next((line for line in said.strip().splitlines() if line.strip()), "no reason given")
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["no reason given"]
+    first = f"{lines[0]} {lines[-1]}" if lines[0].endswith(":") else lines[0]
     return failed(
         NO_START,
         f"{engine} could not sample: {first}",
