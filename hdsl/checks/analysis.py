@@ -250,6 +250,43 @@ def moderators(scope: Scope) -> Findings:
             yield finding("HDM421", message, ("analysis", i, "term"), "Name a covariate.")
 
 
+def _lagged_outcomes(scope: Scope) -> Iterator[tuple[str, Path]]:
+    """Yield the outcomes that stand in lags, each with the place of its term."""
+    for expr, path in stated_terms(scope.study):
+        for node in walk(expr):
+            match node:
+                case Call(function="lag", args=(Ref(name=name), *_)) if name in scope.outcomes:
+                    yield name, path
+                case _:
+                    pass
+
+
+def lag_after_treatment(scope: Scope) -> Findings:
+    """HDM427: an outcome that is lagged comes after no treatment that was given once and for all."""
+    waves = [name for name, level in scope.levels.items() if level.word == "wave"]
+    for name, path in _lagged_outcomes(scope):
+        for assignment in scope.study.assignments:
+            to = assignment.to
+            if to not in scope.levels or any(scope.contains(wave, to) for wave in waves):
+                continue
+            message = (
+                f"`{assignment.treatment}` was given to each {to} once and for all, before the first `{name}`: "
+                f"given that, its effect is only what comes about later."
+            )
+            help = f"Leave `lag({name})` out, or measure {name} before treatment and declare it a covariate."
+            yield finding("HDM427", message, path, help)
+
+
+def fixed_effects_beside_lag(scope: Scope) -> Findings:
+    """HDM428: the intercepts of units with lagged outcomes are pooled."""
+    for i, group in _unpooled(scope):
+        for name, _ in _lagged_outcomes(scope):
+            if scope.row is not None and group in scope.levels[scope.row].crosses:
+                message = f"Fixed effects of {group} beside `lag({name})` bias its slope, the more the fewer occasions."
+                help = f"Pool {group} partially: its first {name} is then a predictor of its intercept."
+                yield finding("HDM428", message, ("analysis", i), help)
+
+
 RULES: tuple[Rule, ...] = (
     left_out,
     left_out_of_equations,
@@ -265,4 +302,6 @@ RULES: tuple[Rule, ...] = (
     nothing_to_shrink,
     spread_of_no_effect,
     moderators,
+    lag_after_treatment,
+    fixed_effects_beside_lag,
 )

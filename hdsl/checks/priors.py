@@ -53,6 +53,8 @@ def _role(scope: Scope, expr: Expr, path: Path) -> Findings:
             return
         case Call(function="effect", args=(Ref(name=name),), index=index):
             yield from _effect(scope, name, index, path)
+        case Call(function="slope", args=(Call(function="first", args=(inner,)),)):
+            yield from check_term(scope, inner, (*path, "args", 0, "args", 0))
         case Call(function="slope", args=(term,)):
             yield from _slope(scope, term, path)
         case Call(function="interaction", args=(Operation(operator="*") as term,)):

@@ -166,13 +166,18 @@ def _average(atom: _Atom, memory: _Memory) -> Array:
     if not atom.node.population:
         found = {potential: memory.expected(place) for potential, place in atom.worlds.items()}
         return _aggregated(atom, found)
-    if all(place.observation.law.distribution in IDENTITY_MEAN for place in atom.worlds.values()):
+    if all(_means_suffice(place) for place in atom.worlds.values()):
         return _aggregated(atom, _in_new_groups(atom, memory, None))
     rng = np.random.default_rng(memory.seed)
     total: Array | float = 0.0
     for _ in range(REPLICATES):
         total = total + _aggregated(atom, _in_new_groups(atom, memory, rng))
     return np.asarray(total / REPLICATES)
+
+
+def _means_suffice(place: World) -> bool:
+    """Return whether the expected outcome at the groups' mean effects is that of new groups."""
+    return place.observation.law.distribution in IDENTITY_MEAN and place.observation.sequence is None
 
 
 def _in_new_groups(atom: _Atom, memory: _Memory, rng: np.random.Generator | None) -> dict[Potential, Array]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from hdsl.data.bound import Bound, Reals
+from hdsl.data.bound import Bound
 from hdsl.design import expr as study
 from hdsl.design.expr import Setting
+from hdsl.estimands.histories import check_histories, expected_in_sequence, occasion, set_lagged
 from hdsl.estimands.joint import drawn, jointly, scored
 from hdsl.estimands.rows import EstimandError, row_values
 from hdsl.model.distributions import DISTRIBUTIONS
@@ -42,10 +43,10 @@ def world(model: Model, data: ModelData, bound: Bound, outcome: str, settings: t
     """Return the world in which treatments are set as in a potential outcome, all else as observed."""
     values = dict(data.values)
     for setting in settings:
-        slot = _slot(model, setting.treatment)
-        if slot is None:
-            continue
-        values[slot.name] = _set(bound, slot, values[slot.name], setting)
+        for slot in (slot for slot in model.slots if slot.treatment == setting.treatment):
+            set_ = set_lagged if slot.lag else _set
+            values[slot.name] = set_(bound, slot, values[slot.name], setting)
+    check_histories(bound, outcome, settings)
     found = tuple(observation for observation in model.observations if observation.outcome == outcome)
     if not found:
         raise EstimandError("HDM520", f"`{outcome}` is not the outcome of the model.")
@@ -53,11 +54,7 @@ def world(model: Model, data: ModelData, bound: Bound, outcome: str, settings: t
     open_ = frozenset(observation.slot for observation in found if observation.sequence is not None)
     lean, computed = precompute(model, ModelData(values=values, coords=data.coords), open_)
     joint = found if open_ or any(observation.rows is not None for observation in found) else ()
-    return World(lean, computed, (*margins, *found)[0], joint)
-
-
-def _slot(model: Model, treatment: str) -> Slot | None:
-    return next((slot for slot in model.slots if slot.treatment == treatment), None)
+    return World(lean, computed, (*(m for m in margins if m.sequence is None), *found)[0], joint)
 
 
 def _set(bound: Bound, slot: Slot, observed: np.ndarray, setting: Setting) -> np.ndarray:
@@ -78,17 +75,9 @@ def _at(bound: Bound, level: str, observed: np.ndarray, chosen: np.ndarray, at: 
     """Return the chosen values on some occasions and the observed ones on all others."""
     wave = bound.levels[at.wave]
     assert wave.positions is not None
-    first, last = (_position(wave.labels, wave.positions, edge) for edge in (at.first, at.last))
+    first, last = (occasion(bound, at.wave, edge) for edge in (at.first, at.last))
     positions = wave.positions[wave.rows][bound.levels[level].first_rows]
     return np.where((positions >= first) & (positions <= last), chosen, observed)
-
-
-def _position(labels: tuple[str, ...], positions: Reals, edge: float | str) -> float:
-    if isinstance(edge, float):
-        return edge
-    if edge in labels:
-        return float(positions[labels.index(edge)])
-    raise EstimandError("HDM520", f"There is no occasion {edge!r}.", f"Occasions: {', '.join(labels[:12])}.")
 
 
 def law_arguments(world: World, draws: Draws) -> list[Value]:
@@ -107,6 +96,8 @@ def expected(world: World, draws: Draws, rows: int) -> Array:
             f"{world.observation.outcome} is a category, which has no average.",
             "Use `share over UNIT of ...`.",
         )
+    if world.observation.sequence is not None:
+        return expected_in_sequence(world.model, world.data, world.observation, draws, rows)
     found = distributions.mean(law.distribution, law_arguments(world, draws), dims)
     return _full(found, draws, rows)
 

@@ -27,6 +27,7 @@ from hdsl.model.derive.coefficients import (
 )
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.groups import Effect, deviations
+from hdsl.model.derive.lags import dynamic_unit, first_values, moves, occasion_ranks
 from hdsl.model.derive.likelihood import (
     categorical_law,
     event_slot,
@@ -140,11 +141,19 @@ def _coefficients(plan: _Plan) -> list[Coefficient]:
     found = treatment_coefficients(draft, design)
     found += interaction_coefficients(draft, plan.amendments)
     slopes = slope_coefficients(draft, wanted_terms(design, plan.amendments))
+    slopes += first_values(draft, plan.outcome.name, slopes, _starting(plan))
     known = {coefficient.role for coefficient in slopes}
     shares = [share for share in share_columns(draft, design) if share.role not in known]
     treatments = {coefficient.family for coefficient in found}
     found += [slope for slope in slopes if slope.family.replace("slope", "effect", 1) not in treatments]
     return found + shares
+
+
+def _starting(plan: _Plan) -> str | None:
+    """Return the level whose varying intercepts go together with the outcomes that its units started from."""
+    unit = dynamic_unit(plan.draft.bound, plan.outcome.name)
+    pooled = unit is not None and plan.amendments.pools.get(unit, "partially") == "partially"
+    return unit if pooled and unit is not None and _intercept_reason(plan, unit) is not None else None
 
 
 def _fixed(plan: _Plan, coefficients: list[Coefficient]) -> dict[str, Expr]:
@@ -404,6 +413,7 @@ def _observe(plan: _Plan, predictor: Expr) -> None:
         law=law,
         weight=weight,
         event=event,
+        sequence=occasion_ranks(draft) if moves(draft.bound, outcome.name) else None,
         reason=reason,
     )
     if residuals is None:

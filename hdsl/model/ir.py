@@ -81,7 +81,8 @@ class Slot(Node):
 
     `indexes`: for an integer slot, the index set into which it points. `treatment`: the treatment whose arm
     codes (0 = reference, integers in the order of arms) or doses it holds; setting it and evaluating again
-    gives potential outcomes. `variable`: the study variable it holds. `source`: in words, for reports.
+    gives potential outcomes. `lag`: how many occasions back, where it holds those of earlier occasions.
+    `variable`: the study variable it holds. `source`: in words, for reports.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Slot(Node):
     dtype: Literal["real", "int"] = "real"
     indexes: str | None = None
     treatment: str | None = None
+    lag: int = 0
     variable: str | None = None
     source: str = ""
 

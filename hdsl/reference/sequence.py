@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -43,29 +44,40 @@ def in_sequence(
         Over `batch` and the observation's dims.
     """
     assert observation.sequence is not None
-    wanted = needed(model, law_references(observation.law))
-    moving = resting_on(model, observation.slot) & wanted
-    env = definitions(model, data, parameters, wanted - moving, batch)
-    sizes = _sizes(env, batch, model, observation.dims)
-    observed = np.asarray(data.values[observation.slot], dtype=np.float64)
-    made = np.broadcast_to(observed, sizes).copy()
+    law = Given.of(model, data, parameters, observation, batch)
+    made = np.broadcast_to(np.asarray(data.values[observation.slot], dtype=np.float64), law.shape).copy()
     ranks = np.asarray(data.values[observation.sequence])
     for rank in range(int(ranks.max(initial=0)) + 1):
         here = ranks == rank
-        args = _arguments(
-            model, observation, moving, {**env, observation.slot: Value((*batch, *observation.dims), made)}
-        )
-        made[..., here] = step(args)[..., here]
+        made[..., here] = step(law.arguments(made))[..., here]
     return made
 
 
-def _sizes(env: Mapping[str, Value], batch: Dims, model: Model, dims: Dims) -> tuple[int, ...]:
-    known = {dim: size for value in env.values() for dim, size in value.sizes.items() if dim in batch}
-    return tuple({**model.sizes, **known}[dim] for dim in (*batch, *dims))
+@dataclass(frozen=True)
+class Given:
+    """The law of an outcome given outcomes of other rows, with all that does not depend on them computed."""
 
+    model: Model
+    observation: Observation
+    batch: Dims
+    env: Mapping[str, Value]
+    moving: frozenset[str]
+    shape: tuple[int, ...]
 
-def _arguments(model: Model, observation: Observation, moving: frozenset[str], env: dict[str, Value]) -> list[Value]:
-    for definition in model.definitions:
-        if definition.name in moving:
-            env[definition.name] = evaluate(definition.value, env)
-    return [evaluate(argument, env) for argument in observation.law.args]
+    @staticmethod
+    def of(model: Model, data: ModelData, parameters: Parameters, observation: Observation, batch: Dims) -> Given:
+        """Return the law at parameters with the axes of `batch` in front."""
+        wanted = needed(model, law_references(observation.law))
+        moving = resting_on(model, observation.slot) & wanted
+        env = definitions(model, data, parameters, wanted - moving, batch)
+        known = {dim: size for value in env.values() for dim, size in value.sizes.items() if dim in batch}
+        shape = tuple({**model.sizes, **known}[dim] for dim in (*batch, *observation.dims))
+        return Given(model, observation, batch, env, moving, shape)
+
+    def arguments(self, made: Array) -> list[Value]:
+        """Return the arguments of the law given outcomes over the batch dims and the rows."""
+        env = {**self.env, self.observation.slot: Value((*self.batch, *self.observation.dims), made)}
+        for definition in self.model.definitions:
+            if definition.name in self.moving:
+                env[definition.name] = evaluate(definition.value, env)
+        return [evaluate(argument, env) for argument in self.observation.law.args]

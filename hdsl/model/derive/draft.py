@@ -75,6 +75,7 @@ class Draft:
         *,
         indexes: str | None = None,
         treatment: str | None = None,
+        lag: int = 0,
         variable: str | None = None,
         source: str = "",
         integer: bool = False,
@@ -88,6 +89,7 @@ class Draft:
             dtype="int" if whole else "real",
             indexes=indexes,
             treatment=treatment,
+            lag=lag,
             variable=variable,
             source=source,
         )

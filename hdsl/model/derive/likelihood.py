@@ -186,10 +186,14 @@ def observed_slot(draft: Draft, outcome: BoundVariable) -> str:
     whole = outcome.kind in ("binary", "count", "category", "ordered") or outcome.trials is not None
     if not whole:
         return variable_slot(draft, outcome).name  # pyright: ignore[reportAttributeAccessIssue]
-    dims = (draft.level(outcome.level),)
-    values = np.asarray(outcome.values)
-    found = draft.slot(outcome.name, dims, values, variable=outcome.name, integer=True, source="outcome")
-    return found.name
+    key = ("observed", outcome.name)
+    if key not in draft.cache:
+        dims = (draft.level(outcome.level),)
+        values = np.asarray(outcome.values)
+        draft.cache[key] = draft.slot(
+            outcome.name, dims, values, variable=outcome.name, integer=True, source="outcome"
+        )
+    return draft.cache[key].name
 
 
 def weight_slot(draft: Draft) -> str | None:

@@ -131,7 +131,7 @@ def _named(draft: Draft, name: str) -> tuple[Column, ...]:
 def _variable(draft: Draft, variable: BoundVariable) -> tuple[Column, ...]:
     slot = variable_slot(draft, variable)
     if variable.kind in ("category", "ordered"):
-        return _indicators(draft, slot, variable.level, variable.values, variable.labels, variable.name)
+        return indicators(draft, slot, variable.level, variable.values, variable.labels, variable.name)
     return (Column(slot, variable.level, variable.values),)
 
 
@@ -140,13 +140,14 @@ def treatment_columns(draft: Draft, treatment: BoundTreatment) -> tuple[Column, 
     slot = treatment_slot(draft, treatment)
     if treatment.continuous:
         return (Column(slot, treatment.level, treatment.values),)
-    found = _indicators(draft, slot, treatment.level, treatment.values, treatment.arms, treatment.name)
+    found = indicators(draft, slot, treatment.level, treatment.values, treatment.arms, treatment.name)
     return found if len(found) > 1 else tuple(replace(column, label="") for column in found)
 
 
-def _indicators(
+def indicators(
     draft: Draft, slot: Expr, level: str, codes: Reals, labels: tuple[str, ...], name: str
 ) -> tuple[Column, ...]:
+    """Return one indicator for each label but the first, from codes of the labels."""
     found: list[Column] = []
     for code, label in enumerate(labels[1:], start=1):
         key = ("indicator", name, label)
@@ -317,15 +318,13 @@ def _factor(draft: Draft, expr: study.Call) -> tuple[Column, ...]:
     labels = tuple(f"{value:g}" for value in found)
     text = role_text(expr)
     slot = frozen_column(draft, text, column.level, codes.astype(np.float64)).expr
-    return _indicators(draft, slot, column.level, codes.astype(np.float64), labels, text)
+    return indicators(draft, slot, column.level, codes.astype(np.float64), labels, text)
 
 
 def _lag(draft: Draft, expr: study.Call) -> tuple[Column, ...]:
-    raise NotDerivable(
-        "HDM620",
-        f"`{role_text(expr)}`: lagged terms are not derived yet.",
-        "Add the lagged value as a column of the data and declare it as a covariate.",
-    )
+    from hdsl.model.derive.lags import lag_columns
+
+    return lag_columns(draft, expr)
 
 
 def spread(values: NDArray[np.float64]) -> float:

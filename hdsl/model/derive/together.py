@@ -9,6 +9,7 @@ from hdsl.design import ir
 from hdsl.model.derive import serial, unstructured
 from hdsl.model.derive.amendments import Amendments
 from hdsl.model.derive.draft import Draft
+from hdsl.model.derive.lags import moves
 from hdsl.model.derive.priors import Priors
 from hdsl.model.derive.scales import Family, Scale
 from hdsl.model.derive.terms import NotDerivable
@@ -21,6 +22,9 @@ def correlated(draft: Draft, amendments: Amendments, outcome: BoundVariable, fam
         raise NotDerivable("HDM634", "Only one `correlate` can be stated.", "Keep one of them.")
     for stated in amendments.correlations:
         serial.check(draft.bound, stated, outcome, family)
+        if stated.structure == "unstructured" and moves(draft.bound, outcome.name):
+            message = f"`{serial.text_of(stated)}` beside `lag({outcome.name})` is not derived."
+            raise NotDerivable("HDM634", message, "Correlate `as ar1`, or leave one of the two out.")
         varied = [vary.across[0] for vary in amendments.varying if vary.across[0] == stated.within]
         if varied and stated.structure == "unstructured":
             raise NotDerivable(
@@ -75,7 +79,7 @@ def observe(
         draft.margins.append(margin.model_copy(update=update))
         return
     found = serial.sequence(draft, statement, outcome, margin.law, var(margin.slot), priors)
-    draft.observations.append(margin.model_copy(update={"law": found.law, "sequence": found.ranks}))
+    draft.observations.append(margin.model_copy(update={"law": found.law, "sequence": margin.sequence or found.ranks}))
     update = {"name": draft.name("margin"), "together": found.together, "together_reason": found.reason}
     draft.margins.append(margin.model_copy(update=update))
 
