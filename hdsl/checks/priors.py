@@ -16,7 +16,7 @@ from hdsl.model.derive.priors import HALVES, LAW_NAMES
 from hdsl.model.distributions import DISTRIBUTIONS
 
 PLAIN = ("intercept", "residual", "df", "skew", "shape", "precision", "zero", "cutpoint")
-FUNCTIONS = ("effect", "slope", "interaction", "sd", "lengthscale", "corr", "residual", "df", "removed")
+FUNCTIONS = ("effect", "slope", "interaction", "sd", "lengthscale", "corr", "residual", "df", "removed", "log_odds")
 POSITIVE = ("residual", "df", "shape", "precision", "sd", "lengthscale")
 ANY_NUMBER = ("mean", "location", "meanlog", "low", "high")
 SHAPES = "`effect(z)`, `slope(x)`, `intercept`, `residual`, `sd(effect(z), group)`, `corr(group)`"
@@ -66,6 +66,10 @@ def _role(scope: Scope, expr: Expr, path: Path) -> Findings:
             yield from check_term(scope, term, (*path, "args", 0))
         case Call(function="sd", args=(Call(function="residual", args=(term,)),)) if _curve(term) is not None:
             yield from check_term(scope, term, (*path, "args", 0, "args", 0))
+        case Call(function="log_odds", args=(Ref(name=stratum), *terms)):
+            yield from _stratum(scope, stratum, path)
+            for place, term in enumerate(terms, 1):
+                yield from check_term(scope, term, (*path, "args", place))
         case Call(function="corr", args=(Ref(name=group),)):
             yield from want_level(scope, group, (*path, "args", 0))
         case Call(function="corr", args=(Ref(name="residual"), Ref(name=group))):
@@ -111,7 +115,10 @@ def _effect(scope: Scope, name: str, index: tuple[str, ...], path: Path) -> Find
         yield finding("HDM228", f"There is no treatment `{name}`.", (*path, "args", 0), help)
         return
     arms = scope.arms(name)
+    strata = {stratum.name for p in scope.study.principals if p.treatment == name for stratum in p.strata}
     for j, arm in enumerate(index):
+        if arm in strata:
+            continue
         if arm in scope.levels:
             help = f"Its spread across {arm} is `sd(effect({name}), {arm})`."
             yield finding("HDM231", f"Single effects by {arm} have no prior of their own.", path, help)
@@ -120,6 +127,13 @@ def _effect(scope: Scope, name: str, index: tuple[str, ...], path: Path) -> Find
         if arms and arm == arms[0]:
             message = f"`{arm}` is the reference arm of `{name}`: it has no effect of its own."
             yield finding("HDM231", message, path, f"Name one of {listed(arms[1:])}.")
+
+
+def _stratum(scope: Scope, name: str, path: Path) -> Findings:
+    strata = [stratum.name for principal in scope.study.principals for stratum in principal.strata]
+    if name not in strata:
+        help = suggestion(name, strata) if strata else "Strata are declared by `principal`."
+        yield finding("HDM231", f"There is no principal stratum `{name}`.", (*path, "args", 0), help)
 
 
 def _slope(scope: Scope, term: Expr, path: Path) -> Findings:

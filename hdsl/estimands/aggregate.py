@@ -11,6 +11,7 @@ from hdsl.data.bound import Bound
 from hdsl.design import expr as study
 from hdsl.design.expr import Aggregate
 from hdsl.estimands.rows import EstimandError, Values, row_values
+from hdsl.estimands.strata import names_strata
 from hdsl.reference.values import Array
 
 Integers = NDArray[np.int64]
@@ -46,7 +47,7 @@ def units_of(bound: Bound, node: Aggregate, index: tuple[str, ...]) -> Units:
     """Return the units of an aggregate within a study's data."""
     rows = bound.rows
     chosen = np.ones(rows, np.bool_)
-    if node.where is not None:
+    if node.where is not None and not names_strata(bound, node.where):
         chosen = np.broadcast_to(row_values(bound, node.where), (rows,)).astype(np.bool_)
     if not chosen.any():
         raise EstimandError("HDM501", f"No {node.over} in the data meets the `where` of the estimand.")
@@ -54,7 +55,7 @@ def units_of(bound: Bound, node: Aggregate, index: tuple[str, ...]) -> Units:
     by_row = node.over == bound.row or level.size == rows
     cells, cell_of_row = _cells(bound, index)
     cell_of_unit = cell_of_row if by_row else cell_of_row[level.first_rows]
-    return Units(bound, rows, chosen, None if by_row else level.rows, cell_of_unit, cells, _weights(bound))
+    return Units(bound, rows, chosen, None if by_row else level.rows, cell_of_unit, cells, weights_of(bound))
 
 
 def _cells(bound: Bound, index: tuple[str, ...]) -> tuple[int, Integers]:
@@ -66,7 +67,8 @@ def _cells(bound: Bound, index: tuple[str, ...]) -> tuple[int, Integers]:
     return cells, codes
 
 
-def _weights(bound: Bound) -> Array:
+def weights_of(bound: Bound) -> Array:
+    """Return the weights of the rows, 1 without a weight."""
     for variable in bound.variables.values():
         if variable.role == "weight":
             return bound.at_rows(variable.level, variable.values).astype(np.float64)
@@ -82,10 +84,17 @@ def _sums(values: Array, codes: Integers, size: int) -> Array:
     return np.asarray((where @ values.T).T)
 
 
-def aggregate(values: Array, units: Units, node: Aggregate) -> Array:
-    """Return the aggregate of values by draw and cell: (draws, rows) to (draws,) or (draws, cells)."""
+def aggregate(
+    values: Array, units: Units, node: Aggregate, drawn: NDArray[np.bool_] | None = None
+) -> Array:
+    """Return the aggregate of values by draw and cell: (draws, rows) to (draws,) or (draws, cells).
+
+    `drawn`, shape (draws, rows): the rows that count in each draw, where that differs between draws.
+    """
     weights = units.weights * units.chosen
     data = np.asarray(values, dtype=np.float64)
+    if drawn is not None:
+        return _by_draw(data, weights * drawn, units, node)
     if units.unit_of is not None:
         size = len(units.cell_of_unit)
         total = np.bincount(units.unit_of, weights, minlength=size)
@@ -98,6 +107,29 @@ def aggregate(values: Array, units: Units, node: Aggregate) -> Array:
         data, cells, weights = data[:, units.chosen], units.cell_of_unit[units.chosen], weights[units.chosen]
     found = _statistic(data, cells, weights, units.cells, node)
     return found[:, 0] if units.cells == 1 else found
+
+
+def _by_draw(data: Array, weights: Array, units: Units, node: Aggregate) -> Array:
+    """Return the aggregate where the units that count differ between draws; NaN in draws without any."""
+    cells = units.cell_of_unit
+    if units.unit_of is not None:
+        size = len(cells)
+        total = _sums(weights, units.unit_of, size)
+        with np.errstate(all="ignore"):
+            data = np.where(total > 0, _sums(data * weights, units.unit_of, size) / total, 0.0)
+        weights = (total > 0).astype(np.float64)
+    if node.aggregate in ("average", "share"):
+        with np.errstate(all="ignore"):
+            found = _sums(data * weights, cells, units.cells) / _sums(weights, cells, units.cells)
+    else:
+        rows = [_one_draw(d, w, cells, units.cells, node) for d, w in zip(data, weights, strict=True)]
+        found = np.concatenate(rows)
+    return found[:, 0] if units.cells == 1 else found
+
+
+def _one_draw(data: Array, weights: Array, cells: Integers, size: int, node: Aggregate) -> Array:
+    present = weights > 0
+    return _statistic(data[None, present], cells[present], weights[present], size, node)
 
 
 def _statistic(data: Array, cells: Integers, weights: Array, size: int, node: Aggregate) -> Array:

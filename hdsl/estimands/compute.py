@@ -14,7 +14,8 @@ from hdsl.design.expr import Aggregate, Potential, walk
 from hdsl.design.ir import Estimand
 from hdsl.estimands.aggregate import Units, aggregate, units_of
 from hdsl.estimands.rows import EstimandError, arithmetic, compare_labels
-from hdsl.estimands.worlds import World, coupled, expected, new_groups, simulated, world
+from hdsl.estimands.strata import tested_stratum, within_strata
+from hdsl.estimands.worlds import Kinds, World, coupled, expected, kinds_of, new_groups, simulated, world
 from hdsl.model.ir import Model, ModelData
 from hdsl.reference.values import Array
 
@@ -78,7 +79,7 @@ def compute(
     step = max(1, CELLS // max(bound.rows, 1))
     for start in range(0, chains * number, step):
         chunk = {name: value[start : start + step] for name, value in flat.items()}
-        memory = _Memory(bound.rows, chunk, seed + start)
+        memory = _Memory(bound.rows, chunk, seed + start, model, data)
         for place, group in enumerate(atoms):
             for inner, atom in enumerate(group):
                 results[place][inner].append(_chunk(atom, memory))
@@ -107,18 +108,29 @@ def _atoms(
 
 
 class _Memory:
-    """Expected potential outcomes of one chunk of draws, computed once for all estimands."""
+    """Expected potential outcomes of one chunk of draws, computed once for all estimands.
 
-    def __init__(self, rows: int, draws: Mapping[str, Array], seed: int) -> None:
+    `kinds` are the principal strata of the rows in the data, drawn given the data; None without strata.
+    """
+
+    def __init__(
+        self, rows: int, draws: Mapping[str, Array], seed: int, model: Model, data: ModelData
+    ) -> None:
         self.rows = rows
         self.draws = draws
         self.seed = seed
         self.found: dict[int, Array] = {}
+        self.model, self.data = model, data
+        self.kinds = kinds_of(model, data, draws, np.random.default_rng(seed), new=False)
+
+    def new_kinds(self, draws: Mapping[str, Array], seed: int) -> Kinds:
+        """Return the principal strata of new rows with the covariates of those in the data."""
+        return kinds_of(self.model, self.data, draws, np.random.default_rng(seed), new=True)
 
     def expected(self, place: World) -> Array:
         """Return the expected potential outcome of the units in the data, shape (draws, rows)."""
         if id(place) not in self.found:
-            self.found[id(place)] = expected(place, self.draws, self.rows)
+            self.found[id(place)] = expected(place, self.draws, self.rows, self.kinds)
         return self.found[id(place)]
 
 
@@ -165,13 +177,13 @@ def _chunk(atom: _Atom, memory: _Memory) -> Array:
 def _average(atom: _Atom, memory: _Memory) -> Array:
     if not atom.node.population:
         found = {potential: memory.expected(place) for potential, place in atom.worlds.items()}
-        return _aggregated(atom, found)
-    if all(_means_suffice(place) for place in atom.worlds.values()):
-        return _aggregated(atom, _in_new_groups(atom, memory, None))
+        return _aggregated(atom, found, memory.kinds)
+    if memory.kinds is None and all(_means_suffice(place) for place in atom.worlds.values()):
+        return _aggregated(atom, *_in_new_groups(atom, memory, None))
     rng = np.random.default_rng(memory.seed)
     total: Array | float = 0.0
     for _ in range(REPLICATES):
-        total = total + _aggregated(atom, _in_new_groups(atom, memory, rng))
+        total = total + _aggregated(atom, *_in_new_groups(atom, memory, rng))
     return np.asarray(total / REPLICATES)
 
 
@@ -180,15 +192,19 @@ def _means_suffice(place: World) -> bool:
     return place.observation.law.distribution in IDENTITY_MEAN and place.observation.sequence is None
 
 
-def _in_new_groups(atom: _Atom, memory: _Memory, rng: np.random.Generator | None) -> dict[Potential, Array]:
-    """Return expected outcomes in new groups; the same new groups in every world."""
+def _in_new_groups(
+    atom: _Atom, memory: _Memory, rng: np.random.Generator | None
+) -> tuple[dict[Potential, Array], Kinds]:
+    """Return expected outcomes in new groups, and the strata of their rows; the same new groups in every world."""
     seed = None if rng is None else int(rng.integers(2**62))
     found: dict[Potential, Array] = {}
+    kinds: Kinds = None
     for potential, place in atom.worlds.items():
         shared = None if seed is None else np.random.default_rng(seed)
         draws = new_groups(place.model, place.data, memory.draws, shared)
-        found[potential] = expected(place, draws, memory.rows)
-    return found
+        kinds = None if seed is None else memory.new_kinds(draws, seed)
+        found[potential] = expected(place, draws, memory.rows, kinds)
+    return found, kinds
 
 
 def _simulated(atom: _Atom, memory: _Memory) -> Array:
@@ -200,17 +216,19 @@ def _simulated(atom: _Atom, memory: _Memory) -> Array:
     for _ in range(replicates):
         seed = int(rng.integers(2**62))
         found: dict[Potential, Array] = {}
+        kinds = memory.kinds
         for number, (potential, place) in enumerate(atom.worlds.items()):
             draws = memory.draws
             if node.population:
                 draws = new_groups(place.model, place.data, draws, np.random.default_rng(seed + 1))
+                kinds = memory.new_kinds(draws, seed + 2)
             own = np.random.default_rng(seed)
             if node.correlation is None:
-                found[potential] = simulated(place, draws, memory.rows, own)
+                found[potential] = simulated(place, draws, memory.rows, own, kinds)
             else:
                 scores = _scores(own, number, len(atom.worlds), node.correlation, memory)
-                found[potential] = coupled(place, draws, memory.rows, scores)
-        total = total + _aggregated(atom, found)
+                found[potential] = coupled(place, draws, memory.rows, scores, kinds)
+        total = total + _aggregated(atom, found, kinds)
     return np.asarray(total / replicates)
 
 
@@ -230,7 +248,7 @@ def _shape(memory: _Memory) -> tuple[int, int]:
     return next(iter(memory.draws.values())).shape[0], memory.rows
 
 
-def _aggregated(atom: _Atom, outcomes: Mapping[Potential, Array]) -> Array:
+def _aggregated(atom: _Atom, outcomes: Mapping[Potential, Array], kinds: Kinds) -> Array:
     def lookup(node: study.Expr) -> Array | None:
         if isinstance(node, Potential):
             return outcomes[node]
@@ -238,13 +256,16 @@ def _aggregated(atom: _Atom, outcomes: Mapping[Potential, Array]) -> Array:
             return atom.units.row_value(node)
         if isinstance(node, study.Comparison) and isinstance(node.left, Potential):
             return _against_label(node, outcomes[node.left], atom.units)
+        if isinstance(node, study.Comparison):
+            return tested_stratum(atom.units.bound, node, kinds)
         return None
 
     values = arithmetic(atom.node.of, lookup)
     if values.ndim < 2:
-        number = next(iter(outcomes.values())).shape[0] if outcomes else 1
+        number = next(iter(outcomes.values())).shape[0] if outcomes else 1 if kinds is None else len(kinds)
         values = np.broadcast_to(values, (number, atom.units.rows))
-    return aggregate(values, atom.units, atom.node)
+    drawn = within_strata(atom.units.bound, atom.node.where, kinds)
+    return aggregate(values, atom.units, atom.node, drawn)
 
 
 def _against_label(test: study.Comparison, simulated: Array, units: Units) -> Array | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from hdsl.data.bound import Bound
 from hdsl.design import expr as study
@@ -15,14 +16,15 @@ from hdsl.estimands.histories import check_histories, expected_in_sequence, occa
 from hdsl.estimands.joint import drawn, jointly, scored
 from hdsl.estimands.rows import EstimandError, row_values
 from hdsl.model.distributions import DISTRIBUTIONS
-from hdsl.model.ir import Const, Model, ModelData, Observation, RandomVariable, Slot
+from hdsl.model.ir import Const, Mixture, Model, ModelData, Observation, RandomVariable, Slot
 from hdsl.passes.precompute import precompute
 from hdsl.reference import distributions
 from hdsl.reference.density import definitions, law_references
-from hdsl.reference.values import Array, Value, evaluate
+from hdsl.reference.values import Array, Value, evaluate, expand
 
 Draws = Mapping[str, Array]
 BATCH = ("draw",)
+Kinds = NDArray[np.int64] | None
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ def world(model: Model, data: ModelData, bound: Bound, outcome: str, settings: t
             values[slot.name] = set_(bound, slot, values[slot.name], setting)
     check_histories(bound, outcome, settings)
     found = tuple(observation for observation in model.observations if observation.outcome == outcome)
-    if not found:
-        raise EstimandError("HDM520", f"`{outcome}` is not the outcome of the model.")
     margins = [margin for margin in model.margins if margin.outcome == outcome]
+    if not found and not margins:
+        raise EstimandError("HDM520", f"`{outcome}` is not the outcome of the model.")
     open_ = frozenset(observation.slot for observation in found if observation.sequence is not None)
     lean, computed = precompute(model, ModelData(values=values, coords=data.coords), open_)
     joint = found if open_ or any(observation.rows is not None for observation in found) else ()
@@ -87,8 +89,11 @@ def law_arguments(world: World, draws: Draws) -> list[Value]:
     return [evaluate(argument, env) for argument in law.args]
 
 
-def expected(world: World, draws: Draws, rows: int) -> Array:
-    """Return the expected potential outcome, shape (draws, rows)."""
+def expected(world: World, draws: Draws, rows: int, kinds: Kinds = None) -> Array:
+    """Return the expected potential outcome, shape (draws, rows).
+
+    `kinds`, shape (draws, rows): which of its kinds each row is, where the rows are of several.
+    """
     law, dims = world.observation.law, world.observation.dims
     if DISTRIBUTIONS[law.distribution].support == "category":
         raise EstimandError(
@@ -99,10 +104,10 @@ def expected(world: World, draws: Draws, rows: int) -> Array:
     if world.observation.sequence is not None:
         return expected_in_sequence(world.model, world.data, world.observation, draws, rows)
     found = distributions.mean(law.distribution, law_arguments(world, draws), dims)
-    return _full(found, draws, rows)
+    return _full(world, found, draws, rows, kinds)
 
 
-def simulated(world: World, draws: Draws, rows: int, rng: Generator) -> Array:
+def simulated(world: World, draws: Draws, rows: int, rng: Generator, kinds: Kinds = None) -> Array:
     """Return one replicate of the potential outcome for each draw and row, shape (draws, rows)."""
     if world.joint:
         pick = drawn(world.model, rng, count(draws))
@@ -111,19 +116,40 @@ def simulated(world: World, draws: Draws, rows: int, rng: Generator) -> Array:
     args = law_arguments(world, draws)
     sizes = {**world.model.sizes, "draw": count(draws)}
     found = distributions.draw(law.distribution, rng, args, (*BATCH, *dims), sizes)
-    return _full(found, draws, rows)
+    return _full(world, found, draws, rows, kinds)
 
 
-def coupled(world: World, draws: Draws, rows: int, normal: Array) -> Array:
+def coupled(world: World, draws: Draws, rows: int, normal: Array, kinds: Kinds = None) -> Array:
     """Return the potential outcome at standard normal scores (a Gaussian copula), shape (draws, rows)."""
     from scipy.special import ndtr
 
     if world.joint:
         return jointly(world.model, world.data, world.joint, draws, rows, scored(world.data, normal))
     law, dims = world.observation.law, world.observation.dims
-    probability = Value((*BATCH, *dims), ndtr(normal))
+    probability = Value((*BATCH, *dims[: normal.ndim - 1]), ndtr(normal))
     args = law_arguments(world, draws)
-    return _full(distributions.quantile(law.distribution, probability, args), draws, rows)
+    found = distributions.quantile(law.distribution, probability, args, (*BATCH, *dims))
+    return _full(world, found, draws, rows, kinds)
+
+
+def kinds_of(model: Model, data: ModelData, draws: Draws, rng: Generator, *, new: bool) -> Kinds:
+    """Draw which of its kinds (principal strata) each row is, shape (draws, rows); None where there are no kinds.
+
+    `new`: rows of which nothing but the covariates is known; else given the row's data.
+    """
+    mixture = mixture_of(model)
+    if mixture is None:
+        return None
+    name = mixture.share if new else mixture.joint
+    value = definitions(model, data, draws, [name], BATCH)[name]
+    logits = expand(value, (*BATCH, model.unit, mixture.dim))
+    gumbel = -np.log(-np.log(rng.uniform(size=(count(draws), *logits.shape[1:]))))
+    return np.argmax(logits + gumbel, axis=-1)
+
+
+def mixture_of(model: Model) -> Mixture | None:
+    """Return the mixture of a model whose rows are of several kinds."""
+    return next((margin.mixture for margin in model.margins if margin.mixture is not None), None)
 
 
 def count(draws: Draws) -> int:
@@ -131,11 +157,15 @@ def count(draws: Draws) -> int:
     return next(iter(draws.values())).shape[0] if draws else 1
 
 
-def _full(value: Value, draws: Draws, rows: int) -> Array:
-    array = value.real
-    if "draw" not in value.dims:
-        array = array[None]
-    return np.broadcast_to(array, (count(draws), rows))
+def _full(world: World, value: Value, draws: Draws, rows: int, kinds: Kinds) -> Array:
+    mixture = world.observation.mixture
+    if mixture is None or kinds is None:
+        array = value.real
+        array = array if "draw" in value.dims else array[None]
+        return np.broadcast_to(array, (count(draws), rows))
+    array = expand(value, (*BATCH, *world.observation.dims))
+    whole = np.broadcast_to(array, (count(draws), rows, world.model.sizes[mixture.dim]))
+    return np.take_along_axis(whole, kinds[..., None], axis=-1)[..., 0]
 
 
 def new_groups(model: Model, data: ModelData, draws: Draws, rng: Generator | None) -> dict[str, Array]:

@@ -42,7 +42,7 @@ def posterior(fit: Fit, attributes: Mapping[str, str]) -> DataTree:
     from xarray import DataTree
 
     model, data = fit.model, fit.data
-    observed = {observation.slot for observation in model.observations}
+    observed = {observation.slot for observation in (*model.observations, *model.margins)}
     slots = {slot.name: slot.dims for slot in model.slots}
     groups = {
         "posterior": _drawn(fit, fit.roles, {each.role: each.dims for each in model.reported}),
@@ -58,7 +58,7 @@ def posterior(fit: Fit, attributes: Mapping[str, str]) -> DataTree:
     }
     chains, draws = next(iter(fit.parameters.values())).shape[:2]
     if chains * draws * model.sizes[model.unit] <= LIKELIHOOD_CELLS:
-        dims = {each.name: each.dims for each in model.observations}
+        dims = {each.name: each.dims for each in (*model.observations, *model.factors)}
         groups["log_likelihood"] = _drawn(fit, _log_likelihood(fit, chains, draws), dims)
     else:
         noted["log_likelihood"] = "left out: rows times draws exceed 20 million"

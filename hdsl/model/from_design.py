@@ -6,7 +6,7 @@ Source: Feller & Gelman (2015). The rules are those of the language definition; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from hdsl.design import expr as study
 from hdsl.design import ir
 from hdsl.diagnostics import Diagnostic
 from hdsl.model.derive import amendments as amend
+from hdsl.model.derive import strata as principal
 from hdsl.model.derive import together
 from hdsl.model.derive.coefficients import (
     Coefficient,
@@ -25,6 +26,7 @@ from hdsl.model.derive.coefficients import (
     treatment_coefficients,
     wanted_terms,
 )
+from hdsl.model.derive.curves import Setting, add_curves, has_straight_part, moderate_along
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.groups import Effect, deviations
 from hdsl.model.derive.lags import dynamic_unit, first_values, moves, occasion_ranks
@@ -42,7 +44,7 @@ from hdsl.model.derive.scales import FAMILIES, Family, Scale, choose, scale_of
 from hdsl.model.derive.serial import RESIDUALS, takes_intercept
 from hdsl.model.derive.terms import NotDerivable, at_rows, columns, spread, term_text
 from hdsl.model.derive.unstructured import spread_at_rows
-from hdsl.model.ir import Dims, Expr, Law, Model, ModelData, Observation, add, apply, const, mul, sub
+from hdsl.model.ir import Dims, Expr, Law, Model, ModelData, Observation, add, apply, const, mul, stack, sub
 
 SHIFT = "shift"
 WIDE = 10.0
@@ -61,6 +63,8 @@ class _Plan:
     offset: Reals | None
     free: Dims = ()
     correlate: ir.Correlate | None = None
+    strata: principal.Strata | None = None
+    in_strata: dict[str, dict[str, Expr]] = field(default_factory=dict)
 
 
 def derive(bound: Bound) -> tuple[tuple[Model, ModelData] | None, list[Diagnostic]]:
@@ -90,7 +94,7 @@ def _derive(draft: Draft) -> tuple[Model, ModelData]:
     fixed = _fixed(plan, coefficients)
     _vary(plan, coefficients)
     predictor = _predictor(plan, coefficients, fixed)
-    _observe(plan, predictor)
+    _observe(plan, predictor, coefficients)
     _check_priors(plan)
     return draft.finish(draft.bound.study.name)
 
@@ -119,7 +123,9 @@ def _plan(draft: Draft) -> _Plan:
     if family.name == "categorical":
         free = (draft.index_set("category", outcome.labels[1:], "categories"),)
     correlate = together.correlated(draft, amendments, outcome, family)
-    return _Plan(draft, amendments, Priors.of(bound.study.priors), outcome, family, scale, offset, free, correlate)
+    strata = principal.strata_of(draft, outcome, family.name)
+    priors = Priors.of(bound.study.priors)
+    return _Plan(draft, amendments, priors, outcome, family, scale, offset, free, correlate, strata)
 
 
 def _offset(bound: Bound, family: Family) -> Reals | None:
@@ -160,14 +166,32 @@ def _fixed(plan: _Plan, coefficients: list[Coefficient]) -> dict[str, Expr]:
     """Add the population coefficients and return them by role; moderated effects come after their moderators."""
     made: dict[str, Expr] = {}
     for statement in plan.amendments.moderators:
-        _moderate(plan, coefficients, statement.effect, statement.term, made)
+        if has_straight_part(statement):
+            _moderate(plan, coefficients, statement.effect, statement.term, made)
+        if statement.shape != "linear":
+            for coefficient in find(coefficients, statement.effect):
+                moderate_along(_setting(plan), coefficient, statement)
     for coefficient in coefficients:
         size = 2.5 * plan.scale.sd / coefficient.prior_scale
         shift = add(*(mul(made[role], const(_mean(plan, column))) for role, column in coefficient.moderators))
+        if plan.strata is not None and plan.strata.concerns(coefficient):
+            made[coefficient.role] = _in_strata(plan, plan.strata, coefficient, normal(0, size), shift)
+            continue
         law = _centred(plan, coefficient.role, normal(0, size), shift, coefficient.role, coefficient.family)
         made[coefficient.role] = plan.draft.random(coefficient.role, law, plan.free, coefficient.reason)
         plan.draft.report(coefficient.role, made[coefficient.role])
     return made
+
+
+def _in_strata(plan: _Plan, strata: principal.Strata, coefficient: Coefficient, default: Law, shift: Expr) -> Expr:
+    """Add the effect of the treatment in each principal stratum that it may affect."""
+
+    def law(role: str) -> Law:
+        return _centred(plan, role, default, shift, role, coefficient.role, coefficient.family)
+
+    found, each = principal.effects(plan.draft, strata, coefficient.role, law, coefficient.reason)
+    plan.in_strata[coefficient.role] = each
+    return found
 
 
 def _mean(plan: _Plan, column: object) -> float:
@@ -202,6 +226,10 @@ def _moderate(
             made[role] = plan.draft.random(role, law, plan.free, reason)
             plan.draft.report(role, made[role])
             coefficient.moderators.append((role, column))
+
+
+def _setting(plan: _Plan) -> Setting:
+    return Setting(plan.draft, plan.priors, plan.scale, plan.free)
 
 
 def _arm(coefficient: Coefficient) -> str:
@@ -304,6 +332,7 @@ def _predictor(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str,
     _intercept(plan, coefficients, fixed, parts)
     for coefficient in coefficients:
         _contribute(plan, coefficient, fixed, parts)
+    add_curves(_setting(plan), plan.amendments, coefficients, fixed, parts)
     levels = [level for level in parts.levels() if level != draft.bound.row]
     named = {level: f"intercept[{level}]" for level in levels if level in own}
     summed = total(draft, parts, "intercept", named, at=draft.bound.row)
@@ -343,10 +372,27 @@ def _intercept(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str,
             parts.put(None, apply("neg", moved))
         return
     default = normal(plan.scale.middle, 2.5 * plan.scale.sd)
+    if plan.strata is not None:
+        parts.put(None, _intercepts(plan, plan.strata, coefficients, fixed, default))
+        return
     law = _centred(plan, "intercept", default, shift, "intercept")
     found = plan.draft.random("intercept", law, plan.free, "the mean where every predictor is zero")
     plan.draft.report("intercept", found)
     parts.put(None, found)
+
+
+def _intercepts(
+    plan: _Plan, strata: principal.Strata, coefficients: list[Coefficient], fixed: Mapping[str, Expr], default: Law
+) -> Expr:
+    """Add an intercept for each principal stratum and return them along the strata."""
+    found: list[Expr] = []
+    for name in strata.names:
+        own = {role: each[name] for role, each in plan.in_strata.items()}
+        role = principal.in_stratum("intercept", name)
+        law = _centred(plan, role, default, _shift(plan, coefficients, {**fixed, **own}), role, "intercept")
+        found.append(plan.draft.random(role, law, reason=f"the mean of {name} where every predictor is zero"))
+        plan.draft.report(role, found[-1])
+    return stack(found, strata.dim)
 
 
 def _shift(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str, Expr]) -> Expr:
@@ -361,7 +407,7 @@ def _shift(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str, Exp
 
 
 def _scaled(coefficient: Expr, mean: float) -> Expr:
-    return const(0) if abs(mean) < 1e-12 else mul(coefficient, const(rounded(mean)))
+    return const(0) if abs(mean) < 1e-12 or coefficient == const(0) else mul(coefficient, const(rounded(mean)))
 
 
 def _contribute(plan: _Plan, coefficient: Coefficient, fixed: Mapping[str, Expr], parts: Parts) -> None:
@@ -372,24 +418,33 @@ def _contribute(plan: _Plan, coefficient: Coefficient, fixed: Mapping[str, Expr]
     pieces.put(None, fixed[coefficient.role])
     for role, column in coefficient.moderators:
         pieces.put(column.level, mul(fixed[role], column.expr))
+    for curve in coefficient.curves:
+        pieces.put(curve.level, curve.value)
+        if curve.constant != const(0):
+            pieces.put(None, curve.constant)
     named = {level: f"{coefficient.role}[{level}]" for level in varied}
     summed = total(draft, pieces, coefficient.role, named)
+    strata = plan.strata if plan.strata is not None and plan.strata.concerns(coefficient) else None
     for level, role in named.items():
-        draft.report(role, summed.totals[level])
+        whole = summed.totals[level]
+        draft.report(role, whole if strata is None else principal.affected_only(draft, strata, whole))
     level = draft.join(summed.level, coefficient.column.level)
     assert level is not None
     slope = draft.at(summed.value, summed.level, level)
+    if strata is not None and (varied or coefficient.moderators or coefficient.curves):
+        slope = principal.affected_only(draft, strata, slope)
     parts.put(level, mul(slope, draft.at(coefficient.column.expr, coefficient.column.level, level)))
 
 
-def _observe(plan: _Plan, predictor: Expr) -> None:
+def _observe(plan: _Plan, predictor: Expr, coefficients: list[Coefficient]) -> None:
     draft, outcome = plan.draft, plan.outcome
     dims = (draft.level(draft.bound.row),)
     if plan.offset is not None:
         offset = draft.slot("log exposure", dims, plan.offset, source="log of the exposure")
         predictor = add(predictor, offset)
     predictor = draft.define(f"{outcome.name} predictor", predictor, reason=f"the linear predictor of {outcome.name}")
-    if set(draft.scope[var_name(predictor)]) != {*dims, *plan.free}:
+    kinds = () if plan.strata is None else (plan.strata.dim,)
+    if set(draft.scope[var_name(predictor)]) != {*dims, *plan.free, *kinds}:
         predictor = draft.define("rows predictor", add(predictor, _zeros(draft)), reason="the same for each row")
     residuals = plan.correlate if plan.family.name in RESIDUALS else None
     spreads = None
@@ -405,6 +460,11 @@ def _observe(plan: _Plan, predictor: Expr) -> None:
     slot = observed_slot(draft, outcome)
     weight, event = weight_slot(draft), event_slot(draft, outcome)
     reason = f"family {plan.family.name}" + ("" if plan.family.declared else f", the default for {outcome.kind}")
+    if plan.strata is not None:
+        levels = _levels_with_shares(plan)
+        slots = (slot, weight)
+        principal.observe(draft, plan.strata, plan.priors, outcome, law, slots, coefficients, levels, reason)
+        return
     observation = Observation(
         name=draft.name(f"observed {outcome.name}"),
         outcome=outcome.name,
@@ -420,6 +480,13 @@ def _observe(plan: _Plan, predictor: Expr) -> None:
         draft.observations.append(observation)
     else:
         together.observe(draft, residuals, outcome, observation, plan.priors, spreads)
+
+
+def _levels_with_shares(plan: _Plan) -> list[str]:
+    """Return the levels above the rows whose units may differ in the shares of the strata."""
+    bound, pools = plan.draft.bound, plan.amendments.pools
+    above = [level for level in bound.levels if level != bound.row and _intercept_reason(plan, level) is not None]
+    return [level for level in above if pools.get(level, "partially") == "partially"]
 
 
 def var_name(expr: Expr) -> str:

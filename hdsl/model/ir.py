@@ -68,12 +68,14 @@ class IndexSet(Node):
     """A finite set that dims range over.
 
     `kind`: `level` (units of the design: new ones can be drawn), `effects` (the jointly varying effects of a
-    level), `arms`, `categories`, `terms` (columns of a design matrix), `cells`.
+    level), `arms`, `categories`, `terms` (columns of a design matrix), `cells`, `grid` (values at which a curve is
+    shown). `label`: what users call it, where that is no plain name.
     """
 
     name: str
     size: int
-    kind: Literal["level", "effects", "arms", "categories", "terms", "cells"]
+    kind: Literal["level", "effects", "arms", "categories", "terms", "cells", "grid"]
+    label: str | None = None
 
 
 class Slot(Node):
@@ -110,13 +112,31 @@ class RandomVariable(Node):
 
 
 class Definition(Node):
-    """A named expression. Definitions may refer to slots, random variables and earlier definitions."""
+    """A named expression. Definitions may refer to slots, random variables and earlier definitions.
+
+    `written`: what stands on the right in equations, and stands for the coefficients too, where the expression itself
+    says little to a reader.
+    """
 
     name: str
     dims: Dims = ()
     value: Expr
     role: str | None = None
     reason: str = ""
+    written: str = ""
+
+
+class Mixture(Node):
+    """Rows that are each of one of several kinds (principal strata), along `dim`; the others name definitions over it.
+
+    `share`: log probability of each kind. `possible`: the same among the kinds that the row's data on the
+    intermediate allow. `joint`: `possible` plus the log density of the observed outcome.
+    """
+
+    dim: str
+    share: str
+    possible: str
+    joint: str
 
 
 class Observation(Node):
@@ -128,6 +148,7 @@ class Observation(Node):
     lower rank only. `rows`: integer slot with the row of each element, where `dims` are not those of the rows.
     `together`: how the rows go together, as an equation, where `law` says only what each does by itself, and
     `together_reason` why.
+    `mixture`: of a margin whose rows are of several kinds; `law` is that of each kind.
     """
 
     name: str
@@ -141,14 +162,20 @@ class Observation(Node):
     rows: str | None = None
     together: str = ""
     together_reason: str = ""
+    mixture: Mixture | None = None
     reason: str = ""
 
 
 class Factor(Node):
-    """A term added to the log density that is no law of a variable."""
+    """A term added to the log density that is no law of a variable; summed over its dims.
+
+    `outcome`: the outcome whose log likelihood it is, by element of `dims`.
+    """
 
     name: str
     value: Expr
+    outcome: str | None = None
+    dims: Dims = ()
     reason: str = ""
 
 
@@ -158,6 +185,19 @@ class Reported(Node):
     role: str
     value: Expr
     dims: Dims = ()
+
+
+class Limit(Node):
+    """Bounds of a random variable within which an approximation in the model holds; draws beyond them are told.
+
+    `role` is what users call the variable, `of` what is approximated.
+    """
+
+    variable: str
+    role: str
+    low: float
+    high: float
+    of: str
 
 
 class Model(Node):
@@ -177,6 +217,7 @@ class Model(Node):
     observations: tuple[Observation, ...]
     factors: tuple[Factor, ...] = ()
     reported: tuple[Reported, ...] = ()
+    limits: tuple[Limit, ...] = ()
     margins: tuple[Observation, ...] = ()
 
     @property
@@ -200,6 +241,11 @@ class Model(Node):
             if slot.name == name:
                 return slot
         raise KeyError(name)
+
+    def _repr_html_(self) -> str:
+        from hdsl.model.to_math import model_html
+
+        return model_html(self)
 
     def dims_of(self) -> dict[str, Dims]:
         """Return the dims of every named value: slots, random variables and definitions."""

@@ -54,7 +54,8 @@ def equations(model: Model) -> list[Equation]:
             lines.append(grouped[definition.name])
         elif definition.name not in hidden and _is_shown(definition, model):
             left = names.left(definition.name, definition.dims)
-            lines.append(Equation(f"{left} = {names.text(definition.value)}", definition.reason))
+            right = definition.written or f"= {names.text(definition.value)}"
+            lines.append(Equation(f"{left} {right}", definition.reason))
     return [line for line in lines if line.text]
 
 
@@ -63,6 +64,7 @@ def priors(model: Model) -> list[Equation]:
     names = _Names(model)
     lines: list[Equation] = []
     hidden, _ = _grouped(model, names)
+    hidden |= {variable.name for variable in model.variables if variable.role.startswith("coefficient(")}
     for variable in model.variables:
         if variable.name not in hidden:
             left = names.left(variable.name, variable.dims if _on_level(model, variable) else ())
@@ -85,7 +87,7 @@ def _is_inlined(definition: Definition, model: Model) -> bool:
     """Shifts, stacked scales and the predictor are written out where they are used."""
     helper = definition.role is not None and definition.role.startswith("shift(")
     stacked = isinstance(definition.value, Apply) and definition.value.function == "stack"
-    rows = definition.role is None and definition.dims == (model.unit,) and references(definition.value) - {
+    rows = definition.role is None and model.unit in definition.dims and references(definition.value) - {
         slot.name for slot in model.slots
     }
     return helper or stacked or bool(rows)

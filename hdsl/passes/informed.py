@@ -35,6 +35,8 @@ def informed(model: Model, data: ModelData, variable: RandomVariable, place: int
 
 def _between_within(model: Model, data: ModelData, level: str) -> float | None:
     """Return n sd_between^2 / sd_within^2 of a Gaussian outcome over a level; None for other outcomes."""
+    if not model.observations:
+        return None
     observed = model.observations[0]
     if observed.law.distribution not in GAUSSIAN or len(model.observations) > 1:
         return None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hdsl.model.ir import Definition, Dims, Law, Model, ModelData, Observation, RandomVariable, references
+from hdsl.model.ir import Definition, Dims, Factor, Law, Model, ModelData, Observation, RandomVariable, references
 from hdsl.reference import distributions
 from hdsl.reference.values import BATCH, Value, broadcast, evaluate, expand, union, without_batch
 
@@ -178,16 +178,26 @@ def log_likelihood(model: Model, data: ModelData, parameters: Parameters) -> dic
     Returns
     -------
     dict
-        Observation to array (draw, *its dims without event dims).
+        Observation, or factor of an outcome, to array (draw, *its dims without event dims).
     """
     (draws,) = _batch_shape(model, parameters, ("draw",))
     arrays = {name: np.asarray(array) for name, array in parameters.items()}
-    parts: dict[str, list[Array]] = {observation.name: [] for observation in model.observations}
+    factors = [factor for factor in model.factors if factor.outcome is not None]
+    parts: dict[str, list[Array]] = {each.name: [] for each in (*model.observations, *factors)}
     for chunk in _chunks(draws, _largest(model)):
         piece = {name: array[chunk] for name, array in arrays.items()}
         for observation in model.observations:
             parts[observation.name].append(_pointwise(model, data, piece, observation))
+        for factor in factors:
+            parts[factor.name].append(_of_factor(model, data, piece, factor))
     return {name: np.concatenate(pieces) for name, pieces in parts.items()}
+
+
+def _of_factor(model: Model, data: ModelData, parameters: Parameters, factor: Factor) -> Array:
+    env = definitions(model, data, parameters, references(factor.value), batch=("draw",))
+    (draws,) = _batch_shape(model, parameters, ("draw",))
+    shape = [draws, *(model.sizes[dim] for dim in factor.dims)]
+    return np.broadcast_to(expand(evaluate(factor.value, env), ("draw", *factor.dims)), shape).copy()
 
 
 def _pointwise(model: Model, data: ModelData, parameters: Parameters, observation: Observation) -> Array:

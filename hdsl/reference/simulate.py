@@ -35,9 +35,9 @@ def prior_draw(model: Model, data: ModelData, rng: Generator, draws: int | None 
     Raises
     ------
     ValueError
-        If the model has factors: its prior is then not the product of its laws.
+        If the model has factors that are no outcome's likelihood: its prior is then not the product of its laws.
     """
-    if model.factors:
+    if any(factor.outcome is None for factor in model.factors):
         raise ValueError("a model with factors cannot be drawn from: its prior is no product of laws")
     batch: Dims = () if draws is None else ("draw",)
     sizes = model.sizes if draws is None else {**model.sizes, "draw": draws}

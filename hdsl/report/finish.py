@@ -11,8 +11,10 @@ from hdsl.data.bound import Bound
 from hdsl.design.ir import Estimand
 from hdsl.diagnostics import Diagnostic
 from hdsl.estimands import Computed, EstimandError, compute, with_defaults
+from hdsl.estimands.instrument import against_instrument
 from hdsl.inference.diagnose import diagnose
 from hdsl.inference.fit import Fit, fit
+from hdsl.inference.limits import beyond_limits
 from hdsl.inference.posterior import posterior
 from hdsl.model.ir import Model, ModelData
 from hdsl.report.result import Result
@@ -47,6 +49,8 @@ def fit_and_finish(
     found = compute(estimands, model, data, bound, fitted.parameters, settings.seed)
     roles = {computed.name: computed.draws for computed in found}
     diagnosis, more = diagnose({**fitted.roles, **roles}, fitted.sampled)
+    more += beyond_limits(model, fitted.parameters)
+    more += against_instrument(bound, model, data, fitted.parameters)
     return Result(
         study=bound.study,
         backend=fitted.backend,

@@ -54,9 +54,6 @@ def not_yet(design: ir.StudyFields) -> list[Diagnostic]:
         for place, item in enumerate(design.analysis)
         for what, help_ in _unsupported(item)
     ]
-    for place, principal in enumerate(design.principals):
-        text = f"`principal {principal.name} ...` (principal strata)"
-        found.append(Diagnostic("HDM620", f"{text} is not derived yet.", path=("principals", place)))
     for i, level in enumerate(design.levels):
         for j, variable in enumerate(level.variables):
             if variable.missing:
@@ -81,8 +78,6 @@ def _unsupported(item: ir.Amendment) -> list[tuple[str, str]]:
             return [("`poststratify over ...`", "")]
         case ir.VaryAcross(law=law, effect=effect) if law in ("dirichlet", "array"):
             return [(f"`vary {role_text(effect)} ... as {law}`", "")]
-        case ir.VaryWith(shape=shape, effect=effect) if shape != "linear":
-            return [(f"`vary {role_text(effect)} with ... as {shape}`", "")]
         case ir.VaryWith(status="exploratory", effect=effect):
             help_ = "A prespecified moderator (`prespecified`) has a wide prior and is derived."
             return [(f"`vary {role_text(effect)} with ... exploratory` (a shared shrinkage prior)", help_)]

@@ -15,6 +15,7 @@ from hdsl.model.derive.amendments import Amendments
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.predictor import Parts
 from hdsl.model.derive.priors import constant
+from hdsl.model.derive.smooth import Curve, is_smooth, smooth_text, straight_part
 from hdsl.model.derive.terms import (
     Column,
     NotDerivable,
@@ -34,8 +35,9 @@ ROUNDING = 1.0 + 1e-9
 class Coefficient:
     """A coefficient and its column.
 
-    `family` is the role without arm or category, under which one prior may serve all. `moderated` collects
-    (coefficient, column) pairs whose product with this column enters the predictor.
+    `family` is the role without arm or category, under which one prior may serve all. `moderators` collects
+    (coefficient, column) pairs whose product with this column enters the predictor, `curves` what is multiplied by it
+    as it is.
     """
 
     role: str
@@ -45,6 +47,7 @@ class Coefficient:
     prior_scale: float
     moderators: list[tuple[str, Column]] = field(default_factory=list)
     deviations: Parts = field(default_factory=Parts)
+    curves: list[Curve] = field(default_factory=list)
 
 
 def treatment_role(treatment: BoundTreatment, label: str) -> str:
@@ -76,20 +79,47 @@ class Wanted:
 
 def wanted_terms(design: ir.StudyFields, amendments: Amendments) -> list[Wanted]:
     """Return the terms of `adjust for`, of the assignment mechanisms (rule 5), and those that amendments imply."""
-    found = [Wanted(term, "adjusted for") for term in amendments.terms]
-    for assignment in design.assignments:
-        found += _assignment_terms(assignment)
-    for moderator in amendments.moderators:
-        found.append(Wanted(moderator.term, f"main effect of the moderator of {term_text(moderator.effect)}"))
+    found: list[Wanted] = []
+    for wanted in stated_terms(design, amendments):
+        if not is_smooth(wanted.term):
+            found.append(wanted)
+        elif (straight := straight_part(wanted.term)) is not None:
+            found.append(Wanted(straight, f"the straight part of {smooth_text(wanted.term)}, {wanted.reason}"))
     treatments = {treatment.name for treatment in design.treatments}
     for vary in amendments.varying:
         named = vary.effect.name if isinstance(vary.effect, study.Ref) else ""
+        if is_smooth(vary.effect):
+            raise NotDerivable(
+                "HDM629",
+                f"`vary {term_text(vary.effect)} across ...`: a curve of its own for each group is not derived.",
+                "Vary its straight part: `vary x across GROUP`.",
+            )
         if named != "intercept" and named not in treatments:
             found.append(Wanted(vary.effect, f"the mean of the effects that vary across {', '.join(vary.across)}"))
     unique: dict[str, Wanted] = {}
     for wanted in found:
         unique.setdefault(term_text(wanted.term), wanted)
     return [wanted for wanted in unique.values() if not _is_interaction(wanted.term, amendments)]
+
+
+def stated_terms(design: ir.StudyFields, amendments: Amendments) -> list[Wanted]:
+    """Return the terms that the study states, smooth ones as they are, but not those that vary across groups."""
+    found = [Wanted(term, "adjusted for") for term in amendments.terms]
+    for assignment in design.assignments:
+        found += _assignment_terms(assignment)
+    curved = {term_text(w.term.args[0]) for w in found if isinstance(w.term, study.Call) and is_smooth(w.term)}
+    for moderator in amendments.moderators:
+        reason = f"main effect of the moderator of {term_text(moderator.effect)}"
+        if moderator.shape == "linear" or term_text(moderator.term) not in curved:
+            found.append(Wanted(shaped(moderator), reason))
+    return found
+
+
+def shaped(moderator: ir.VaryWith) -> study.Expr:
+    """Return the moderator as a term: `spline(x)` for `vary z with x as spline`."""
+    if moderator.shape == "linear":
+        return moderator.term
+    return study.Call(function=moderator.shape, args=(moderator.term,))
 
 
 def _is_interaction(term: study.Expr, amendments: Amendments) -> bool:

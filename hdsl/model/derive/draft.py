@@ -18,6 +18,7 @@ from hdsl.model.ir import (
     Factor,
     IndexSet,
     Law,
+    Limit,
     Model,
     ModelData,
     Observation,
@@ -44,6 +45,7 @@ class Draft:
     observations: list[Observation] = field(default_factory=list)
     factors: list[Factor] = field(default_factory=list)
     reported: list[Reported] = field(default_factory=list)
+    limits: list[Limit] = field(default_factory=list)
     margins: list[Observation] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     level_dims: dict[str, str] = field(default_factory=dict)
@@ -54,10 +56,11 @@ class Draft:
         """Return a name like `text` that nothing else in the model has."""
         return fresh(text, (*self.scope, *self.index_sets))
 
-    def index_set(self, text: str, labels: Sequence[str], kind: str) -> str:
+    def index_set(self, text: str, labels: Sequence[str], kind: str, label: str | None = None) -> str:
         """Add an index set and return its name."""
         name = self.name(text)
-        self.index_sets[name] = IndexSet.model_validate({"name": name, "size": len(labels), "kind": kind})
+        made = {"name": name, "size": len(labels), "kind": kind, "label": label}
+        self.index_sets[name] = IndexSet.model_validate(made)
         self.coords[name] = tuple(labels)
         return name
 
@@ -97,11 +100,15 @@ class Draft:
         self.scope[name] = dims
         return var(name)
 
-    def define(self, text: str, value: Expr, role: str | None = None, reason: str = "") -> Var:
+    def define(
+        self, text: str, value: Expr, role: str | None = None, reason: str = "", written: str = ""
+    ) -> Var:
         """Add a definition and return a reference to it."""
         name = self.name(text)
         dims = dims_of(value, self.scope)
-        self.statements.append(Definition(name=name, dims=dims, value=value, role=role, reason=reason))
+        self.statements.append(
+            Definition(name=name, dims=dims, value=value, role=role, reason=reason, written=written)
+        )
         self.scope[name] = dims
         return var(name)
 
@@ -159,6 +166,7 @@ class Draft:
             observations=tuple(self.observations),
             factors=tuple(self.factors),
             reported=tuple(self.reported),
+            limits=tuple(self.limits),
             margins=tuple(self.margins),
         )
         return model, ModelData(values=self.values, coords=self.coords)

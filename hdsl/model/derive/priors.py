@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from hdsl.design.ir import Prior
 from hdsl.design.roles import role_text
 from hdsl.model.derive.terms import NotDerivable
 from hdsl.model.distributions import DISTRIBUTIONS
-from hdsl.model.ir import Law, const
+from hdsl.model.ir import Const, Law, const
 
 LAW_NAMES: Mapping[str, str] = {
     "normal": "normal",
@@ -132,6 +133,34 @@ def constant(expr: study.Expr) -> float:
             raise NotDerivable(
                 "HDM625", f"`{role_text(expr)}` is not a number.", "Parameters of priors are numbers."
             )
+
+
+def quantile(law: Law, share: float) -> float:
+    """Return a quantile of the law of a positive parameter with fixed parameters."""
+    from scipy import stats
+
+    first, *others = (arg.value for arg in law.args if isinstance(arg, Const))
+    second = others[0] if others else 1.0
+    match law.distribution:
+        case "halfnormal":
+            found = stats.halfnorm(scale=first).ppf(share)
+        case "halfcauchy":
+            found = stats.halfcauchy(scale=first).ppf(share)
+        case "halfstudent":
+            found = second * stats.t(first).ppf((1 + share) / 2)
+        case "exponential":
+            found = stats.expon(scale=1 / first).ppf(share)
+        case "gamma":
+            found = stats.gamma(first, scale=1 / second).ppf(share)
+        case "inverse_gamma":
+            found = stats.invgamma(first, scale=second).ppf(share)
+        case "lognormal":
+            found = stats.lognorm(second, scale=math.exp(first)).ppf(share)
+        case "uniform":
+            found = first + (second - first) * share
+        case _:
+            raise NotDerivable("HDM625", f"`{law.distribution}` is no prior of a length.", "Write `lognormal(...)`.")
+    return float(found)
 
 
 def normal(mean: float, sd: float) -> Law:

@@ -13,6 +13,7 @@ from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.groups import Effect, deviations
 from hdsl.model.derive.priors import Priors, halfnormal, normal
 from hdsl.model.derive.scales import Scale
+from hdsl.model.derive.smooth import curve, is_smooth, show, smooth_of, straight_part
 from hdsl.model.derive.terms import Column, NotDerivable, at_rows, columns, spread, term_text
 from hdsl.model.ir import Expr, Law, add, apply, const, mul, sub
 
@@ -177,17 +178,47 @@ def _across(
 def _with(
     draft: Draft, value: Expr, level: str | None, statement: ir.VarianceWith, priors: Priors
 ) -> tuple[Expr, str | None]:
-    """Log-linear residual standard deviation; the residual is that at the mean of the covariate."""
-    text = term_text(statement.term)
-    exponent: list[tuple[Expr, str | None]] = []
-    for column in columns(draft, statement.term):
+    """Log-linear residual standard deviation, or a curve; the residual is that at the mean of the covariate."""
+    if is_smooth(statement.term):
+        return _along(draft, value, level, statement.term, priors)
+    found = _log_slopes(draft, statement.term, priors)
+    joined = draft.join(level, *(column.level for _, column, _ in found))
+    assert joined is not None
+    lines = (draft.at(mul(slope, sub(x.expr, const(mean))), x.level, joined) for slope, x, mean in found)
+    power = apply("exp", add(*lines))
+    return draft.define(f"residual {term_text(statement.term)}", mul(draft.at(value, level, joined), power)), joined
+
+
+def _log_slopes(draft: Draft, term: study.Expr, priors: Priors) -> list[tuple[Expr, Column, float]]:
+    """Add the log-linear coefficients of a term, and return each with its column and the column's mean."""
+    text = term_text(term)
+    found: list[tuple[Expr, Column, float]] = []
+    for column in columns(draft, term):
         role = f"residual({text})" + (f"[{column.label}]" if column.label else "")
         rows = at_rows(draft, column)
         law = priors.law(normal(0, 1 / spread(rows)), role, f"residual({text})")
         slope = draft.random(role, law, reason=f"log residual spread per unit of {text}")
         draft.report(role, slope)
-        exponent.append((mul(slope, sub(column.expr, const(float(np.mean(rows))))), column.level))
-    joined = draft.join(level, *(place for _, place in exponent))
+        found.append((slope, column, float(np.mean(rows))))
+    return found
+
+
+def _along(draft: Draft, value: Expr, level: str | None, term: study.Expr, priors: Priors) -> tuple[Expr, str | None]:
+    """Log residual standard deviation along a curve: the straight part of a spline, and its bends."""
+    smooth, straight = smooth_of(draft, term), straight_part(term)
+    slopes = [] if straight is None else _log_slopes(draft, straight, priors)
+    role = f"residual({smooth.text})"
+    reason = f"the log residual spread along {', '.join(smooth.inner)}"
+    made = curve(draft, smooth, role, role, 1.0, priors, reason=reason)
+    joined = draft.join(level, made.level)
     assert joined is not None
-    power = add(*(draft.at(part, place, joined) for part, place in exponent))
-    return draft.define(f"residual {text}", mul(draft.at(value, level, joined), apply("exp", power))), joined
+
+    def factor(x: Expr, bends: Expr) -> Expr:
+        lines = (mul(slope, sub(x, const(mean))) for slope, _, mean in slopes)
+        return apply("exp", add(*lines, made.constant, bends))
+
+    seen, whole = (f"residual[{smooth.inner[0]}]", value) if level is None else (role, const(1))
+    show(draft, smooth, seen, lambda x: mul(whole, factor(x, made.at([x]))))
+    here = factor(draft.at(smooth.columns[0].expr, smooth.level, made.level), made.value)
+    found = mul(draft.at(value, level, joined), draft.at(here, made.level, joined))
+    return draft.define(f"residual {smooth.text}", found), joined

@@ -250,9 +250,9 @@ def _call(draft: Draft, expr: study.Call) -> tuple[Column, ...]:
         return special[name](draft, expr)
     if name in ("spline", "gp"):
         raise NotDerivable(
-            "HDM620",
-            f"`{role_text(expr)}`: smooth terms are not derived yet.",
-            "Use a polynomial (`x, x * x`) or transform the covariate for now.",
+            "HDM621",
+            f"`{role_text(expr)}` is a curve, not a number that can be part of another term.",
+            "For an effect that depends on x along a curve write `vary EFFECT with x as spline`.",
         )
     known = ", ".join(sorted({*MATHS, *special}))
     raise NotDerivable("HDM622", f"There is no function `{name}` for terms.", f"Functions: {known}.")

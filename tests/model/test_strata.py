@@ -1,0 +1,194 @@
+"""Principal strata: the likelihood against a sum over strata by hand, what is refused, and recovered truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import expit, log_softmax, logsumexp
+
+from hdsl import driver
+from hdsl.backend import Settings
+from hdsl.data.bind import bind
+from hdsl.design.parts import bernoulli, covariate, intermediate, outcome
+from hdsl.design.study import Study
+from hdsl.diagnostics import Diagnostic
+from hdsl.model.derivation import model_of
+from hdsl.model.ir import Model, ModelData
+from hdsl.passes import prepare
+from hdsl.reference.density import log_likelihood, terms
+from hdsl.reference.free import random_point
+from tests.model.designs import Column, write
+from tests.model.preserved import differences
+
+STRATA: Mapping[str, tuple[float, float]] = {"never": (0, 0), "complier": (0, 1), "always": (1, 1)}
+SPARED = ("never", "always")
+
+
+def _data(rows: int, seed: int, kind: str = "real", sites: int = 5) -> dict[str, Column]:
+    g = np.random.default_rng(seed)
+    site, z = np.arange(rows) % sites, g.integers(0, 2, rows)
+    stratum = g.choice(3, rows, p=[0.3, 0.5, 0.2])
+    d = np.choose(stratum, [np.zeros(rows, int), z, np.ones(rows, int)])
+    x = g.normal(size=rows).round(3)
+    mean = np.array([-2.0, 0.0, 2.0])[stratum] + 0.5 * x + np.where(stratum == 1, 1.5 * z, 0.0)
+    y = {
+        "real": mean + g.normal(size=rows),
+        "positive": np.exp(0.3 * (mean + g.normal(size=rows))),
+        "binary": g.binomial(1, expit(mean)),
+        "count": g.poisson(np.exp(0.4 * mean)),
+    }[kind]
+    return {"site": site, "z": z, "d": d, "x": x, "y": np.round(y, 4)}
+
+
+def _study(kind: str = "real", strata: Mapping[str, tuple[float, float]] = STRATA, spared: Any = SPARED) -> Study:
+    variables = [covariate("x", "real"), intermediate("d", "binary"), outcome("y", kind)]
+    return (
+        Study("voucher")
+        .data("d.csv")
+        .group("site", id="site")
+        .unit("person", within="site", variables=variables)
+        .treatment("z", no=0, yes=1)
+        .assign("z", to="person", within="site", by=bernoulli(0.5))
+        .principal("stratum", "d", under="z", strata=strata, unaffected=spared)
+        .adjust("x")
+    )
+
+
+def _made(study: Study, folder: Path, data: Mapping[str, Column]) -> tuple[Model, ModelData]:
+    write(folder / "d.csv", data)
+    bound, problems = bind(study, folder)
+    assert bound is not None, problems
+    made, found = model_of(bound)
+    assert made is not None, found
+    return made
+
+
+FAMILIES = {"real": "normal", "positive": "lognormal", "binary": "bernoulli", "count": "poisson"}
+
+
+def _log_density(kind: str, y: Any, eta: Any, point: Mapping[str, Any]) -> Any:
+    if kind == "real":
+        return stats.norm.logpdf(y, eta, point["residual"])
+    if kind == "positive":
+        return stats.lognorm.logpdf(y, point["residual"], scale=np.exp(eta))
+    if kind == "binary":
+        return stats.bernoulli.logpmf(y.astype(int), expit(eta))
+    return stats.poisson.logpmf(y.astype(int), np.exp(eta))
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_the_likelihood_is_the_sum_over_the_strata(kind: str, tmp_path: Path) -> None:
+    data = _data(40, 3, kind)
+    study = _study(kind).family("y", "poisson") if kind == "count" else _study(kind)
+    model, values = _made(study, tmp_path, data)
+    by_role = {variable.role: variable.name for variable in model.variables}
+    raw = random_point(model, values, np.random.default_rng(4))
+    point = {role: raw[name] for role, name in by_role.items()}
+    x, z, d, site = (np.asarray(data[name], dtype=float) for name in ("x", "z", "d", "site"))
+    at = site.astype(int)
+    log_odds = np.zeros((len(x), 3))
+    centre = values_mean(x)
+    for place, name in enumerate(STRATA):
+        if place:
+            log_odds[:, place] = (
+                point[f"log_odds({name})"]
+                + point[f"log_odds({name}, x)"] * (x - centre)
+                + point[f"deviation(log_odds({name}), site)"][at]
+            )
+    shares = log_softmax(log_odds, axis=1)
+    base = point["slope(x)"] * x + point["deviation(intercept, site)"][at]
+    parts = np.full((len(x), 3), -np.inf)
+    for place, (name, under) in enumerate(STRATA.items()):
+        effect = point["effect(z)[complier]"] if name == "complier" else 0.0
+        eta = base + point[f"intercept[{name}]"] + effect * z
+        possible = np.where(z == 1, under[1], under[0]) == d
+        density = _log_density(kind, np.asarray(data["y"], dtype=float), eta, point)
+        parts[:, place] = np.where(possible, shares[:, place] + density, -np.inf)
+    expected = logsumexp(parts, axis=1)
+    draws = {name: value[None] for name, value in raw.items()}
+    (found,) = log_likelihood(model, values, draws).values()
+    np.testing.assert_allclose(found[0], expected, rtol=1e-7)
+    total = terms(model, values, raw)[model.factors[0].name].real
+    np.testing.assert_allclose(total, expected.sum(), rtol=1e-7)
+
+
+def values_mean(x: Any) -> float:
+    """The mean as the derivation rounds it."""
+    from hdsl.model.derive.priors import rounded
+
+    return rounded(float(np.mean(x)))
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_passes_keep_the_density(kind: str, tmp_path: Path) -> None:
+    study = _study(kind).family("y", "poisson") if kind == "count" else _study(kind)
+    made = _made(study, tmp_path, _data(40, 3, kind))
+    assert np.ptp(differences(prepare(*made), made, np.random.default_rng(5))) < 1e-5
+
+
+def _findings(study: Study, folder: Path, data: Mapping[str, Column]) -> list[Diagnostic]:
+    write(folder / "d.csv", data)
+    bound, problems = bind(study, folder)
+    assert bound is not None, problems
+    return model_of(bound)[1]
+
+
+def test_rows_that_no_stratum_allows_are_refused(tmp_path: Path) -> None:
+    strata = {"never": (0.0, 0.0), "complier": (0.0, 1.0)}
+    (found,) = _findings(_study(strata=strata, spared=("never",)), tmp_path, _data(60, 3))
+    assert found.code == "HDM321"
+    assert "z = no and d = 1" in found.message
+
+
+def test_families_without_a_density_by_stratum_are_refused(tmp_path: Path) -> None:
+    (found,) = _findings(_study().family("y", "student"), tmp_path, _data(60, 3))
+    assert (found.code, "student" in found.message) == ("HDM635", True)
+
+
+def test_strata_told_apart_by_shape_alone_are_warned_of(tmp_path: Path) -> None:
+    assert [d.code for d in _findings(_study(), tmp_path, _data(60, 3))] == []
+    found = _findings(_study(spared=("always",)), tmp_path, _data(60, 3))
+    assert [d.code for d in found] == ["HDM424"]
+    assert "`never`" in found[0].message
+
+
+def _run(study: Study, folder: Path, data: Mapping[str, Column]) -> Any:
+    write(folder / "d.csv", data)
+    given = study.data(folder / "d.csv")
+    for name, text in {
+        "cace": "average over person where stratum = complier of y(z = yes) - y(z = no)",
+        "itt": "average over person of y(z = yes) - y(z = no)",
+        "compliers": "share over person of stratum = complier",
+    }.items():
+        given = given.estimand(name, text)
+    return driver.run(given, settings=Settings(draws=500, warmup=500, chains=2))
+
+
+@pytest.mark.slow
+def test_truth_is_recovered(tmp_path: Path) -> None:
+    result = _run(_study(), tmp_path, _data(3000, 8))
+    found = {summary.name: summary for summary in result.estimand_summaries}
+    assert abs(found["cace"].mean - 1.5) < 3.5 * found["cace"].sd < 0.6
+    assert abs(found["itt"].mean - 0.75) < 0.2
+    assert abs(found["compliers"].mean - 0.5) < 0.05
+    assert not [d for d in result.warnings if d.code == "HDM717"]
+
+
+@pytest.mark.slow
+def test_a_mixture_that_misleads_is_warned_of(tmp_path: Path) -> None:
+    """A skewed outcome with a spread of its own in one arm looks like strata to a normal family."""
+    g = np.random.default_rng(2)
+    rows = 2500
+    z = g.integers(0, 2, rows)
+    complier = g.random(rows) < 0.5
+    d = np.where(complier, z, 0)
+    y = np.where(complier & (z == 1), g.normal(0.0, 1.0, rows), g.exponential(2.0, rows) ** 1.5)
+    data = {"site": np.arange(rows) % 5, "z": z, "d": d, "x": g.normal(size=rows).round(3), "y": y.round(4)}
+    strata = {"never": (0.0, 0.0), "complier": (0.0, 1.0)}
+    result = _run(_study(strata=strata, spared=("never",)), tmp_path, data)
+    assert "HDM717" in [d.code for d in result.warnings]
