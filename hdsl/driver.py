@@ -38,8 +38,7 @@ class Opened:
     def with_places(self, diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
         """Return the diagnostics with the spans of the parts of the study that they name."""
         return tuple(
-            replace(d, span=self.spans.of(*d.path)) if d.span is None and d.path is not None else d
-            for d in diagnostics
+            replace(d, span=self.spans.of(*d.path)) if d.span is None and d.path is not None else d for d in diagnostics
         )
 
 
@@ -198,29 +197,38 @@ def compare(
     data: str | None = None,
     settings: Settings | None = None,
 ) -> tuple[dict[str, Result], Agreement]:
-    """Run a study on several backends (all that are installed by default) and compare the posteriors.
+    """Run a study on several backends and compare the posteriors that their own samplers give.
 
-    A name may give the engine as well: `stan:cmdstan`.
+    By default on all that are installed and can express the study. A name may give the engine as well:
+    `stan:cmdstan`. Effects are integrated out only where `settings` ask for it.
 
     Raises StudyError and SamplingFailed as `run` does.
     """
-    from hdsl import backend as backends
     from hdsl.backend import Settings
     from hdsl.report.compare import agreement
 
-    chosen = list(names) if names else [name for name in backends.installed() if _usable(name)]
+    given = settings or Settings()
+    given = replace(given, inference="nuts") if given.inference == "auto" else given
     results: dict[str, Result] = {}
-    for name in chosen:
+    for name in names or _able(study, data):
         backend, _, engine = name.partition(":")
-        own = replace(settings or Settings(), engine=engine) if engine else settings
+        own = replace(given, engine=engine) if engine else given
         results[name] = run(study, backend=backend, data=data, settings=own)
     return results, agreement(results)
 
 
-def _usable(name: str) -> bool:
+def _able(study: str | Path | Study, data: str | None) -> list[str]:
+    """Return the backends that are installed and can express a study; the default one alone where it has errors."""
     from hdsl import backend as backends
+    from hdsl.passes import prepare
 
-    return not isinstance(backends.load(name), Diagnostic)
+    derived = derive(study, data)
+    if derived.model is None or derived.data is None:
+        return ["numpyro"]
+    model, _ = prepare(derived.model, derived.data)
+    found = {name: backends.load(name) for name in sorted(backends.installed())}
+    usable = {name: each for name, each in found.items() if not isinstance(each, Diagnostic)}
+    return [name for name, each in usable.items() if backends.refusal(model, each) is None]
 
 
 def explain(study: str | Path | Study, data: str | None = None, *, how: bool = False) -> tuple[str, Derived]:
