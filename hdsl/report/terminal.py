@@ -12,7 +12,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from hdsl.backend import Progress, Settings
-from hdsl.report.compare import Agreement, side_by_side
+from hdsl.report.compare import WANTED_ESS, Agreement, side_by_side
 from hdsl.report.result import Result
 from hdsl.report.summary import Summary
 
@@ -130,26 +130,38 @@ def _interval(row: Summary, low: float, high: float) -> str:
 
 
 def show_comparison(results: Mapping[str, Result], found: Agreement, console: Console | None = None) -> None:
-    """Print each backend's mean (sd) side by side, and what differs by more than Monte Carlo error."""
+    """Print each backend's mean (sd) side by side, how far they are apart, and whether that is Monte Carlo error."""
+    screen = console or Console()
+    screen.print(_comparison(results, found))
+    for name, result in results.items():
+        least = found.weakest[name]
+        text = f"{name}: {result.inference}. {result.verdict} Fewest effective draws: {least.ess:,.0f} ({least.quantity})."
+        screen.print(text, highlight=False, markup=False)
+    if found.agrees:
+        count = len(found.differences)
+        screen.print(f"The posteriors agree: {count} comparisons, none beyond {found.limit:.1f} standard errors.")
+    for each in [each for each in found.differences if abs(each.z) > found.limit][:10]:
+        first, second = (format_number(value, abs(value) or 1.0) for value in each.values)
+        text = f"{each.quantity}, {each.statistic}: {each.backends[0]} {first}, {each.backends[1]} {second}"
+        screen.print(f"{text} ({each.z:.1f} standard errors)", highlight=False, markup=False)
+    if not found.enough:
+        screen.print(f"Fewer than {WANTED_ESS:,} effective draws tell little: draw more (`--draws 8000`).", markup=False)
+
+
+def _comparison(results: Mapping[str, Result], found: Agreement) -> Table:
+    """Return the table of quantities by backends; its last column is the largest of their differences."""
     from rich.markup import escape
 
-    screen = console or Console()
-    table = Table(box=None, pad_edge=False)
+    apart: dict[str, float] = {}
+    for each in found.differences:
+        apart.setdefault(each.quantity, abs(each.z))
+    caption = "mean (sd); apart: the largest difference of means, sds, 5% or 95% quantiles, in standard errors"
+    table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
     table.add_column("", no_wrap=True)
-    for name in results:
+    for name in (*results, "apart"):
         table.add_column(name, justify="right")
     for quantity, numbers in side_by_side(results):
         cells = [f"{format_number(mean, sd)} ({format_number(sd, sd)})" for mean, sd in numbers]
-        table.add_row(escape(quantity), *cells)
-    screen.print(table)
-    for name, result in results.items():
-        screen.print(f"{name}: {result.inference}. {result.verdict}", highlight=False, markup=False)
-    count = len(found.differences)
-    if found.agrees:
-        screen.print(f"The posteriors agree: {count} comparisons, none beyond {found.limit:.1f} standard errors.")
-        return
-    for each in found.differences[:10]:
-        if abs(each.z) > found.limit:
-            first, second = (format_number(value, abs(value) or 1.0) for value in each.values)
-            text = f"{each.quantity}, {each.statistic}: {each.backends[0]} {first}, {each.backends[1]} {second}"
-            screen.print(f"{text} ({each.z:.1f} standard errors)", highlight=False, markup=False)
+        cells += [""] * (len(results) - len(cells))
+        table.add_row(escape(quantity), *cells, f"{apart[quantity]:.1f}" if quantity in apart else "")
+    return table
