@@ -134,9 +134,7 @@ def show_comparison(results: Mapping[str, Result], found: Agreement, console: Co
     screen = console or Console()
     screen.print(_comparison(results, found))
     for name, result in results.items():
-        least = found.weakest[name]
-        text = f"{name}: {result.inference}. {result.verdict} Fewest effective draws: {least.ess:,.0f} ({least.quantity})."
-        screen.print(text, highlight=False, markup=False)
+        screen.print(f"{name}: {result.inference}. {result.verdict}", highlight=False, markup=False)
     if found.agrees:
         count = len(found.differences)
         screen.print(f"The posteriors agree: {count} comparisons, none beyond {found.limit:.1f} standard errors.")
@@ -144,8 +142,10 @@ def show_comparison(results: Mapping[str, Result], found: Agreement, console: Co
         first, second = (format_number(value, abs(value) or 1.0) for value in each.values)
         text = f"{each.quantity}, {each.statistic}: {each.backends[0]} {first}, {each.backends[1]} {second}"
         screen.print(f"{text} ({each.z:.1f} standard errors)", highlight=False, markup=False)
-    if not found.enough:
-        screen.print(f"Fewer than {WANTED_ESS:,} effective draws tell little: draw more (`--draws 8000`).", markup=False)
+    for name, least in found.weakest.items():
+        if least.ess < WANTED_ESS:
+            text = f"{name} has {least.ess:.0f} effective draws of {least.quantity}, too few to compare: draw more."
+            screen.print(text, highlight=False, markup=False)
 
 
 def _comparison(results: Mapping[str, Result], found: Agreement) -> Table:
