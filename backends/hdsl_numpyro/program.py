@@ -32,7 +32,7 @@ _OURS = frozenset(["np", "jax", "jnp", "numpyro", "dist", "model", "data", "sys"
 _HEAD = '''"""NumPyro program of the study {title}.
 
 Run it with:  python {file}.py data.npz
-where data.npz holds the arrays that `model` reads.
+where data.npz holds the arrays that `model` reads; `hdsl compile --data-out data.npz` writes it.
 """
 
 {imports}

@@ -13,7 +13,7 @@ WIDTH = 100
 _HEAD = '''"""PyMC program of the study {title}.
 
 Run it with:  python {file}.py data.npz
-where data.npz holds the arrays that `model` reads.
+where data.npz holds the arrays that `model` reads; `hdsl compile --data-out data.npz` writes it.
 """
 
 import numpy as np

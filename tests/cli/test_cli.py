@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -215,6 +216,27 @@ class TestCompile:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr
         assert "effect_tutor" in done.stdout
+
+    def test_a_stan_program_runs_without_hdsl(self, folder: Path) -> None:
+        """By Stan alone the effect agrees with least squares."""
+        assert code("compile", "tiny.hdm", "--emit", "stan", "--out", "tiny.stan", "--data-out", "tiny.json") == 0
+        alone = (
+            "import sys; sys.modules['hdsl'] = None\n"
+            "import stanli\n"
+            "model = stanli.Model(stan_file='tiny.stan', data='tiny.json')\n"
+            "fit = model.sample(chains=2, warmup=300, samples=500, seed=1, refresh=0)\n"
+            "print(float(fit.draws('effect_tutor').mean()))\n"
+        )
+        environment = {**os.environ, "STANLI_NO_INTERPRETER": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", alone],
+            cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        table = np.genfromtxt(folder / "tiny.csv", delimiter=",", names=True)
+        predictors = np.column_stack([np.ones(40), table["pretest"], table["tutor"]])
+        effect = np.linalg.lstsq(predictors, table["score"], rcond=None)[0][2]
+        assert abs(float(done.stdout.split()[-1]) - effect) < 0.1
 
     @pytest.mark.parametrize("out", ["none/x.py", "."])
     def test_out_that_cannot_be_written(self, out: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
