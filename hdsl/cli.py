@@ -17,6 +17,7 @@ from hdsl.diagnostics import Diagnostic, has_errors
 
 if TYPE_CHECKING:
     from hdsl.backend import SamplingFailed, Settings
+    from hdsl.design.snippets import StudyError
     from hdsl.source import Source
 
 FINE, FINDINGS, USAGE, FAILED = 0, 1, 2, 3
@@ -175,6 +176,7 @@ def _add_compare(commands: Any) -> None:
     parser = _command(commands, "compare", "Fit a study on several backends and compare the posteriors.", _compare)
     _study_argument(parser)
     parser.add_argument("--backends", nargs="*", metavar="NAME", help="which, as NAME or NAME:ENGINE (default: all)")
+    parser.add_argument("--engine", help="the engine of those that are named without one")
     _add_settings(parser, draws=2000)
 
 
@@ -265,9 +267,9 @@ def _run(arguments: argparse.Namespace) -> int:
                 arguments.study, backend=arguments.backend, data=arguments.data, settings=settings, progress=progress
             )
     except StudyError as error:
-        return _refused(arguments, error.diagnostics, error.source, FINDINGS)
+        return _refused(arguments, error.diagnostics, error.source, _failed(error, FINDINGS))
     except SamplingFailed as error:
-        return _refused(arguments, error.diagnostics, None, _failed(error))
+        return _refused(arguments, error.diagnostics, None, _failed(error, FAILED))
     if arguments.out:
         try:
             result.save(Path(arguments.out))
@@ -382,9 +384,10 @@ def _new(arguments: argparse.Namespace) -> int:
     return FINE if written else FINDINGS
 
 
-def _failed(error: SamplingFailed) -> int:
-    """Return the exit code: a setting or an engine that cannot be used is a matter of usage."""
-    return USAGE if {found.code for found in error.diagnostics} <= {"HDM713", "HDM714"} else FAILED
+def _failed(error: StudyError | SamplingFailed, code: int) -> int:
+    """Return the exit code: a backend, engine or setting that there is not is a matter of usage."""
+    wrong = {found.code for found in error.diagnostics if found.severity == "error"}
+    return USAGE if wrong <= {"HDM601", "HDM713", "HDM714"} else code
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -398,9 +401,9 @@ def _compare(arguments: argparse.Namespace) -> int:
             arguments.study, arguments.backends or None, data=arguments.data, settings=_settings(arguments)
         )
     except StudyError as error:
-        return _refused(arguments, error.diagnostics, error.source, FINDINGS)
+        return _refused(arguments, error.diagnostics, error.source, _failed(error, FINDINGS))
     except SamplingFailed as error:
-        return _refused(arguments, error.diagnostics, None, _failed(error))
+        return _refused(arguments, error.diagnostics, None, _failed(error, FAILED))
     if arguments.json:
         _print_json({"results": {n: r.to_json() for n, r in results.items()}, "comparison": found.to_json()})
     else:

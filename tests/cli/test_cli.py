@@ -253,6 +253,8 @@ def test_an_unknown_engine_is_a_matter_of_usage(backend: str, capsys: pytest.Cap
     (found,) = said(capsys)["diagnostics"]
     assert found["code"] == "HDM714"
     assert found["help"].startswith("Engines: ")
+    assert code("compare", "tiny.hdm", "--backends", backend, "--engine", "gibbs", "--json") == 2
+    assert said(capsys)["diagnostics"][0]["code"] == "HDM714"
 
 
 @pytest.mark.usefixtures("folder")
@@ -333,7 +335,7 @@ class TestRun:
         assert said(capsys)["estimands"][0]["sd"] is None
 
     def test_refusals(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert code("run", "tiny.hdm", "--backend", "bugs", "--json") == 1
+        assert code("run", "tiny.hdm", "--backend", "bugs", "--json") == 2
         assert said(capsys)["diagnostics"][-1]["code"] == "HDM601"
         assert code("run", "none.hdm", "--json") == 1
         assert said(capsys)["diagnostics"][0]["code"] == "HDM101"
