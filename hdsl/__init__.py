@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hdsl.design.study import Study, StudyError, json_schema, load
     from hdsl.driver import check, compare, derive, emit, explain, format_text, run
     from hdsl.report.doctor import findings as doctor
+    from hdsl.report.result import Result
     from hdsl.report.starter import starter
 
 __version__ = "0.1.0"
@@ -46,12 +47,14 @@ _HOMES = {
     "explain": "hdsl.driver",
     "format_text": "hdsl.driver",
     "run": "hdsl.driver",
+    "Result": "hdsl.report.result",
     "starter": "hdsl.report.starter",
     "SamplingFailed": "hdsl.backend",
     "Settings": "hdsl.backend",
 }
 
 __all__ = [
+    "Result",
     "SamplingFailed",
     "Settings",
     "Study",
@@ -85,6 +88,11 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'hdsl' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register the cell magic `%%hdsl`."""
+    import_module("hdsl.magic").load_ipython_extension(shell)
 
 
 def __dir__() -> list[str]:

@@ -57,7 +57,7 @@ def main() -> None:
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(HERE / "depression.png", dpi=110)
     for name, result in results.items():
-        for found in result.estimands:
+        for found in result.estimand_summaries:
             line = f"{name:13} {found.name:5} {found.mean:6.2f} ({found.sd:.2f}), {found.q5:.2f} to {found.q95:.2f}"
             sys.stdout.write(line + "\n")
 

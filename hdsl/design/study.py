@@ -293,6 +293,11 @@ class Study(ir.StudyFields):
 
         return to_text(self)
 
+    def _repr_html_(self) -> str:
+        from hdsl.design.to_html import text_html
+
+        return text_html(self.to_text())
+
     def to_json(self) -> str:
         """Return the study as JSON; `Study.from_json` reads it back."""
         return self.model_dump_json(indent=2, exclude_none=True)

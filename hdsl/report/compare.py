@@ -188,7 +188,7 @@ def side_by_side(results: Mapping[str, Result]) -> list[tuple[str, Sequence[tupl
     """Return estimands and parameters without index, each with mean and sd on every backend."""
     rows: dict[str, list[tuple[float, float]]] = {}
     for result in results.values():
-        for summary in (*result.estimands, *(p for p in result.parameters if not p.index)):
+        for summary in (*result.estimand_summaries, *(p for p in result.parameter_summaries if not p.index)):
             index = f"[{', '.join(summary.index.values())}]" if summary.index else ""
             rows.setdefault(f"{summary.name}{index}", []).append((summary.mean, summary.sd))
     return list(rows.items())

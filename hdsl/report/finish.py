@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from hdsl.backend import Backend, Progress, Settings
 from hdsl.data.bound import Bound
@@ -20,6 +21,9 @@ from hdsl.model.ir import Model, ModelData
 from hdsl.report.result import Result
 from hdsl.report.summary import Summary, summarise
 from hdsl.source import Source
+
+if TYPE_CHECKING:
+    from xarray import DataTree
 
 
 def fit_and_finish(
@@ -55,15 +59,32 @@ def fit_and_finish(
         study=bound.study,
         backend=fitted.backend,
         inference=fitted.sampled.engine,
-        estimands=tuple(s for computed in found for s in _estimand(computed)),
-        parameters=tuple(_parameters(fitted)),
+        estimand_summaries=tuple(s for computed in found for s in _estimand(computed)),
+        parameter_summaries=tuple(_parameters(fitted)),
         diagnosis=diagnosis,
         warnings=(*warnings, *more),
-        posterior=posterior(fitted, _attributes(bound, fitted)),
+        posterior=_with_estimands(posterior(fitted, _attributes(bound, fitted)), found),
         source=source,
         heading=_heading(bound, fitted),
         seconds=fitted.sampled.seconds,
+        settings=settings,
+        model=model,
+        data=data,
+        bound=bound,
+        how=fitted.how,
     )
+
+
+def _with_estimands(tree: DataTree, found: Sequence[Computed]) -> DataTree:
+    """Return the posterior with a group `estimands`, whose dims are the levels of their indices."""
+    from xarray import Dataset, DataTree
+
+    if not found:
+        return tree
+    coords = {level: list(labels) for computed in found for level, labels in computed.index.items()}
+    values = {computed.name: (("chain", "draw", *computed.index), computed.draws) for computed in found}
+    tree["estimands"] = DataTree(Dataset(values, coords))
+    return tree
 
 
 def _first_problem(
@@ -89,11 +110,14 @@ def _estimand(computed: Computed) -> list[Summary]:
 
 
 def _parameters(fitted: Fit) -> list[Summary]:
-    levels = {index_set.name for index_set in fitted.model.index_sets if index_set.kind == "level"}
+    sets = {index_set.name: index_set for index_set in fitted.model.index_sets}
+    levels = {name for name, index_set in sets.items() if index_set.kind == "level"}
     found: list[Summary] = []
     for reported in fitted.model.reported:
-        index = {_level_name(dim, reported.role, levels): fitted.data.coords[dim] for dim in reported.dims}
-        found += summarise(reported.role, fitted.roles[reported.role], index)
+        names = [sets[dim].label or _level_name(dim, reported.role, levels) for dim in reported.dims]
+        index = {name: fitted.data.coords[dim] for name, dim in zip(names, reported.dims, strict=True)}
+        curve = any(sets[dim].kind == "grid" for dim in reported.dims)
+        found += summarise(reported.role, fitted.roles[reported.role], index, curve=curve)
     return found
 
 

@@ -24,6 +24,8 @@ class Summary:
         Level to label, for one element of an indexed quantity.
     positive : float
         The posterior probability that the number is above zero.
+    curve : bool
+        Whether the index is a covariate along which a curve is shown.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Summary:
     q50: float
     q95: float
     positive: float
+    curve: bool = False
 
     def to_json(self, key: str) -> dict[str, object]:
         """Return the JSON entry, with the name under `key` (`name` or `role`)."""
@@ -48,7 +51,9 @@ class Summary:
         }
 
 
-def summarise(name: str, draws: NDArray[np.float64], index: Mapping[str, Sequence[str]]) -> list[Summary]:
+def summarise(
+    name: str, draws: NDArray[np.float64], index: Mapping[str, Sequence[str]], *, curve: bool = False
+) -> list[Summary]:
     """Return a summary of each element.
 
     Parameters
@@ -69,7 +74,7 @@ def summarise(name: str, draws: NDArray[np.float64], index: Mapping[str, Sequenc
         (flat > 0).mean(axis=0).tolist(),
         strict=True,
     )
-    return [Summary(name, element, *numbers) for element, *numbers in columns]
+    return [Summary(name, element, *numbers, curve=curve) for element, *numbers in columns]
 
 
 def _spread(flat: NDArray[np.float64]) -> NDArray[np.float64]:

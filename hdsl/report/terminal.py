@@ -13,6 +13,7 @@ from rich.table import Table
 
 from hdsl.backend import Progress, Settings
 from hdsl.report.compare import WANTED_ESS, Agreement, side_by_side
+from hdsl.report.numbers import format_number
 from hdsl.report.result import Result
 from hdsl.report.summary import Summary
 
@@ -53,10 +54,10 @@ def show_result(result: Result, console: Console | None = None) -> None:
     screen = console or Console()
     screen.print(result.heading, highlight=False, markup=False)
     screen.print()
-    if result.estimands:
-        screen.print(_table("Estimands", result.estimands, chance=True))
-    screen.print(_table("Parameters", [p for p in result.parameters if not p.index]))
-    for role, group in _groups(result.parameters):
+    if result.estimand_summaries:
+        screen.print(_table("Estimands", result.estimand_summaries, chance=True))
+    screen.print(_table("Parameters", [p for p in result.parameter_summaries if not p.index]))
+    for role, group in _groups(result.parameter_summaries):
         screen.print(_group(role, group))
     screen.print(result.verdict, highlight=False, markup=False)
 
@@ -82,18 +83,6 @@ def _name(row: Summary) -> str:
     return escape(f"{row.name}[{index}]" if index else row.name)
 
 
-def format_number(value: float, sd: float) -> str:
-    """Return a number with the digits that its standard deviation warrants: two of the sd's own."""
-    import math
-
-    if not math.isfinite(value):
-        return "-"
-    if not (sd > 0 and math.isfinite(sd)):
-        return f"{value:.4g}"
-    digits = min(max(1 - math.floor(math.log10(sd)), 0), 8)
-    return f"{value:.{digits}f}"
-
-
 def _groups(rows: Sequence[Summary]) -> Iterator[tuple[str, list[Summary]]]:
     found: dict[str, list[Summary]] = {}
     for row in rows:
@@ -103,12 +92,18 @@ def _groups(rows: Sequence[Summary]) -> Iterator[tuple[str, list[Summary]]]:
 
 
 def _group(role: str, rows: Sequence[Summary]) -> Table:
-    """Return small intervals of a group's effects on one scale; the extremes where there are many."""
+    """Return small intervals of a group's effects on one scale; the extremes where there are many.
+
+    A curve keeps its order, thinned to two dozen values.
+    """
     from rich.markup import escape
 
-    ordered = sorted(rows, key=lambda row: row.q50)
-    shown = ordered if len(rows) <= FEW else [*ordered[: FEW // 2], *ordered[-FEW // 2 :]]
-    title = f"{role}, {len(rows)} in all" + ("" if len(rows) <= FEW else f", the lowest and highest {FEW // 2}")
+    if rows[0].curve:
+        shown, title = rows[:: -(-len(rows) // (2 * FEW))], f"{role}, along {', '.join(rows[0].index)}"
+    else:
+        ordered = sorted(rows, key=lambda row: row.q50)
+        shown = ordered if len(rows) <= FEW else [*ordered[: FEW // 2], *ordered[-FEW // 2 :]]
+        title = f"{role}, {len(rows)} in all" + ("" if len(rows) <= FEW else f", the lowest and highest {FEW // 2}")
     table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, title_style="bold")
     table.add_column("", no_wrap=True)
     table.add_column("50%", justify="right")

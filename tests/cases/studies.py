@@ -111,7 +111,7 @@ def _estimate(quantity: str, result: Result) -> Estimate:
 
 def _of_estimand(name: str, result: Result) -> Estimate:
     """Return an estimand's summary; its Monte Carlo error is taken from the thinnest quantity of the run."""
-    found = next(summary for summary in result.estimands if summary.name == name)
+    found = next(summary for summary in result.estimand_summaries if summary.name == name)
     ess = result.diagnosis.min_ess_bulk
     quantiles = (math.nan, found.q5, found.q95, math.nan)
     return Estimate(found.mean, found.sd, quantiles, found.sd / math.sqrt(ess), ess)

@@ -40,9 +40,9 @@ def test_it_is_formatted_sound_and_equal_to_its_python_twin(path: Path) -> None:
 def test_it_runs(path: Path) -> None:
     result = run(path, settings=Settings(draws=500, warmup=500, seed=3))
     assert result.diagnosis.verdict != "fail"
-    numbers = [(s.mean, s.sd, s.q5, s.q95) for s in (*result.estimands, *result.parameters)]
+    numbers = [(s.mean, s.sd, s.q5, s.q95) for s in (*result.estimand_summaries, *result.parameter_summaries)]
     assert np.all(np.isfinite(numbers))
-    found = {summary.name: summary for summary in result.parameters if not summary.index}
+    found = {summary.name: summary for summary in result.parameter_summaries if not summary.index}
     for role, truth in TRUTH.get(path.stem, {}).items():
         assert abs(found[role].mean - truth) < 2.6 * found[role].sd, role
 

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-SETS = {"run": [], "all": ["pymc", "stan"], "dev": ["pymc", "stan", "dev"]}
+SETS = {"run": [], "all": ["pymc", "stan", "lsp"], "dev": ["pymc", "stan", "lsp", "dev"]}
 
 
 def text_of(name: str) -> str:

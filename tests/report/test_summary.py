@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hdsl.report.numbers import format_number
 from hdsl.report.summary import summarise
-from hdsl.report.terminal import format_number
 
 
 def test_each_element_is_summarised_under_its_labels() -> None:
