@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from hdsl.model.ir import Model, ModelData
+from tests.estimands import test_histories
 from tests.model import test_serial
 
 Builder = Callable[[], tuple[Model, ModelData]]
@@ -18,14 +19,21 @@ def _serial(structure: str, kind: str) -> tuple[Model, ModelData]:
         return test_serial.made(test_serial.study(Path(folder), structure, kind=kind))
 
 
+def _lagged(kind: str) -> tuple[Model, ModelData]:
+    with tempfile.TemporaryDirectory() as folder:
+        more = "adjust for lag(z), x correlate y within person as ar1"
+        return test_serial.made(test_histories.study(Path(folder), kind=kind, more=more))
+
+
+_TOGETHER = (
+    ("ar1", "real"),
+    ("ar1", "positive"),
+    ("ar1", "binary"),
+    ("exchangeable", "real"),
+    ("unstructured", "real"),
+    ("unstructured", "binary"),
+)
 DERIVED: Mapping[str, Builder] = {
-    f"rows together: {structure}, {kind}": partial(_serial, structure, kind)
-    for structure, kind in (
-        ("ar1", "real"),
-        ("ar1", "positive"),
-        ("ar1", "binary"),
-        ("exchangeable", "real"),
-        ("unstructured", "real"),
-        ("unstructured", "binary"),
-    )
+    **{f"rows together: {structure}, {kind}": partial(_serial, structure, kind) for structure, kind in _TOGETHER},
+    **{f"lagged outcome: {kind}": partial(_lagged, kind) for kind in ("real", "binary")},
 }

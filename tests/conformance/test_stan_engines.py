@@ -42,7 +42,8 @@ def _marked(case: str) -> object:
 _GRADIENT_CASES = [_marked(case) for case in CASES]
 
 
-def _cmdstan(model: Model, data: ModelData, jacobian: bool) -> Callable[[Point], tuple[float, Array]]:
+def cmdstan(model: Model, data: ModelData, jacobian: bool) -> Callable[[Point], tuple[float, Array]]:
+    """Return CmdStan's log density at parameters, and its gradient by Stan's unconstrained coordinates."""
     result = lowered(model)
     source = backend.lower(model, data).source
     items = stan_data(model, data, result)
@@ -68,13 +69,14 @@ def _ordered(variable: Stored, coordinates: Array) -> Array:
     return np.ravel(np.transpose(coordinates, order))
 
 
-def _reference_gradient(model: Model, data: ModelData, point: Point) -> Array:
+def reference_gradient(model: Model, data: ModelData, point: Point) -> Array:
+    """Return the reference's gradient by Stan's unconstrained coordinates, in Stan's order."""
     slopes = free.unconstrained_gradient(model, data, free.unconstrain(model, data, point))
     parameters = lowered(model).parameters
     return np.concatenate([_ordered(parameters[name], slope) for name, slope in slopes.items()])
 
 
-def _has_simplex(model: Model) -> bool:
+def has_simplex(model: Model) -> bool:
     """Tell whether a parameter is a simplex, whose coordinates differ between versions of Stan."""
     return any(DISTRIBUTIONS[each.law.distribution].support == "simplex" for each in model.variables)
 
@@ -82,7 +84,7 @@ def _has_simplex(model: Model) -> bool:
 def _check_gradient(model: Model, data: ModelData, function: Callable[[Point], tuple[float, Array]]) -> None:
     for point in _points(model, data, 2):
         found = function(point)[1]
-        expected = _reference_gradient(model, data, point)
+        expected = reference_gradient(model, data, point)
         assert found.shape == expected.shape
         assert_allclose(found, expected, rtol=1e-5, atol=5e-6)
 
@@ -91,7 +93,7 @@ def _check_gradient(model: Model, data: ModelData, function: Callable[[Point], t
 def test_stanli_gradient(case: str) -> None:
     pytest.importorskip("stanli")
     model, data = CASES[case]()
-    if _has_simplex(model):
+    if has_simplex(model):
         assert case == "parameter: dirichlet"
         return
     _check_gradient(model, data, density.unconstrained(model, data)[0])
@@ -106,7 +108,7 @@ needs_cmdstan = pytest.mark.skipif(not os.environ.get("CMDSTAN"), reason="CMDSTA
 def test_cmdstan_value(case: str) -> None:
     model, data = CASES[case]()
     points = _points(model, data, 2)
-    plain, whole = _cmdstan(model, data, jacobian=False), _cmdstan(model, data, jacobian=True)
+    plain, whole = cmdstan(model, data, jacobian=False), cmdstan(model, data, jacobian=True)
     expected = np.array([reference.log_density(model, data, point) for point in points])
     assert_allclose(np.diff([plain(point)[0] for point in points]), np.diff(expected), rtol=1e-8, atol=1e-8)
     coordinates = [free.unconstrain(model, data, point) for point in points]
@@ -119,7 +121,7 @@ def test_cmdstan_value(case: str) -> None:
 @pytest.mark.parametrize("case", _GRADIENT_CASES)
 def test_cmdstan_gradient(case: str) -> None:
     model, data = CASES[case]()
-    if _has_simplex(model):
+    if has_simplex(model):
         assert case == "parameter: dirichlet"
         return
-    _check_gradient(model, data, _cmdstan(model, data, jacobian=True))
+    _check_gradient(model, data, cmdstan(model, data, jacobian=True))

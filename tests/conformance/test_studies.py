@@ -10,10 +10,11 @@ import pytest
 from numpy.testing import assert_allclose
 
 from hdsl import driver
-from hdsl.backend import Backend, installed, load, unsupported
+from hdsl.backend import Backend, installed, load
 from hdsl.diagnostics import Diagnostic
 from hdsl.passes import prepare
 from hdsl.reference import density, free
+from tests.conformance.refused import assert_expressible
 
 _ROOT = Path(__file__).resolve().parents[2]
 _STUDIES = sorted((*_ROOT.glob("examples/*/*.hdm"), *_ROOT.glob("tests/cases/*/*.hdm")))
@@ -37,7 +38,7 @@ def test_log_density_of_a_study(name: str, study: Path, prepared: bool) -> None:
     assert derived.model is not None
     assert derived.data is not None
     model, data = prepare(derived.model, derived.data) if prepared else (derived.model, derived.data)
-    assert unsupported(model, backend.capabilities()) == []
+    assert_expressible(backend, model)
     function = backend.log_density(backend.lower(model, data), model, data)
     rng = np.random.default_rng(62)
     points = [free.random_point(model, data, rng, spread=0.5) for _ in range(2)]
