@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import json
 import math
 import os
 import sys
@@ -13,6 +12,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hdsl.commands.output import (
+    FAILED,
+    FINDINGS,
+    FINE,
+    USAGE,
+    findings_json,
+    markdown,
+    not_written,
+    print_json,
+    refused,
+    say,
+    show,
+    unwritable,
+    write,
+)
 from hdsl.diagnostics import Diagnostic, has_errors
 
 if TYPE_CHECKING:
@@ -20,7 +34,6 @@ if TYPE_CHECKING:
     from hdsl.design.snippets import StudyError
     from hdsl.source import Source
 
-FINE, FINDINGS, USAGE, FAILED = 0, 1, 2, 3
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -46,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("HDSL_TRACEBACK"):
             raise
-        return _refused(arguments, [_defect(error)], None, FINDINGS)
+        return refused(arguments, [_defect(error)], None, FINDINGS)
 
 
 def _parsed(parser: argparse.ArgumentParser, given: Sequence[str]) -> argparse.Namespace | None:
@@ -62,7 +75,7 @@ def _parsed(parser: argparse.ArgumentParser, given: Sequence[str]) -> argparse.N
             raise
     message = said.getvalue().strip().splitlines()[-1].partition("error: ")[2]
     wrong = Diagnostic("HDM116", f"The command cannot be understood: {message}.", help="See `hdsl --help`.")
-    _print_json({"diagnostics": _json([wrong], None)})
+    print_json({"diagnostics": findings_json([wrong], None)})
     return None
 
 
@@ -220,11 +233,11 @@ def _check(arguments: argparse.Namespace) -> int:
 
     checked = check(arguments.study, arguments.data, with_data=not arguments.no_data)
     if arguments.json:
-        _print_json({"diagnostics": _json(checked.diagnostics, checked.opened.source)})
+        print_json({"diagnostics": findings_json(checked.diagnostics, checked.opened.source)})
     else:
-        _show(checked.diagnostics, checked.opened.source)
+        show(checked.diagnostics, checked.opened.source)
         if not checked.diagnostics:
-            _say(f"{arguments.study}: no findings.")
+            say(f"{arguments.study}: no findings.")
     return FINDINGS if checked.failed else FINE
 
 
@@ -235,8 +248,8 @@ def _explain(arguments: argparse.Namespace) -> int:
         page = code_page(arguments.study)
         if page is None:
             wrong = Diagnostic("HDM261", f"There is no code {arguments.study.upper()}.", help="See docs/codes.")
-            return _refused(arguments, [wrong], None, USAGE)
-        _print_json({"code": arguments.study.upper(), "page": page}) if arguments.json else _markdown(page)
+            return refused(arguments, [wrong], None, USAGE)
+        print_json({"code": arguments.study.upper(), "page": page}) if arguments.json else markdown(page)
         return FINE
     from hdsl.driver import explain
 
@@ -244,10 +257,10 @@ def _explain(arguments: argparse.Namespace) -> int:
     source = derived.checked.opened.source
     if arguments.json:
         model = None if derived.model is None else derived.model.model_dump(mode="json")
-        _print_json({"text": text, "model": model, "diagnostics": _json(derived.diagnostics, source)})
+        print_json({"text": text, "model": model, "diagnostics": findings_json(derived.diagnostics, source)})
     else:
         sys.stdout.write(text)
-        _show(derived.diagnostics, source)
+        show(derived.diagnostics, source)
     return FINDINGS if derived.failed else FINE
 
 
@@ -258,37 +271,29 @@ def _run(arguments: argparse.Namespace) -> int:
     from hdsl.report.terminal import progress_bars, show_result
 
     settings = _settings(arguments)
-    unwritable = _unwritable(arguments.out)
-    if unwritable is not None:
-        return _refused(arguments, [unwritable], None, FINDINGS)
+    no_place = unwritable(arguments.out)
+    if no_place is not None:
+        return refused(arguments, [no_place], None, FINDINGS)
     try:
         with progress_bars(settings, quiet=arguments.json) as progress:
             result = run(
                 arguments.study, backend=arguments.backend, data=arguments.data, settings=settings, progress=progress
             )
     except StudyError as error:
-        return _refused(arguments, error.diagnostics, error.source, _failed(error, FINDINGS))
+        return refused(arguments, error.diagnostics, error.source, _failed(error, FINDINGS))
     except SamplingFailed as error:
-        return _refused(arguments, error.diagnostics, None, _failed(error, FAILED))
+        return refused(arguments, error.diagnostics, None, _failed(error, FAILED))
     if arguments.out:
         try:
             result.save(Path(arguments.out))
         except OSError as error:
-            return _refused(arguments, [_not_written(Path(arguments.out), error)], None, FINDINGS)
+            return refused(arguments, [not_written(Path(arguments.out), error)], None, FINDINGS)
     if arguments.json:
-        _print_json(result.to_json())
+        print_json(result.to_json())
     else:
         show_result(result)
-        _show(result.warnings, result.source)
+        show(result.warnings, result.source)
     return FAILED if result.diagnosis.verdict == "fail" else FINE
-
-
-def _refused(arguments: argparse.Namespace, found: Sequence[Diagnostic], source: Source | None, code: int) -> int:
-    if arguments.json:
-        _print_json({"diagnostics": _json(found, source)})
-    else:
-        _show(found, source)
-    return code
 
 
 def _fmt(arguments: argparse.Namespace) -> int:
@@ -311,7 +316,7 @@ def _fmt(arguments: argparse.Namespace) -> int:
         if text == Path(name).read_bytes().decode("utf-8"):
             continue
         changed.append(name)
-        unwritten = None if arguments.check else _write(Path(name), text)
+        unwritten = None if arguments.check else write(Path(name), text)
         found += [] if unwritten is None else [(unwritten, None)]
     _show_formatted(arguments, changed, found)
     return FINDINGS if has_errors([each for each, _ in found]) or (arguments.check and changed) else FINE
@@ -321,40 +326,40 @@ def _show_formatted(
     arguments: argparse.Namespace, changed: Sequence[str], found: Sequence[tuple[Diagnostic, Source | None]]
 ) -> None:
     if arguments.json:
-        entries = [entry for each, source in found for entry in _json([each], source)]
-        _print_json({"changed": changed, "diagnostics": entries})
+        entries = [entry for each, source in found for entry in findings_json([each], source)]
+        print_json({"changed": changed, "diagnostics": entries})
         return
     for each, source in found:
-        _show([each], source)
+        show([each], source)
     for name in changed:
-        _say(f"{name}: {'would be formatted' if arguments.check else 'formatted'}")
+        say(f"{name}: {'would be formatted' if arguments.check else 'formatted'}")
 
 
 def _compile(arguments: argparse.Namespace) -> int:
     from hdsl.driver import emit, emit_data
 
     for out in (arguments.out, arguments.data_out):
-        unwritable = _unwritable(out)
-        if unwritable is not None:
-            return _refused(arguments, [unwritable], None, FINDINGS)
+        no_place = unwritable(out)
+        if no_place is not None:
+            return refused(arguments, [no_place], None, FINDINGS)
     text, found = emit(arguments.study, arguments.emit, arguments.data)
     source = _source_of(arguments.study)
     written: list[tuple[str, bytes]] = [(arguments.out, text.encode())] if text and arguments.out else []
     if text and arguments.data_out:
         arrays, found = emit_data(arguments.study, arguments.emit, arguments.data)
         if not arrays:
-            return _refused(arguments, found, source, FINDINGS)
+            return refused(arguments, found, source, FINDINGS)
         written.append((arguments.data_out, arrays))
     for out, content in written:
-        unwritten = _write(Path(out), content)
+        unwritten = write(Path(out), content)
         if unwritten is not None:
-            return _refused(arguments, [*found, unwritten], source, FINDINGS)
+            return refused(arguments, [*found, unwritten], source, FINDINGS)
     if arguments.json:
-        _print_json({"stage": arguments.emit, "text": text, "diagnostics": _json(found, source)})
+        print_json({"stage": arguments.emit, "text": text, "diagnostics": findings_json(found, source)})
         return FINE if text else FINDINGS
     if text and not arguments.out:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    _show(found, source)
+    show(found, source)
     return FINE if text else FINDINGS
 
 
@@ -370,17 +375,17 @@ def _new(arguments: argparse.Namespace) -> int:
 
     target = Path(arguments.out) if arguments.out else beside(arguments.data)
     text, found = starter(arguments.data, target.parent)
-    refused = _unwritable(str(target), new=True) if text is not None else None
-    if text is not None and refused is None:
-        refused = _write(target, text)
-    found = found if refused is None else [*found, refused]
-    written = text is not None and refused is None
+    no_place = unwritable(str(target), new=True) if text is not None else None
+    if text is not None and no_place is None:
+        no_place = write(target, text)
+    found = found if no_place is None else [*found, no_place]
+    written = text is not None and no_place is None
     if arguments.json:
-        _print_json({"file": str(target) if written else None, "diagnostics": _json(found, None)})
+        print_json({"file": str(target) if written else None, "diagnostics": findings_json(found, None)})
     else:
-        _show(found, None)
+        show(found, None)
         if written:
-            _say(f"{target}: written. Answer the questions in it, then: hdsl check {target}")
+            say(f"{target}: written. Answer the questions in it, then: hdsl check {target}")
     return FINE if written else FINDINGS
 
 
@@ -401,11 +406,11 @@ def _compare(arguments: argparse.Namespace) -> int:
             arguments.study, arguments.backends or None, data=arguments.data, settings=_settings(arguments)
         )
     except StudyError as error:
-        return _refused(arguments, error.diagnostics, error.source, _failed(error, FINDINGS))
+        return refused(arguments, error.diagnostics, error.source, _failed(error, FINDINGS))
     except SamplingFailed as error:
-        return _refused(arguments, error.diagnostics, None, _failed(error, FAILED))
+        return refused(arguments, error.diagnostics, None, _failed(error, FAILED))
     if arguments.json:
-        _print_json({"results": {n: r.to_json() for n, r in results.items()}, "comparison": found.to_json()})
+        print_json({"results": {n: r.to_json() for n, r in results.items()}, "comparison": found.to_json()})
     else:
         show_comparison(results, found)
     return FINE if found.agrees else FINDINGS
@@ -416,92 +421,11 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     found = findings()
     if arguments.json:
-        _print_json({"found": [{"name": f.name, "available": f.available, "note": f.note} for f in found]})
+        print_json({"found": [{"name": f.name, "available": f.available, "note": f.note} for f in found]})
     else:
         for each in found:
-            _say(f"{'yes' if each.available else 'no '}  {each.name}: {each.note}")
+            say(f"{'yes' if each.available else 'no '}  {each.name}: {each.note}")
     return FINE
-
-
-def _unwritable(out: str | None, *, new: bool = False) -> Diagnostic | None:
-    """Return why a file cannot be written, known before the work is done; `new`: it must not exist yet."""
-    if out is None:
-        return None
-    path = Path(out)
-    if path.is_dir():
-        return Diagnostic("HDM115", f"{out} is a folder.", help="Name a file with --out.")
-    if new and path.exists():
-        return Diagnostic("HDM115", f"{out} exists already.", help="Name another file with --out.")
-    if not path.parent.is_dir():
-        return Diagnostic("HDM115", f"There is no folder {path.parent}.", help=f"Make it: mkdir -p {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        return Diagnostic("HDM115", f"Nothing may be written to {path.parent}.", help="Name another folder with --out.")
-    return None
-
-
-def _not_written(path: Path, error: OSError) -> Diagnostic:
-    return Diagnostic("HDM115", f"{path} cannot be written ({error.strerror or error}).", help="Name another file.")
-
-
-def _write(path: Path, content: str | bytes) -> Diagnostic | None:
-    """Write a file whole or not at all; return why it could not be written."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
-        temporary.replace(path)
-    except OSError as error:
-        return _not_written(path, error)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    return None
-
-
-def _json(found: Sequence[Diagnostic], source: Source | None) -> list[dict[str, object]]:
-    from hdsl.diagnostics import to_json
-
-    return to_json(found, source)
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str) + "\n")
-
-
-def _finite(value: Any) -> Any:
-    """Return a value with null for what JSON has no number for: nan and infinities."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    return [_finite(entry) for entry in value] if isinstance(value, list | tuple) else value
-
-
-def _show(found: Sequence[Diagnostic], source: Source | None) -> None:
-    """Print diagnostics on standard error, in colour on a terminal."""
-    if not found:
-        return
-    from hdsl.diagnostics import to_rich, to_text
-
-    if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
-        from rich.console import Console
-
-        Console(stderr=True).print(to_rich(found, source))
-    else:
-        print(to_text(found, source), file=sys.stderr)
-
-
-def _markdown(page: str) -> None:
-    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
-        from rich.console import Console
-        from rich.markdown import Markdown
-
-        Console().print(Markdown(page))
-    else:
-        sys.stdout.write(page)
-
-
-def _say(text: str) -> None:
-    print(text)
 
 
 if __name__ == "__main__":
