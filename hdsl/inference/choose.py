@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hdsl.backend import Draws, Progress, Settings
-from hdsl.inference.exact.density import Marginal, marginal_of
+from hdsl.inference.exact.marginal import Marginal, marginal_of
 from hdsl.inference.exact.run import MOST_HYPERPARAMETERS, NotAccepted, exact_draws
 from hdsl.model.ir import Model, ModelData
 from hdsl.passes.marginal.recognise import Unrecognised

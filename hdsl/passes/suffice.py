@@ -24,6 +24,7 @@ from hdsl.reference.values import Array
 Codes = NDArray[np.int64]
 RANK_TOLERANCE = 1e-13
 NOTHING = 1e-10
+MOST_ROWS = 4
 PACKED_AT_MOST = 100_000_000
 
 
@@ -97,6 +98,7 @@ class Statistics:
     Attributes
     ----------
     finest : Finest or None
+        None where there is no chain, or its groups have more than `MOST_ROWS` pseudo-rows: all are `coarser` then.
     coarser : tuple of Coarser
     fixed : tuple of Fixed
         The first columns of those integrated out together.
@@ -155,8 +157,14 @@ def suffice(linear: Linear, structure: Structure, scales: dict[str, Array | None
     others = np.column_stack([*(own for own, _ in upper[1:]), columns, *parts, outcome, *offsets])
     if root is not None:
         others[:, sum(own.shape[1] for own, _ in upper[1:]) :] *= root[:, None]
-    finest, coarser, others, of_class = _chain(linear, structure, upper, others)
-    last = others[:, sum(own.shape[1] for own, _ in upper[1:]) :]
+    if _few_rows(linear, structure):
+        finest, coarser, others, of_class = _chain(linear, structure, upper, others)
+        last = others[:, sum(own.shape[1] for own, _ in upper[1:]) :]
+    else:
+        whole = np.column_stack([upper[0][0], others])
+        finest, of_class = None, linear.classes.of_row
+        coarser = tuple(_coarser_levels(linear, structure, structure.chain, whole, upper, None))
+        last = whole[:, sum(own.shape[1] for own, _ in upper) :]
     together = _by_class(last, of_class, linear.classes.size)
     weight = _class_weights(linear)
     return Statistics(finest, coarser, fixed, blocks, together, middle, weight)
@@ -276,17 +284,43 @@ def _chain(
     rows, columns, left = _pseudo_rows(own, others, of_row, starts)
     ups = _parents(structure)
     finest = _finest(structure, cells // linear.classes.size, cells % linear.classes.size, rows, columns, upper, ups)
-    coarser: list[Coarser] = []
+    coarser = _coarser_levels(linear, structure, structure.chain[1:], left, upper[1:], order)
+    return finest, tuple(coarser), left, of_class
+
+
+def _few_rows(linear: Linear, structure: Structure) -> bool:
+    """Return whether no group of the finest grouping needs more than a few pseudo-rows."""
+    if not structure.chain or linear.classes.of_row is None:
+        return True
+    grouping = structure.chain[0]
+    assert grouping.unit_of_row is not None
+    cells = np.unique(grouping.unit_of_row * linear.classes.size + linear.classes.of_row)
+    most = int(np.bincount(cells // linear.classes.size).max())
+    return most == 1 or most * len(grouping.entries) <= MOST_ROWS
+
+
+def _coarser_levels(
+    linear: Linear,
+    structure: Structure,
+    levels: Sequence[Grouping],
+    columns: Array,
+    upper: Sequence[tuple[Array, Array]],
+    order: Codes | None,
+) -> list[Coarser]:
+    """Return the cross-products of groupings whose columns stand one after another, in rows of the given order."""
+    found: list[Coarser] = []
+    ups = _parents(structure)
+    of_class = linear.classes.of_row
     at = 0
-    for place, level in enumerate(structure.chain[1:], start=1):
+    for level, (_, scales) in zip(levels, upper, strict=True):
         assert level.unit_of_row is not None
         count = len(level.entries)
-        within, rest = left[:, at : at + count], left[:, at + count :]
+        within, rest = columns[:, at : at + count], columns[:, at + count :]
         at += count
-        coarser.append(
-            _coarser(level, within, rest, level.unit_of_row[order], of_class, linear.classes.size, upper[place][1], ups)
-        )
-    return finest, tuple(coarser), left, of_class
+        unit = level.unit_of_row if order is None else level.unit_of_row[order]
+        classes = of_class if order is None or of_class is None else of_class[order]
+        found.append(_coarser(level, within, rest, unit, classes, linear.classes.size, scales, ups))
+    return found
 
 
 def _parents(structure: Structure) -> dict[int, Codes]:

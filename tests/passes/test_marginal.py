@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hdsl.inference.exact import density as module
-from hdsl.inference.exact.density import Marginal, log_density, marginal_of
+from hdsl.inference.exact import marginal as module
+from hdsl.inference.exact.density import log_density
 from hdsl.inference.exact.effects import draw_effects
 from hdsl.inference.exact.hyper import hyper_at, packed, unpacked
+from hdsl.inference.exact.marginal import Marginal, marginal_of
 from hdsl.model.ir import Model, ModelData
 from hdsl.passes.marginal.recognise import Unrecognised
 from hdsl.reference.free import constrain

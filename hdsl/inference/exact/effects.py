@@ -1,39 +1,35 @@
 """Exact draws of all effects given hyperparameters.
 
 From the last that was integrated out to the first: the columns taken together, then the coarser groupings, then
-the finest one. For the finest, a draw from the prior and from the noise of its pseudo-rows is corrected by what the
-rows say (Matheron's rule, Doucet 2010), which needs no matrix of the size of its effects.
+the finest one, whose conditional laws are computed once for all units with the same pseudo-rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
 
 import numpy as np
 from numpy.random import Generator, SeedSequence
+from numpy.typing import NDArray
 
 from hdsl.inference.exact import small
-from hdsl.inference.exact.density import (
-    Level,
-    Marginal,
-    Reduced,
-    Together,
-    covariance,
-    reduce_chain,
-    roots,
-    solve_together,
-)
+from hdsl.inference.exact.chain import Level, Reduced, reduce_chain, roots
 from hdsl.inference.exact.hyper import Hyper, hyper_at, innovations, places_of, spread_of, units_of
-from hdsl.model.ir import Definition, Dims, RandomVariable, references
+from hdsl.inference.exact.marginal import Marginal
+from hdsl.inference.exact.together import Together, solve_diagonal, solve_together
+from hdsl.model.ir import Definition, Dims, RandomVariable, const, references
 from hdsl.passes.marginal.structure import Grouping
 from hdsl.reference.density import needed
 from hdsl.reference.values import Array, Value, broadcast, evaluate
 
-AT_ONCE = 3_000_000
+AT_ONCE = 4_000_000
+IN_CACHE = 100_000
+Codes = NDArray[np.int64]
 DRAW: Dims = ("draw",)
-Standard = dict[str, Array]
+Deviations = dict[str, Array]
+Said = Callable[[slice], list[Array]]
 
 
 def draw_effects(marginal: Marginal, points: Array, seed: int) -> dict[str, Array]:
@@ -70,29 +66,41 @@ def draw_effects(marginal: Marginal, points: Array, seed: int) -> dict[str, Arra
 
 
 def _numbers(marginal: Marginal) -> int:
+    """Return how many numbers are at work for one draw."""
     statistics = marginal.statistics
     total = statistics.columns**2 + 10
     if statistics.finest is not None:
         finest = statistics.finest
-        wide = finest.others.size if marginal.patterns is None else 0
-        total += 3 * finest.own.size + finest.own.shape[0] * finest.own.shape[1] + wide
+        total += finest.own.shape[0] * finest.own.shape[2] + (finest.others.size if marginal.patterns is None else 0)
     return total
 
 
 def _piece(marginal: Marginal, points: Array, rng: Generator) -> dict[str, Array]:
     hyper = hyper_at(marginal.linear, points)
+    if marginal.diagonal is not None:
+        return _values(marginal, hyper, _apart(marginal, hyper, rng), rng)
     with np.errstate(all="ignore"):
         reduced = reduce_chain(marginal, hyper)
         together = solve_together(marginal, hyper, reduced)
-    standard, columns = _together(marginal, hyper, together, rng)
-    standard |= _chain(marginal, hyper, reduced, columns, rng)
-    return _values(marginal, hyper, standard, rng)
+        deviations, columns = _together(marginal, hyper, together, rng)
+        deviations |= _chain(marginal, hyper, reduced, columns, rng)
+    return _values(marginal, hyper, deviations, rng)
 
 
-def _together(marginal: Marginal, hyper: Hyper, solved: Together, rng: Generator) -> tuple[Standard, Array]:
+def _apart(marginal: Marginal, hyper: Hyper, rng: Generator) -> Deviations:
+    """Draw coefficients in the basis in which they are independent."""
+    assert marginal.diagonal is not None
+    solved = solve_diagonal(marginal, hyper)
+    drawn = solved.mean + rng.standard_normal(solved.mean.shape) / np.sqrt(solved.precision)
+    deviations: Deviations = {}
+    _put_fixed(marginal, drawn @ marginal.diagonal[1].T + marginal.statistics.middle, deviations)
+    return deviations
+
+
+def _together(marginal: Marginal, hyper: Hyper, solved: Together, rng: Generator) -> tuple[Deviations, Array]:
     """Draw the columns that were integrated out together.
 
-    Returns the standard normal draws behind the effects, (b, units, places), and minus the raw coefficients
+    Returns the effects' deviations, (b, units, places), and minus the raw coefficients
     with ones for the outcome and minus the offsets, (b, q).
     """
     statistics = marginal.statistics
@@ -103,57 +111,66 @@ def _together(marginal: Marginal, hyper: Hyper, solved: Together, rng: Generator
     )
     fixed = len(statistics.fixed)
     parts = [drawn[:, :fixed]]
-    standard: Standard = {}
-    _put_fixed(marginal, drawn[:, :fixed] + statistics.middle, standard)
+    deviations: Deviations = {}
+    _put_fixed(marginal, drawn[:, :fixed] + statistics.middle, deviations)
     at = fixed
     for block, load in zip(statistics.blocks, solved.loads, strict=True):
         units, per_unit = block.grouping.size, load.shape[3]
         piece = drawn[:, at : at + units * per_unit].reshape(count, units, per_unit)
         at += units * per_unit
         parts.append((load @ piece[..., None])[..., 0].reshape(count, -1))
-        _put(marginal, block.grouping, piece, standard)
+        _put(marginal, block.grouping, _spread(piece, block.grouping, hyper, marginal), deviations)
     raw = np.concatenate(parts, axis=1)
-    return standard, np.concatenate([-raw, np.ones((count, 1)), -hyper.offsets], axis=1)
+    return deviations, np.concatenate([-raw, np.ones((count, 1)), -hyper.offsets], axis=1)
 
 
-def _put_fixed(marginal: Marginal, drawn: Array, standard: Standard) -> None:
+def _put_fixed(marginal: Marginal, drawn: Array, deviations: Deviations) -> None:
     units = {effect.name: units_of(effect, marginal.linear.model) for effect in marginal.linear.effects}
     for place, fixed in enumerate(marginal.statistics.fixed):
-        if fixed.effect not in standard:
-            standard[fixed.effect] = np.empty((len(drawn), units[fixed.effect], 1))
-        standard[fixed.effect][:, fixed.unit, 0] = drawn[:, place]
+        if fixed.effect not in deviations:
+            deviations[fixed.effect] = np.empty((len(drawn), units[fixed.effect], 1))
+        deviations[fixed.effect][:, fixed.unit, 0] = drawn[:, place] * fixed.sd
 
 
-def _put(marginal: Marginal, grouping: Grouping, drawn: Array, standard: Standard) -> None:
+def _spread(drawn: Array, grouping: Grouping, hyper: Hyper, marginal: Marginal) -> Array:
+    return (_spread_out(grouping, hyper, marginal) @ drawn[..., None])[..., 0]
+
+
+def _put(marginal: Marginal, grouping: Grouping, drawn: Array, deviations: Deviations) -> None:
     starts, _ = innovations(grouping, marginal.linear)
     for effect in grouping.effects:
         start = starts[effect.name]
-        standard[effect.name] = drawn[:, :, start : start + places_of(effect, marginal.linear.model)]
+        deviations[effect.name] = drawn[:, :, start : start + places_of(effect, marginal.linear.model)]
 
 
-def _chain(marginal: Marginal, hyper: Hyper, reduced: Reduced, columns: Array, rng: Generator) -> Standard:
-    """Draw the chain's groupings, from the coarsest down, given the coefficients of the columns taken together."""
+def _chain(marginal: Marginal, hyper: Hyper, reduced: Reduced, columns: Array, rng: Generator) -> Deviations:
+    """Draw the chain's deviations, from the coarsest grouping down, given the coefficients of the other columns."""
     statistics = marginal.statistics
-    standard: Standard = {}
-    if statistics.finest is None:
-        return standard
+    deviations: Deviations = {}
     above: list[Array] = []
+    first = 0 if statistics.finest is None else 1
     for place in reversed(range(len(statistics.coarser))):
         level, made = statistics.coarser[place], reduced.levels[place]
-        drawn = _drawn_level(made, above, marginal.ancestors[place + 1], columns, rng)
-        _put(marginal, level.grouping, drawn, standard)
+        drawn = _drawn_level(made, above, marginal.ancestors[place + first], columns, rng)
+        _put(marginal, level.grouping, _spread(drawn, level.grouping, hyper, marginal), deviations)
         above.insert(0, (made.load @ drawn[..., None])[..., 0])
+    if statistics.finest is None:
+        return deviations
     finest = statistics.finest
-    said = np.tensordot(finest.others[..., sum(a.shape[2] for a in above) :], columns, axes=(2, 1)).transpose(2, 0, 1)
-    at = 0
-    for raw, units in zip(above, marginal.ancestors[0], strict=True):
-        own = finest.others[:, :, at : at + raw.shape[2]]
-        said = said - np.einsum("urk,buk->bur", own, raw[:, units])
-        at += raw.shape[2]
+    start = sum(raw.shape[2] for raw in above)
+    tables = [np.ascontiguousarray(finest.others[:, a, start:].T) for a in range(finest.own.shape[1])]
+
+    def said(some: slice) -> list[Array]:
+        rows = [columns[some] @ table for table in tables]
+        at = 0
+        for raw, units in zip(above, marginal.ancestors[0], strict=True):
+            for a in range(len(rows)):
+                rows[a] -= np.einsum("uk,buk->bu", finest.others[:, a, at : at + raw.shape[2]], raw[some][:, units])
+            at += raw.shape[2]
+        return rows
+
     assert reduced.load is not None
-    drawn = _corrected(said, finest.own, finest.classes, reduced.load, hyper, rng)
-    _put(marginal, finest.grouping, drawn, standard)
-    return standard
+    return deviations | _finest(marginal, said, hyper, reduced.load, rng)
 
 
 def _drawn_level(
@@ -172,28 +189,89 @@ def _drawn_level(
     return np.linalg.solve(np.swapaxes(made.factor, -1, -2), pull + noise)[..., 0]
 
 
-def _corrected(said: Array, own: Array, classes: np.ndarray, load: Array, hyper: Hyper, rng: Generator) -> Array:
-    """Return standard normal draws (b, units, k) given what the pseudo-rows say, (b, units, r)."""
+def _finest(marginal: Marginal, said: Said, hyper: Hyper, load: Array, rng: Generator) -> Deviations:
+    """Draw the finest grouping's deviations, given what the r pseudo-rows of its units say, each (b, units).
+
+    The conditional law depends on a unit through its kind alone: its mean is a matrix times what is said.
+    """
+    finest, kinds = marginal.statistics.finest, marginal.kinds
+    assert finest is not None
+    assert kinds is not None
+    spread = _spread_out(finest.grouping, hyper, marginal)
+    pulls, factors = _conditional(finest.own[kinds.first], finest.classes[kinds.first], load, spread, hyper)
+    count, units = len(load), len(finest.own)
+    found = np.empty((count, units, len(pulls)))
+    step = max(1, IN_CACHE // units)
+    for start in range(0, count, step):
+        some = slice(start, min(start + step, count))
+        rows = said(some)
+        noise = [rng.standard_normal(rows[0].shape) for _ in factors]
+        for place, (pull, factor) in enumerate(zip(pulls, factors, strict=True)):
+            parts = [(kinds.at_units(_some(p, some)), row) for p, row in zip(pull, rows, strict=True)]
+            parts += [(kinds.at_units(_some(f, some)), z) for f, z in zip(factor, noise, strict=True)]
+            total = parts[0][0] * parts[0][1]
+            for weight, row in parts[1:]:
+                total += weight * row
+            found[some, :, place] = total
+    deviations: Deviations = {}
+    _put(marginal, finest.grouping, found, deviations)
+    return deviations
+
+
+def _some(values: Array, some: slice) -> Array:
+    return values[some] if len(values) > 1 else values
+
+
+def _conditional(own: Array, classes: Codes, load: Array, spread: Array, hyper: Hyper) -> tuple[small.Rows, small.Rows]:
+    """Return by pattern the matrix from what pseudo-rows say to mean deviations, and the factor of their covariance.
+
+    With B = root R G, the standard normal draws have the precision 1 + B'B and the mean (1 + B'B)^-1 B' root said.
+    """
     root = roots(classes, hyper)
-    rank, entries, places = own.shape[1], own.shape[2], load.shape[3]
-    count, units = said.shape[:2]
-    factor, _ = small.cholesky(covariance(own, load, root))
-    inverse = small.inverse_factor(factor)
-    drawn = [rng.standard_normal((count, units)) for _ in range(places)]
-    raw = [sum(load[:, :, j, m] * drawn[m] for m in range(places)) for j in range(entries)]
-    gap = [
-        root[a] * (said[:, :, a] - sum(own[:, a, j] * raw[j] for j in range(entries)))
-        - rng.standard_normal((count, units))
-        for a in range(rank)
+    rank, places = own.shape[1], load.shape[3]
+    turned = [[_dot(own[:, a], load[:, :, :, m]) * root[a] for m in range(places)] for a in range(rank)]
+    precision: small.Rows = []
+    for i in range(places):
+        row = [sum((turned[a][i] * turned[a][j] for a in range(rank)), 0.0) + float(i == j) for j in range(i + 1)]
+        precision.append([np.asarray(entry) for entry in row])
+    inverse = small.inverse_factor(small.cholesky(precision)[0])
+    whole = [
+        [sum((spread[:, :, i, m] * inverse[j][m] for m in range(j + 1)), np.zeros(1)) for j in range(places)]
+        for i in range(places)
     ]
-    half = [sum(inverse[a][c] * gap[c] for c in range(a + 1)) for a in range(rank)]
-    pull = [root[c] * sum(inverse[a][c] * half[a] for a in range(c, rank)) for c in range(rank)]
-    back = [sum(own[:, a, j] * pull[a] for a in range(rank)) for j in range(entries)]
-    moved = [drawn[m] + sum(load[:, :, j, m] * back[j] for j in range(entries)) for m in range(places)]
-    return np.stack(moved, axis=2)
+    half = [
+        [sum((inverse[j][m] * turned[a][m] for m in range(j + 1)), np.zeros(1)) * root[a] for a in range(rank)]
+        for j in range(places)
+    ]
+    pulls = [
+        [sum((whole[i][j] * half[j][a] for j in range(places)), np.zeros(1)) for a in range(rank)]
+        for i in range(places)
+    ]
+    return pulls, whole
 
 
-def _values(marginal: Marginal, hyper: Hyper, standard: Standard, rng: Generator) -> dict[str, Array]:
+def _dot(own: Array, load: Array) -> Array:
+    """Return sums over the columns: own (patterns, K), load (b, patterns or 1, K) to (b, patterns)."""
+    total = own[:, 0] * load[:, :, 0]
+    for column in range(1, own.shape[1]):
+        total = total + own[:, column] * load[:, :, column]
+    return total
+
+
+def _spread_out(grouping: Grouping, hyper: Hyper, marginal: Marginal) -> Array:
+    """Return the factor from a unit's standard normal draws to its deviations, (b, units or 1, places, places)."""
+    spreads = [spread_of(effect, hyper, marginal.linear) for effect in grouping.effects]
+    total = sum(each.shape[3] for each in spreads)
+    found = np.zeros((len(hyper.log_prior), max(each.shape[1] for each in spreads), total, total))
+    at = 0
+    for each in spreads:
+        own = slice(at, at + each.shape[3])
+        found[:, :, own, own] = each
+        at = own.stop
+    return found
+
+
+def _values(marginal: Marginal, hyper: Hyper, deviations: Deviations, rng: Generator) -> dict[str, Array]:
     """Return the random variables: effects are the means of their laws plus their deviations."""
     linear = marginal.linear
     count = len(hyper.log_prior)
@@ -208,7 +286,7 @@ def _values(marginal: Marginal, hyper: Hyper, standard: Standard, rng: Generator
             if statement.name in wanted and statement.name not in env:
                 env[statement.name] = evaluate(statement.value, env)
         elif statement.name in effects:
-            own = standard.get(statement.name)
+            own = deviations.get(statement.name)
             value = _effect(statement, env, own, hyper, marginal, rng)
             found[statement.name] = value
             env[statement.name] = Value((*DRAW, *statement.dims), value)
@@ -221,24 +299,20 @@ def _values(marginal: Marginal, hyper: Hyper, standard: Standard, rng: Generator
 def _effect(
     effect: RandomVariable,
     env: Mapping[str, Value],
-    drawn: Array | None,
+    deviation: Array | None,
     hyper: Hyper,
     marginal: Marginal,
     rng: Generator,
 ) -> Array:
     linear = marginal.linear
-    sizes = {**linear.model.sizes, "draw": len(hyper.log_prior)}
+    count = len(hyper.log_prior)
+    sizes = {**linear.model.sizes, "draw": count}
     shape = [sizes[dim] for dim in (*DRAW, *effect.dims)]
-    units = units_of(effect, linear.model)
-    if drawn is None:
-        drawn = rng.standard_normal((sizes["draw"], units, places_of(effect, linear.model)))
-    spread = spread_of(effect, hyper, linear)
-    deviation = _times(spread, drawn).reshape(shape)
-    mean = evaluate(effect.law.args[0], env)
-    return deviation + np.broadcast_to(broadcast(mean, effect.dims, sizes), shape)
-
-
-def _times(spread: Array, drawn: Array) -> Array:
-    if spread.shape[3] == 1:
-        return spread[..., 0] * drawn
-    return (spread @ drawn[..., None])[..., 0]
+    if deviation is None:
+        places = places_of(effect, linear.model)
+        drawn = rng.standard_normal((count, units_of(effect, linear.model), places))
+        deviation = (spread_of(effect, hyper, linear) @ drawn[..., None])[..., 0]
+    mean = effect.law.args[0]
+    if mean == const(0):
+        return deviation.reshape(shape)
+    return deviation.reshape(shape) + np.broadcast_to(broadcast(evaluate(mean, env), effect.dims, sizes), shape)

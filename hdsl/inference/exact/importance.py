@@ -26,6 +26,8 @@ KHAT_LIMIT = 0.5
 TRIAL = 1_000
 ROUNDS = 5
 GOOD_SHARE = 0.6
+MOST_COMPONENTS = 5
+REFITS = 3
 
 
 @dataclass(frozen=True)
@@ -64,22 +66,47 @@ def adapted(density: Density, modes: list[Mode], rng: Generator, trial: int = TR
     """Return a proposal: around the modes, and where its weights are uneven, fitted to what was learnt."""
     proposal = around(modes)
     best, best_score = proposal, -np.inf
+    used: list[Proposal] = []
     seen: list[Weighted] = []
     for tried in range(ROUNDS):
         found = weighted(density, proposal, trial, rng)
         if not np.any(np.isfinite(found.log_weights)):
             return best
+        used.append(proposal)
         seen.append(found)
         share, tail = found.effective / trial, found.khat
         score = share - 2 * max(0.0, tail - 0.3)
         if score > best_score:
             best, best_score = proposal, score
-        if share > GOOD_SHARE and tail < KHAT_LIMIT - 0.1:
+        if share > GOOD_SHARE and tail < KHAT_LIMIT - 0.2:
             return proposal
-        points = np.concatenate([each.points for each in seen])
-        logs = np.concatenate([each.log_weights for each in seen])
-        proposal = fitted(points[np.isfinite(logs)], logs[np.isfinite(logs)], min(1 + tried, 4), rng)
+        proposal = refitted(seen, used, min(2 + tried, MOST_COMPONENTS), rng)
     return best
+
+
+def refitted(seen: list[Weighted], used: list[Proposal], count: int, rng: Generator) -> Proposal:
+    """Return a mixture fitted to all draws so far, each weighted as a draw from the mixture of their proposals."""
+    points = np.concatenate([each.points for each in seen])
+    heights = np.concatenate([each.log_density for each in seen])
+    sizes = np.array([len(each.points) for each in seen])
+    shares = np.log(sizes / sizes.sum())
+    logs = np.stack([share + each.log_density(points) for share, each in zip(shares, used, strict=True)])
+    weights = heights - np.logaddexp.reduce(logs, axis=0)
+    usable = np.isfinite(weights)
+    return fitted(points[usable], weights[usable], count, rng)
+
+
+def accepted(density: Density, proposal: Proposal, count: int, rng: Generator, refits: int = REFITS) -> Weighted:
+    """Return draws from a proposal; where their weights have a heavy tail, from one that is fitted to them."""
+    found = weighted(density, proposal, count, rng)
+    seen, used = [found], [proposal]
+    for _ in range(refits):
+        if found.khat < KHAT_LIMIT or not np.any(np.isfinite(found.log_weights)):
+            break
+        proposal = refitted(seen, used, MOST_COMPONENTS, rng)
+        found = weighted(density, proposal, count, rng)
+        seen, used = [*seen, found], [*used, proposal]
+    return found
 
 
 def chains_of(found: Weighted, chains: int, rng: Generator) -> Numbers:

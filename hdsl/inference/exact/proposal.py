@@ -107,7 +107,7 @@ def _covariance(points: Array, weights: Array, mean: Array) -> Array:
 def _em(z: Array, weights: Array, count: int, rng: Generator) -> list[tuple[float, Array, Array]]:
     """Return shares, centres and covariances of a normal mixture of weighted standardised points."""
     size = z.shape[1]
-    centres = z[rng.choice(len(z), size=count, p=weights)]
+    centres = _spread_centres(z, weights, count, rng)
     shares, covariances = np.full(count, 1 / count), np.repeat(np.eye(size)[None], count, axis=0)
     for _ in range(EM_STEPS):
         logs = np.stack(
@@ -121,6 +121,15 @@ def _em(z: Array, weights: Array, count: int, rng: Generator) -> list[tuple[floa
         covariances = np.stack([_covariance(z, b / s, c) for b, s, c in zip(belongs, shares, centres, strict=True)])
         covariances = covariances + 1e-3 * np.eye(size)
     return list(zip(shares.tolist(), centres, covariances, strict=True))
+
+
+def _spread_centres(z: Array, weights: Array, count: int, rng: Generator) -> Array:
+    """Return points far from each other, drawn by weight times squared distance (Arthur & Vassilvitskii 2007)."""
+    found = [np.zeros(z.shape[1])]
+    while len(found) < count:
+        away = np.min([np.sum((z - centre) ** 2, axis=1) for centre in found], axis=0) * weights
+        found.append(z[rng.choice(len(z), p=away / away.sum())])
+    return np.stack(found)
 
 
 def _log_normal(z: Array, centre: Array, covariance: Array) -> Array:

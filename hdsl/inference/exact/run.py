@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hdsl.backend import Draws, Progress, Settings
-from hdsl.inference.exact.density import Marginal, log_density, per_point
+from hdsl.inference.exact.coordinates import coordinates_of
+from hdsl.inference.exact.density import log_density, per_point
 from hdsl.inference.exact.effects import draw_effects
 from hdsl.inference.exact.hyper import packed
-from hdsl.inference.exact.importance import KHAT_LIMIT, Numbers, Weighted, adapted, chains_of, weighted
+from hdsl.inference.exact.importance import KHAT_LIMIT, REFITS, TRIAL, Numbers, Weighted, accepted, adapted, chains_of
+from hdsl.inference.exact.marginal import Marginal
 from hdsl.inference.exact.mode import modes_of
 from hdsl.reference.simulate import prior_draw
 from hdsl.reference.values import Array
@@ -24,6 +26,8 @@ MOST_HYPERPARAMETERS = 15
 EFFECTIVE_PER_CHAIN = 100
 COSTLY = 200_000
 LEAST_PROPOSALS = 1_200
+CHEAP = 40_000_000
+MOST_THINNED = 4
 
 
 @dataclass(frozen=True)
@@ -61,25 +65,30 @@ def exact_draws(
         return found
     sampled = time.perf_counter()
     visited = chains_of(found, settings.chains, rng)
-    stride = -(-settings.draws // visited.shape[1])
-    visited = np.repeat(visited, stride, axis=1)[:, : settings.draws]
+    visited = _spaced(visited, settings.draws)
     return _finished(marginal, found.points[visited.reshape(-1)], settings, (found, visited), began, sampled)
 
 
-def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -> Weighted | NotAccepted:
-    def density(points: Array) -> Array:
-        return log_density(marginal, points)
+def _spaced(visited: Numbers, draws: int) -> Numbers:
+    """Return chains of the wanted length: evenly spaced steps of longer ones, steps of shorter ones repeated."""
+    steps = visited.shape[1]
+    return visited[:, (np.arange(draws) + 1) * steps // draws - 1]
 
-    wanted = settings.chains * settings.draws
-    trial, final = 1_000, max(wanted, LEAST_PROPOSALS)
-    if per_point(marginal) > COSTLY:
-        trial, final = 300, min(final, LEAST_PROPOSALS)
-    final += -final % settings.chains
-    modes = modes_of(density, _starts(marginal, density, rng))
-    if not modes:
+
+def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -> Weighted | NotAccepted:
+    trial, final = _amounts(marginal, settings)
+    plain = modes_of(lambda free: log_density(marginal, free), _starts(marginal, rng))
+    if not plain:
         return NotAccepted("no mode of the marginal density was found")
+    coordinates = coordinates_of(marginal.linear.hyper, plain[0].point)
+
+    def density(points: Array) -> Array:
+        return log_density(marginal, coordinates.free(points)) + coordinates.log_slope(points)
+
+    modes = modes_of(density, coordinates.of(np.stack([mode.point for mode in plain])))
     proposal = adapted(density, modes, rng, trial)
-    found = weighted(density, proposal, final, rng)
+    found = accepted(density, proposal, final, rng, 1 if per_point(marginal) > COSTLY else REFITS)
+    found = replace(found, points=coordinates.free(found.points))
     least = EFFECTIVE_PER_CHAIN * settings.chains if final >= EFFECTIVE_PER_CHAIN * settings.chains else 0.25 * final
     if not found.khat < KHAT_LIMIT:
         return NotAccepted(f"the importance weights have too heavy a tail (Pareto k-hat {found.khat:.2f})")
@@ -88,13 +97,23 @@ def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -
     return found
 
 
-def _starts(marginal: Marginal, density: Callable[[Array], Array], rng: np.random.Generator) -> Array:
+def _amounts(marginal: Marginal, settings: Settings) -> tuple[int, int]:
+    """Return how many proposals to try and to draw: several for each draw where they cost little."""
+    wanted, cost = settings.chains * settings.draws, per_point(marginal)
+    if cost > COSTLY:
+        trial, final = TRIAL // 3, min(max(wanted, LEAST_PROPOSALS), LEAST_PROPOSALS)
+    else:
+        trial, final = TRIAL, max(wanted * max(1, min(MOST_THINNED, CHEAP // (wanted * cost))), LEAST_PROPOSALS)
+    return trial, final + -final % settings.chains
+
+
+def _starts(marginal: Marginal, rng: np.random.Generator) -> Array:
     """Return the best of points drawn from the prior."""
     linear = marginal.linear
     drawn = prior_draw(linear.hyper, linear.data, rng, draws=PRIOR_POINTS)
     points = packed(linear, drawn)
     points = points[np.all(np.isfinite(points), axis=1)]
-    order = np.argsort(-density(points))
+    order = np.argsort(-log_density(marginal, points))
     return points[order[:STARTS]]
 
 

@@ -103,6 +103,8 @@ def recognise(model: Model, data: ModelData) -> Linear | Unrecognised:
     observation = model.observations[0]
     if observation.law.distribution not in OUTCOMES:
         return Unrecognised(f"the outcome's law is {observation.law.distribution}, not normal")
+    if observation.mixture is not None:
+        return Unrecognised("the rows are of several kinds")
     if observation.event is not None:
         return Unrecognised("the outcome is censored")
     try:

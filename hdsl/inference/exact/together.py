@@ -1,0 +1,106 @@
+"""The columns that are integrated out together: coefficients, and groupings that cross the chain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hdsl.inference.exact.chain import Reduced
+from hdsl.inference.exact.hyper import Hyper, loading
+from hdsl.inference.exact.marginal import Marginal
+from hdsl.passes.suffice import Statistics
+from hdsl.reference.values import Array
+
+
+@dataclass(frozen=True)
+class Together:
+    """The columns integrated out together at b points.
+
+    `factor` (b, k, k): Cholesky factor of the precision of their standard normal draws; `pull` (b, k): factor^-1 times
+    the linear part; `rest` (b,): the sum of squares left.
+    """
+
+    factor: Array
+    pull: Array
+    rest: Array
+    log_determinant: Array
+    loads: tuple[Array, ...]
+
+
+def solve_together(marginal: Marginal, hyper: Hyper, reduced: Reduced) -> Together:
+    """Integrate out the columns that are taken together."""
+    statistics = marginal.statistics
+    loads = tuple(loading(block.grouping, block.scales, hyper, marginal.linear) for block in statistics.blocks)
+    count, columns = len(reduced.gram), statistics.columns
+    signs = np.concatenate([np.ones((count, 1)), -hyper.offsets], axis=1)
+    left = reduced.gram[:, :columns]
+    linear = np.einsum("bij,bj->bi", left[:, :, columns:], signs)
+    square = np.einsum("bi,bij,bj->b", signs, reduced.gram[:, columns:, columns:], signs)
+    half = loaded(np.concatenate([left[:, :, :columns], linear[:, :, None]], axis=2), statistics, loads)
+    matrix = loaded(half[:, :, :columns].transpose(0, 2, 1), statistics, loads)
+    vector = half[:, :, columns].copy()
+    fixed = len(statistics.fixed)
+    vector[:, :fixed] -= statistics.middle
+    size = matrix.shape[1]
+    matrix = matrix + np.eye(size)
+    bad = ~(np.all(np.isfinite(matrix), axis=(1, 2)) & np.all(np.isfinite(vector), axis=1))
+    matrix[bad] = np.eye(size)
+    factor = _factors(matrix)
+    factor[bad] = np.nan
+    pull = solve_lower(factor, vector) if size else vector
+    rest = square + np.sum(statistics.middle**2) - np.sum(pull**2, axis=1)
+    log_determinant = 2 * np.sum(np.log(np.diagonal(factor, axis1=1, axis2=2)), axis=1)
+    return Together(factor, pull, rest, log_determinant, loads)
+
+
+def _factors(matrix: Array) -> Array:
+    """Return Cholesky factors; NaN where a matrix is not positive definite."""
+    try:
+        return np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        if len(matrix) == 1:
+            return np.full(matrix.shape, np.nan)
+        return np.concatenate([_factors(each[None]) for each in matrix])
+
+
+def solve_lower(factor: Array, vector: Array) -> Array:
+    """Return factor^-1 vector for (b, k, k) and (b, k)."""
+    return np.linalg.solve(np.where(np.isfinite(factor), factor, np.eye(factor.shape[1])), vector[..., None])[..., 0]
+
+
+def loaded(columns: Array, statistics: Statistics, loads: tuple[Array, ...]) -> Array:
+    """Return load' times columns, (b, raw columns, n) to (b, standard normal draws, n)."""
+    parts = [columns[:, : len(statistics.fixed)]]
+    count, _, wide = columns.shape
+    for block, load in zip(statistics.blocks, loads, strict=True):
+        units, entries = block.grouping.size, len(block.scales)
+        piece = columns[:, block.start : block.start + units * entries].reshape(count, units, entries, wide)
+        parts.append((load.transpose(0, 1, 3, 2) @ piece).reshape(count, -1, wide))
+    return np.concatenate(parts, axis=1)
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """The columns integrated out together in the basis in which they are independent, at b points.
+
+    `mean` and `precision` (b, k); `rest` and `log_determinant` (b,).
+    """
+
+    mean: Array
+    precision: Array
+    rest: Array
+    log_determinant: Array
+
+
+def solve_diagonal(marginal: Marginal, hyper: Hyper) -> Diagonal:
+    """Integrate out coefficients of known scale where one residual variance is all that is unknown."""
+    statistics = marginal.statistics
+    assert marginal.diagonal is not None
+    values, vectors = marginal.diagonal
+    gram, size, weight = statistics.together[0], len(values), hyper.precision
+    pull = weight * (vectors.T @ gram[:size, size]) - vectors.T @ statistics.middle
+    precision = 1 + weight * values
+    mean = pull / precision
+    rest = weight[:, 0] * gram[size, size] + np.sum(statistics.middle**2) - np.sum(pull * mean, axis=1)
+    return Diagonal(mean, precision, rest, np.sum(np.log(precision), axis=1))
