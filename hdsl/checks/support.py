@@ -14,7 +14,6 @@ from hdsl.checks.numbers import constant
 from hdsl.checks.scope import Scope
 from hdsl.checks.terms import stated_terms
 from hdsl.data.bound import Bound, BoundVariable, Reals
-from hdsl.design.censoring import is_plain, one_means
 from hdsl.design.expr import Potential, Ref
 from hdsl.design.ir import VaryAcross
 from hdsl.design.roles import role_text
@@ -64,20 +63,8 @@ def no_event(scope: Scope, bound: Bound) -> Findings:
             variable = bound.variables.get(declared.name)
             if variable is not None and variable.event is not None and not np.any(variable.event == 1):
                 message = f"Every `{declared.name}` is censored: no event was seen."
-                help = "Is the column the other way round? `hdsl explain HDM320` says how it is read."
+                help = "The column is 1 where a duration was cut off, 0 where its end was seen. Is it turned round?"
                 yield finding("HDM319", message, ("levels", i, "variables", j), help)
-
-
-def event_or_censored(scope: Scope, bound: Bound) -> Findings:
-    """HDM320: the name of the column of a duration says what a 1 in it stands for."""
-    for i, level in enumerate(scope.study.levels):
-        for j, declared in enumerate(level.variables):
-            column = declared.kind.censored_by
-            if column is not None and not is_plain(column) and declared.name in bound.variables:
-                read = "an event that was seen" if one_means(column) == "event" else f"a `{declared.name}` cut off"
-                message = f"1 in {column!r} is taken for {read}; its name does not say so."
-                help = "Name the column `censored` (1 = cut off) or `event` (1 = seen) in the data, or waive this."
-                yield finding("HDM320", message, ("levels", i, "variables", j), help)
 
 
 def collinear(scope: Scope, bound: Bound) -> Findings:
@@ -229,7 +216,6 @@ RULES: tuple[DataRule, ...] = (
     constant_covariate,
     effect_of_term,
     no_event,
-    event_or_censored,
     collinear,
     separated,
     contrast_within_groups,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hdsl.data import columns as kinds
 from hdsl.data.bound import Audit, Bound, BoundLag, BoundLevel, BoundTreatment, BoundVariable, Integers, Reals
+from hdsl.data.censoring import to_censored
 from hdsl.data.keys import Key, lookup, to_key
 from hdsl.data.lags import Lagged, bound_lag, lags_of, sources, wave_and_units
 from hdsl.data.lags import dropped as dropped_rows
@@ -20,7 +21,6 @@ from hdsl.data.table import Column, Table
 from hdsl.data.used import used_names
 from hdsl.design import expr as study
 from hdsl.design import ir
-from hdsl.design.censoring import one_means
 from hdsl.design.levels import assignment_of, row_level
 from hdsl.design.levels import level as level_named
 from hdsl.diagnostics import Diagnostic, did_you_mean
@@ -383,10 +383,10 @@ def _companions(work: _Work, level: ir.Level, variable: ir.Variable, raw: _Raw) 
         found = _columns_of(work, level, kind.censored_by)
         if found is None:
             return [*problems, Diagnostic("HDM217", f"There is no column {kind.censored_by!r}.")]
-        event, event_problems = _coerce(found[0], found[1], ir.Kind(name="binary"))
-        problems += event_problems
-        seen = event.values if one_means(kind.censored_by) == "event" else 1.0 - event.values
-        raw.companions["event"] = seen
+        censored = to_censored(found[0])
+        problems += censored.problems
+        cut_off = np.where(censored.values < 0, np.nan, censored.values.astype(np.float64))
+        raw.companions["event"] = 1 - _spread_out(cut_off, found[1], np.nan)
     return problems
 
 

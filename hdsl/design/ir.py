@@ -22,8 +22,8 @@ Shape = Literal["linear", "spline", "gp"]
 class Kind(Node):
     """The kind of a variable.
 
-    `trials` is the N of `count of N` (a column or a number), `censored_by` the column that tells censored durations
-    (read as `hdsl.design.censoring.one_means` says), `known_sd` the sampling standard deviation of a summary.
+    `trials` is the N of `count of N` (a column or a number), `censored_by` the column that is 1 where a duration was
+    cut off (0: its end was seen), `known_sd` the sampling standard deviation of a summary.
     """
 
     name: KindName

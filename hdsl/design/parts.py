@@ -22,7 +22,7 @@ def covariate(
         Its name in formulas, and its column where `column` is not given.
     kind : str
         As in a study: `real`, `positive`, `proportion`, `count`, `count of trials`, `binary`, `category`,
-        `ordered`, `duration censored by seen`, `real known sd se`.
+        `ordered`, `duration censored by lost`, `real known sd se`.
     measured_in : str, optional
         Its unit of measurement.
     missing : bool

@@ -75,7 +75,7 @@ def _amendment(head: str, text: str, what: str) -> ir.Amendment:
 
 
 def kind(text: str) -> ir.Kind:
-    """Return the kind of a variable, as in `count of trials` or `duration censored by seen`."""
+    """Return the kind of a variable, as in `count of trials` or `duration censored by lost`."""
     reading = Reading()
     block = _statement(ast.Level, "unit u { covariate v :", text, "}", "kind")
     if len(block.variables) != 1:

@@ -124,7 +124,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM317": CodeInfo("an arm where it was not to be assigned"),
         "HDM318": CodeInfo("an assignment that chance did not decide", "warning"),
         "HDM319": CodeInfo("durations without any event"),
-        "HDM320": CodeInfo("a column of events or of censoring, and its name does not say which", "warning"),
+        "HDM320": CodeInfo("a column of censoring that is named after the event", "warning"),
         "HDM321": CodeInfo("rows that no principal stratum allows"),
         "HDM350": CodeInfo("a value that is not a number"),
         "HDM351": CodeInfo("a value that is infinite"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hdsl.data.bound import Bound
-from hdsl.design.censoring import one_means
 from hdsl.design.ir import StudyFields
 from hdsl.design.roles import role_text
 from hdsl.estimands.defaults import with_defaults
@@ -63,11 +62,9 @@ def _events(bound: Bound) -> list[str]:
     for declared in (variable for level in bound.study.levels for variable in level.variables):
         variable = bound.variables.get(declared.name)
         if variable is not None and variable.event is not None:
-            seen, column = int((variable.event == 1).sum()), str(declared.kind.censored_by)
-            code = int(one_means(column) == "event")
-            total = len(variable.event)
-            read = f"{seen} of {total} end in the event ({column} = {code}), the rest are censored"
-            found.append(f"{declared.name}: {read}")
+            seen, total = int((variable.event == 1).sum()), len(variable.event)
+            column = declared.kind.censored_by
+            found.append(f"{declared.name}: {seen} of {total} end in the event, the rest are censored by {column}")
     return found
 
 

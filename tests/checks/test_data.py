@@ -17,7 +17,7 @@ from hdsl.diagnostics import Diagnostic, has_errors
 from tests.checks.studies import Edit, edited, read
 
 DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20))) | {"HDM517"}
-PYTHON_CODES = frozenset({"HDM205", "HDM261", "HDM262", "HDM263", "HDM320", "HDM411", "HDM509"})
+PYTHON_CODES = frozenset({"HDM205", "HDM261", "HDM262", "HDM263", "HDM411", "HDM509"})
 
 type Columns = Mapping[str, Sequence[float] | Sequence[str] | np.ndarray]
 
@@ -228,9 +228,9 @@ CASES: dict[str, tuple[str, str, str, tuple[Edit, ...], Columns, Columns]] = {
         "HDM319",
         "error",
         SCHOOLS,
-        (("y : real", "y : duration censored by seen"),),
-        rows(y=PLACE + 1, seen=PLACE * 0),
-        rows(y=PLACE + 1, seen=PLACE % 2),
+        (("y : real", "y : duration censored by left"),),
+        rows(y=PLACE + 1, left=PLACE * 0 + 1),
+        rows(y=PLACE + 1, left=PLACE % 2),
     ),
     "crossed levels that nest": ("HDM303", "warning", CROSSED, (), rows(m=PLACE), rows(m=PLACE % 8)),
     "a cell without units": (
@@ -272,17 +272,6 @@ def test_a_near_miss_is_no_finding(name: str, tmp_path: Path) -> None:
 
 def test_data_codes_all_have_a_case() -> None:
     assert {code for code, *_ in CASES.values()} >= DATA_CODES
-
-
-@pytest.mark.parametrize(
-    ("column", "codes"),
-    [("delta", ["HDM320"]), ("status", ["HDM320"]), *((name, []) for name in ("cens", "uncensored", "seen"))],
-)
-def test_a_column_that_does_not_say_what_it_marks_is_asked_about(column: str, codes: list[str], tmp_path: Path) -> None:
-    text = edited(SCHOOLS, ("y : real", f"y : duration censored by {column}"))
-    found = findings(tmp_path, text, rows(y=PLACE + 1, **{column: PLACE % 2}))
-    assert [d.code for d in found] == codes
-    assert all(d.severity == "warning" and "1 = cut off" in d.help for d in found)
 
 
 def test_few_groups_are_no_finding_where_the_prior_is_stated(tmp_path: Path) -> None:

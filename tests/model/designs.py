@@ -366,12 +366,12 @@ def survival(folder: Path) -> Design:
     g, n = rng(), 30
     study = (
         Study("survival")
-        .unit("patient", variables=[outcome("months", "duration censored by died")])
+        .unit("patient", variables=[outcome("months", "duration censored by left")])
         .treatment("drug", placebo=0, active=1)
         .assign("drug", to="patient", by=bernoulli(0.5))
     )
     time = g.weibull(1.4, n).round(3) * 12 + 0.1
-    return design(study, folder, drug=g.integers(0, 2, n), months=time, died=(g.random(n) < 0.7).astype(int))
+    return design(study, folder, drug=g.integers(0, 2, n), months=time, left=(g.random(n) < 0.3).astype(int))
 
 
 def weighted(folder: Path) -> Design:

@@ -317,7 +317,7 @@ def test_censoring_is_the_event_of_the_observation(tmp_path: Path) -> None:
     model, data = case.made
     (observation,) = model.observations
     assert observation.event is not None
-    np.testing.assert_array_equal(data.values[observation.event], case.columns["died"])
+    np.testing.assert_array_equal(data.values[observation.event], 1 - case.columns["left"])
 
 
 def test_levels_of_a_split_split_plot_nest(tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ def graded(p: Point, c: Columns) -> float:
 
 
 def survival(p: Point, c: Columns) -> float:
-    y, z, died = c["months"], c["drug"], c["died"] == 1
+    y, z, died = c["months"], c["drug"], c["left"] == 0
     k, tau = p["shape"], p["effect(drug)"]
     law = stats.weibull_min(k, scale=np.exp(p["intercept"] + tau * z))
     return (

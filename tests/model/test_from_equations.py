@@ -51,7 +51,7 @@ def data(folder: Path) -> Columns:
         "hours": g.uniform(1, 9, ROWS).round(2),
         "n": g.integers(5, 20, ROWS),
         "se": g.uniform(0.5, 2, ROWS).round(2),
-        "seen": (g.random(ROWS) < 0.7).astype(int),
+        "cut": (g.random(ROWS) < 0.3).astype(int),
         "y": g.normal(1, 2, ROWS).round(3),
         "passed": g.integers(0, 2, ROWS),
         "days": g.poisson(4, ROWS),
@@ -71,7 +71,7 @@ OUTCOMES = {
     "days": outcome("days", "count"),
     "hits": outcome("hits", "count of n"),
     "cost": outcome("cost", "positive"),
-    "time": outcome("cost", "duration censored by seen"),
+    "time": outcome("cost", "duration censored by cut"),
     "share": outcome("share", "proportion"),
     "grade": outcome("grade", "ordered"),
     "choice": outcome("choice", "category"),
@@ -158,7 +158,7 @@ def _zero_inflated(p: Point, c: Columns) -> float:
 
 def _weibull(p: Point, c: Columns) -> float:
     law, y = stats.weibull_min(p["k"], scale=np.exp(eta(p, c))), c["cost"]
-    rows = np.where(c["seen"] == 1, law.logpdf(y), law.logsf(y))
+    rows = np.where(c["cut"] == 0, law.logpdf(y), law.logsf(y))
     return float(np.sum(rows)) + mean_prior(p) + logp(stats.gamma(2, scale=2), p["k"])
 
 

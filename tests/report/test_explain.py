@@ -21,7 +21,7 @@ assign w to school by complete(0.5)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    lines = ["school,quarter,x,y,z,w,seen"]
+    lines = ["school,quarter,x,y,z,w,seen,cut"]
     for place in range(96):
         school = place // 8
         numbers = (
@@ -32,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
             school % 2,
             school // 2 % 2,
             min(place % 3, 1),
+            int(place % 3 == 0),
         )
         lines.append(",".join(map(str, numbers)))
     (tmp_path / "d.csv").write_text("\n".join(lines))
@@ -70,8 +71,8 @@ def test_the_priors_of_explicit_equations_are_the_users(folder: Path) -> None:
 
 
 def test_censoring_is_counted_by_its_column(folder: Path) -> None:
-    text = said(folder, HEAD.format(kind="duration censored by seen"))
-    assert "y: 64 of 96 end in the event (seen = 1), the rest are censored" in text
+    text = said(folder, HEAD.format(kind="duration censored by cut"))
+    assert "y: 64 of 96 end in the event, the rest are censored by cut" in text
 
 
 def test_a_crossed_level_needs_no_id_of_its_own(folder: Path) -> None:
