@@ -206,7 +206,7 @@ def refusal(model: Model, backend: Backend) -> Diagnostic | None:
     if not missing:
         return None
     able = [name for name in sorted(installed()) if name != backend.name and _can(name, model)]
-    help_ = f"Use --backend {able[0]}." if able else "No installed backend can."
+    help_ = f"Use --backend {' or '.join(able)}." if able else "No installed backend can."
     return Diagnostic("HDM604", f"The backend {backend.name!r} cannot express {', '.join(missing)}.", help=help_)
 
 

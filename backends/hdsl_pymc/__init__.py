@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
+from typing import NamedTuple
 
 from hdsl.backend import Array, Capabilities, Draws, LogDensity, Program, Progress, Settings
 from hdsl.model.ir import Model, ModelData
@@ -22,6 +23,19 @@ def _release(package: str) -> tuple[int, int]:
     return int(major), int("".join(re.findall(r"^\d+", minor)) or 0)
 
 
+class Engine(NamedTuple):
+    """An engine: whether it can run, its version ("" where it is not there) and how to get it."""
+
+    name: str
+    available: bool
+    version: str
+    hint: str
+
+
+def _version(package: str) -> str:
+    return version(package) if find_spec(package) else ""
+
+
 class PyMC:
     """Lowers models to PyMC and draws from their posteriors with nutpie or PyMC's own NUTS."""
 
@@ -30,6 +44,11 @@ class PyMC:
     def missing_packages(self) -> list[str]:
         """Return the packages that must still be installed, or are too old."""
         return [] if find_spec("pymc") and _release("pymc") >= OLDEST else [f"pymc>={OLDEST[0]}.{OLDEST[1]}"]
+
+    def engines(self) -> list[Engine]:
+        """Return the engines, whether each can run here, and how to get it."""
+        hints = {"nutpie": "pip install nutpie", "pymc": "pip install pymc"}
+        return [Engine(name, bool(find_spec(name)), _version(name), hint) for name, hint in hints.items()]
 
     def capabilities(self) -> Capabilities:
         """Return what the lowering tables cover."""

@@ -227,9 +227,17 @@ def test_conjugate_posterior(settings: Settings) -> None:
     assert stats.kstest(draws[:, ::10].ravel(), stats.norm(mean, sd).cdf).pvalue > 1e-3
 
 
-def test_nutpie_is_the_engine_where_it_is_installed() -> None:
-    pytest.importorskip("nutpie")
+def test_nutpie_is_the_engine_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there is told, and how to get the rest."""
+    there: set[str] = {"pymc", "nutpie"}
+    for module in ("hdsl_pymc", "hdsl_pymc.sample"):
+        monkeypatch.setattr(f"{module}.find_spec", lambda name: name if name in there else None)
+    monkeypatch.setattr("hdsl_pymc.version", lambda name: "7.1")
     assert engine_of(Settings()) == "nutpie"
+    assert [each[:3] for each in backend.engines()] == [("nutpie", True, "7.1"), ("pymc", True, "7.1")]
+    there.remove("nutpie")
+    assert engine_of(Settings()) == "pymc"
+    assert backend.engines()[0] == ("nutpie", False, "", "pip install nutpie")
 
 
 def test_a_short_run(settings: Settings) -> None:
