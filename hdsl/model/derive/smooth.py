@@ -220,12 +220,13 @@ def _gp(
     def value(functions: Expr) -> Expr:
         return dot(functions, weights, terms)
 
-    whole = draft.define(f"{role} whole", value(fixed))
-    middle = _level(draft, role, _mean(draft, whole, level))
+    means = basis.at(np.column_stack(rows)).mean(axis=0)
+    over_rows = _cached_slot(draft, f"{role} mean", (terms,), means, "mean of each function over the rows")
+    middle = _level(draft, role, value(over_rows))
     scales = ", ".join(f"lengthscale = {name}" for name, _ in laws)
     law = f"gaussian_process({', '.join(smooth.inner)}, sd = {_of('sd', role)}, {scales})"
     written = f"~ {law} - {_of('level', role)}, by {len(basis.frequencies)} functions"
-    found = draft.define(role, sub(whole, middle), role=role, reason=reason, written=written)
+    found = draft.define(role, sub(value(fixed), middle), role=role, reason=reason, written=written)
     return Curve(smooth, level, found, lambda x: sub(value(_waves(basis, frequencies, x)), middle), middle)
 
 
@@ -234,13 +235,6 @@ def _level(draft: Draft, role: str, value: Expr) -> Expr:
     found = draft.define(f"level {role}", value, role=name, written="= the mean of the process over the rows")
     draft.report(name, found)
     return found
-
-
-def _mean(draft: Draft, value: Expr, level: str) -> Expr:
-    """Return the mean over the rows of a value of the units of a level."""
-    dim, counts = draft.level(level), draft.bound.levels[level].counts
-    share = _cached_slot(draft, f"share {level}", (dim,), counts / counts.sum(), f"share of the rows in each {level}")
-    return dot(share, value, dim)
 
 
 def _length_law(smooth: Smooth, role: str, family: str, place: int, rows: Reals, priors: Priors) -> tuple[str, Law]:
