@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.programs import Clock, in_parallel
+
 STUDY = """study bench "A simulated multi-site trial"
 data "bench.csv"
 group site id site
@@ -118,15 +120,16 @@ class ByHand:
         site = jnp.asarray(table[:, 0].astype(int))
         self.arguments = (site, *(jnp.asarray(table[:, k]) for k in (1, 2, 3)), int(site.max()) + 1)
         self.jax = jax
-        kernel = NUTS(by_hand, target_accept_prob=0.9)
-        self.mcmc = MCMC(kernel, num_warmup=1000, num_samples=1000, num_chains=4, progress_bar=False)
+        self.sampler, self.mcmc = NUTS(by_hand, target_accept_prob=0.9), MCMC
 
     def run(self, seed: int) -> tuple[Mapping[str, Any], float]:
-        """Sample; return the shared parameters and the seconds taken."""
-        start = time.perf_counter()
-        self.mcmc.run(self.jax.random.key(seed), *self.arguments)
-        draws = {k: np.asarray(v) for k, v in self.mcmc.get_samples(group_by_chain=True).items()}
-        return {role: draws[name] for role, name in SHARED.items()}, time.perf_counter() - start
+        """Sample; return the shared parameters and the seconds of warm-up and sampling."""
+        clock = Clock()
+        counts = {"num_warmup": 1000, "num_samples": 1000, "num_chains": 4}
+        mcmc = self.mcmc(self.sampler, **counts, chain_method=in_parallel(clock), progress_bar=False)
+        mcmc.run(self.jax.random.key(seed), *self.arguments)
+        draws = {k: np.asarray(v) for k, v in mcmc.get_samples(group_by_chain=True).items()}
+        return {role: draws[name] for role, name in SHARED.items()}, clock.wall
 
 
 def effective(draws: Mapping[str, Any]) -> float:

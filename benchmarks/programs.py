@@ -95,9 +95,10 @@ def _generated(case: Case, language: str, engine: str, folder: Path) -> Run:
     if language == "numpyro":
         return _numpyro_backend(backend, program, model, data, roles)
     if language == "pymc":
-        from hdsl_pymc.runtime import model_of
+        from hdsl_pymc.runtime import model_of, starts
 
-        return _pymc(engine, model_of(program, data), roles, list(program.parameters.values()))
+        study = model_of(program, data)
+        return _pymc(engine, study, roles, list(program.parameters.values()), starts(study))
     from hdsl_stan.data import stan_data
     from hdsl_stan.lower import lowered
 
@@ -115,7 +116,7 @@ def _by_hand(case: Case, language: str, engine: str, folder: Path) -> Run:
     if language == "pymc":
         from benchmarks.hand import with_pymc
 
-        return _pymc(engine, getattr(with_pymc, case.name)(**data), roles, None)
+        return _pymc(engine, getattr(with_pymc, case.name)(**data), roles)
     source = (HERE / "hand" / "stan" / f"{case.name}.stan").read_text()
     rows = max(len(value) for value in data.values() if isinstance(value, np.ndarray))
     items = {name: _stan_value(value, name in case.indexes) for name, value in data.items()}
@@ -159,36 +160,50 @@ def _numpyro_mcmc(name: str, data: Mapping[str, Any], roles: Roles) -> Run:
     from benchmarks.hand import with_numpyro
 
     arguments = {key: jnp.asarray(value) if isinstance(value, np.ndarray) else value for key, value in data.items()}
-    made: dict[Settings, Any] = {}
 
     def run(settings: Settings) -> Fit:
-        how = (settings.chains, settings.warmup, settings.draws, settings.target_accept)
-        if how not in made:
-            kernel = NUTS(getattr(with_numpyro, name), target_accept_prob=settings.target_accept)
-            counts = {"num_warmup": settings.warmup, "num_samples": settings.draws, "num_chains": settings.chains}
-            made[how] = MCMC(kernel, **counts, progress_bar=False)
-        clock, mcmc = Clock(), made[how]
-        with clock.on():
-            mcmc.run(jax.random.key(settings.seed), **arguments, extra_fields=("num_steps",))
-            values = {key: np.asarray(value) for key, value in mcmc.get_samples(group_by_chain=True).items()}
+        clock = Clock()
+        kernel = NUTS(getattr(with_numpyro, name), target_accept_prob=settings.target_accept)
+        counts = {"num_warmup": settings.warmup, "num_samples": settings.draws, "num_chains": settings.chains}
+        mcmc = MCMC(kernel, **counts, chain_method=in_parallel(clock), progress_bar=False)
+        mcmc.run(jax.random.key(settings.seed), **arguments, extra_fields=("num_steps",))
+        values = {key: np.asarray(value) for key, value in mcmc.get_samples(group_by_chain=True).items()}
         extra = mcmc.get_extra_fields()
         return Fit(roles(values), clock, int(extra["num_steps"].sum()), int(extra["diverging"].sum()))
 
     return run
 
 
-def _pymc(engine: str, study: Any, roles: Roles, names: list[str] | None) -> Run:
+def in_parallel(clock: Clock) -> Callable[[Any], Any]:
+    """Return NumPyro's parallel chains as a `chain_method` that has only the sampling on the clock.
+
+    With `chain_method="parallel"` each run compiles anew, which here is done before the clock starts.
+    """
+    import jax
+
+    def method(chain: Any) -> Any:
+        def run(arguments: Any) -> Any:
+            compiled = jax.pmap(chain).lower(arguments).compile()
+            with clock.on():
+                return jax.block_until_ready(compiled(arguments))
+
+        return run
+
+    return method
+
+
+def _pymc(engine: str, study: Any, roles: Roles, names: list[str] | None = None, starts: Any = None) -> Run:
     compiled: list[Any] = []
 
     def run(settings: Settings) -> Fit:
         clock = Clock()
         if engine == "pymc":
-            trace = _pymc_nuts(study, settings, clock)
+            trace = _pymc_nuts(study, settings, clock, starts)
         else:
             import nutpie
 
             if not compiled:
-                compiled.append(nutpie.compile_pymc_model(study, var_names=names))
+                compiled.append(nutpie.compile_pymc_model(study, var_names=names, initial_points=starts))
             counts: dict[str, Any] = {"tune": settings.warmup, "draws": settings.draws, "chains": settings.chains}
             counts |= {"cores": min(settings.chains, os.cpu_count() or 1), "seed": settings.seed}
             how: dict[str, Any] = {"target_accept": settings.target_accept, "maxdepth": settings.max_tree_depth}
@@ -201,7 +216,7 @@ def _pymc(engine: str, study: Any, roles: Roles, names: list[str] | None) -> Run
     return run
 
 
-def _pymc_nuts(study: Any, settings: Settings, clock: Clock) -> Any:
+def _pymc_nuts(study: Any, settings: Settings, clock: Clock, starts: Any) -> Any:
     """Sample with PyMC's NUTS, which compiles anew in each run: its own times of the draws are taken."""
     import pymc as pm
 
@@ -212,6 +227,7 @@ def _pymc_nuts(study: Any, settings: Settings, clock: Clock) -> Any:
         cores=min(settings.chains, os.cpu_count() or 1),
         random_seed=settings.seed,
         nuts_sampler="pymc",
+        initvals=starts,
         nuts={"target_accept": settings.target_accept, "max_treedepth": settings.max_tree_depth},
         compile_kwargs={"mode": "NUMBA"},
         discard_tuned_samples=False,

@@ -36,7 +36,10 @@ class Case:
     def write(self, folder: Path) -> Path:
         """Write the study and its data into a folder and return the study's path."""
         table = self.table()
-        lines = [",".join(table), *(",".join(f"{value:.10g}" for value in row) for row in zip(*table.values()))]
+        lines = [
+            ",".join(table),
+            *(",".join(f"{value:.10g}" for value in row) for row in zip(*table.values(), strict=True)),
+        ]
         (folder / f"{self.name}.csv").write_text("\n".join(lines) + "\n")
         path = folder / f"{self.name}.hdm"
         path.write_text((HERE / "studies" / path.name).read_text())

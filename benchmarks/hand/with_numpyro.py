@@ -68,9 +68,7 @@ def counts(building: Any, control: Any, before: Any, days: Any, caught: Any, n_b
     sample("caught", dist.NegativeBinomial2(jnp.exp(eta), shape), obs=caught)
 
 
-def splitplot(
-    block: Any, plot: Any, irrigation: Any, nitrogen: Any, harvest: Any, n_block: int, n_plot: int
-) -> None:
+def splitplot(block: Any, plot: Any, irrigation: Any, nitrogen: Any, harvest: Any, n_block: int, n_plot: int) -> None:
     mu = sample("mu", dist.Normal(50, 20))
     wet = sample("wet", dist.Normal(0, 10))
     low, high = (sample(name, dist.Normal(0, 10)) for name in ("low", "high"))
@@ -86,9 +84,7 @@ def splitplot(
     sample("harvest", dist.Normal(a_plot[plot] + gain, sigma), obs=harvest)
 
 
-def growth(
-    school: Any, child: Any, year: Any, programme: Any, score: Any, n_school: int, n_child: int
-) -> None:
+def growth(school: Any, child: Any, year: Any, programme: Any, score: Any, n_school: int, n_child: int) -> None:
     mu = sample("mu", dist.Normal(50, 20))
     tau = sample("tau", dist.Normal(0, 10))
     beta = sample("beta", dist.Normal(0, 10))

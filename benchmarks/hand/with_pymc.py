@@ -94,9 +94,7 @@ def splitplot(
     return model
 
 
-def growth(
-    school: Any, child: Any, year: Any, programme: Any, score: Any, n_school: int, n_child: int
-) -> pm.Model:
+def growth(school: Any, child: Any, year: Any, programme: Any, score: Any, n_school: int, n_child: int) -> pm.Model:
     coords = {
         "school": range(n_school),
         "child": range(n_child),
