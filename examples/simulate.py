@@ -11,7 +11,9 @@ HERE = Path(__file__).parent
 TRUTH = {
     "coaching": {"effect(coaching)": 120.0, "residual": 300.0, "residual(coaching)": 250.0, "slope(prior_pay)": 0.6},
     "curriculum": {"effect(curriculum)": 3.0, "slope(pretest)": 0.8},
+    "scholarship": {"effect(scholarship)": 2.0, "slope(pretest)": 0.7, "slope(mean(scholarship, school))": -14.0},
     "stress": {"effect(therapy)": -0.05, "interaction(therapy * month)": -0.04, "residual": 0.15},
+    "tracking": {"effect(lessons)": 3.0, "slope(lag(score))": 0.6, "residual": 4.0},
     "tutoring": {"interaction(tutor * poverty)": -4.0, "slope(pretest)": 0.6},
     "turnout": {"effect(mailing)": 0.3, "effect(call)": 0.6, "slope(voted_before)": 1.0},
 }
@@ -50,6 +52,17 @@ def curriculum() -> None:
     write("curriculum/students.csv", "district,school,curriculum,pretest,score", *columns)
 
 
+def scholarship() -> None:
+    """50 schools of 8 pupils; 1 to 7 scholarships in each, fewer for the many who apply to good schools."""
+    rng = np.random.default_rng(17)
+    school, drawn = np.repeat(np.arange(1, 51), 8), rng.choice([1, 2, 4, 6, 7], 50)
+    won = np.concatenate([rng.permutation(np.arange(8) < count) for count in drawn]).astype(int)
+    base = 50 - 14 * (drawn / 8 - 0.5) + rng.normal(0, 1.5, 50)
+    pretest = rng.normal(0, 4, 400).round(2)
+    score = base[school - 1] + 2 * won + 0.7 * pretest + rng.normal(0, 5, 400)
+    write("scholarship/scholarship.csv", "school,scholarship,pretest,score", school, won, pretest, score.round(2))
+
+
 def stress() -> None:
     """60 people in six waves, some visits missed; the effect on the log grows by -0.04 a month."""
     rng = np.random.default_rng(15)
@@ -63,6 +76,23 @@ def stress() -> None:
     cortisol = np.exp(mean + rng.normal(0, 0.15, len(mean))).round(2)
     columns = (person + 1, age[person].astype(int), therapy[person], month, cortisol)
     write("stress/stress.csv", "pid,age,therapy,month,cortisol", *columns)
+
+
+def tracking() -> None:
+    """300 pupils in six years; who did badly gets extra lessons in the next year, which bring 3 at once."""
+    rng = np.random.default_rng(16)
+    ability = rng.normal(20, 2.5, 300)
+    score = ability / 0.4 + rng.normal(0, 5, 300)
+    lessons = np.zeros(300, int)
+    columns: list[np.ndarray] = []
+    for year in range(1, 7):
+        if year > 1:
+            lessons = (rng.random(300) < 1 / (1 + np.exp((score - 50) / 5))).astype(int)
+            score = ability + 0.6 * score + 3.0 * lessons + rng.normal(0, 4, 300)
+        columns.append(np.column_stack([np.arange(1, 301), np.full(300, year), lessons, score.round(1)]))
+    pupil, years, taken, scores = np.concatenate(columns).T
+    whole = (pupil.astype(int), years.astype(int), taken.astype(int))
+    write("tracking/tracking.csv", "pupil,year,lessons,score", *whole, scores)
 
 
 def tutoring() -> None:
@@ -97,6 +127,8 @@ def turnout() -> None:
 if __name__ == "__main__":
     coaching()
     curriculum()
+    scholarship()
     stress()
+    tracking()
     tutoring()
     turnout()

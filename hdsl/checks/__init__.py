@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from hdsl.checks import (
     analysis,
     assignment,
+    blocks,
     data,
     equations,
     estimands,
@@ -69,7 +70,7 @@ def check_data(study: StudyFields, bound: Bound) -> list[Diagnostic]:
         HDM3xx (design against data), HDM406, HDM501 and HDM509 where only the data show it.
     """
     scope = Scope(study)
-    rules = (*data.RULES, *support.RULES, *occasions.RULES)
+    rules = (*data.RULES, *blocks.RULES, *support.RULES, *occasions.RULES)
     return _once(diagnostic for rule in rules for diagnostic in rule(scope, bound))
 
 

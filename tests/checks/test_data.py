@@ -16,7 +16,7 @@ from hdsl.design.expr import Number
 from hdsl.diagnostics import Diagnostic, has_errors
 from tests.checks.studies import Edit, edited, read
 
-DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20))) | {"HDM517"}
+DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20), 22)) | {"HDM517"}
 PYTHON_CODES = frozenset({"HDM205", "HDM261", "HDM262", "HDM263", "HDM411", "HDM509"})
 
 type Columns = Mapping[str, Sequence[float] | Sequence[str] | np.ndarray]
@@ -145,6 +145,14 @@ CASES: dict[str, tuple[str, str, str, tuple[Edit, ...], Columns, Columns]] = {
         CHANCE,
         rows(p=PLACE * 0 + 0.1),
         rows(p=PLACE * 0 + 0.5),
+    ),
+    "shares beyond chance": (
+        "HDM322",
+        "warning",
+        SCHOOLS,
+        (("complete(0.5)", "bernoulli(0.5)"),),
+        rows(z=PLACE % 8 < np.where(PLACE // 8 % 2, 1, 7)),
+        rows(z=PLACE % 8 < np.where(PLACE // 8 % 2, 3, 5)),
     ),
     "few groups": ("HDM309", "note", SCHOOLS, (), rows(school=PLACE // 20), rows(school=PLACE // 16)),
     "few groups with an effect": (
