@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hdsl.commands import run, runs
 from hdsl.commands.output import (
     FAILED,
     FINDINGS,
@@ -19,7 +19,6 @@ from hdsl.commands.output import (
     USAGE,
     findings_json,
     markdown,
-    not_written,
     print_json,
     refused,
     say,
@@ -27,11 +26,10 @@ from hdsl.commands.output import (
     unwritable,
     write,
 )
+from hdsl.commands.settings import add_settings, failed, settings_of
 from hdsl.diagnostics import Diagnostic, has_errors
 
 if TYPE_CHECKING:
-    from hdsl.backend import SamplingFailed, Settings
-    from hdsl.design.snippets import StudyError
     from hdsl.source import Source
 
 Command = Callable[[argparse.Namespace], int]
@@ -98,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_explain(commands)
     _add_run(commands)
+    runs.add_arguments(_command(commands, "runs", "List the runs that are kept, or remove them.", runs.run))
     _add_fmt(commands)
     _add_compile(commands)
     _add_new(commands)
@@ -132,36 +131,9 @@ def _add_explain(commands: Any) -> None:
 
 
 def _add_run(commands: Any) -> None:
-    parser = _command(commands, "run", "Fit a study and compute its estimands.", _run)
+    parser = _command(commands, "run", "Fit a study and compute its estimands.", run.run)
     _study_argument(parser)
-    parser.add_argument("--backend", default="numpyro", help="numpyro (default), pymc or stan")
-    parser.add_argument("--engine", help="the backend's sampler or engine")
-    how = "auto (default): exact where the model's structure allows it, else nuts; or one of the two"
-    parser.add_argument("--inference", choices=("auto", "nuts", "exact"), default="auto", help=how)
-    _add_settings(parser, draws=1000)
-    parser.add_argument("--out", metavar="FILE", help="save the posterior (NetCDF)")
-
-
-def _add_settings(parser: argparse.ArgumentParser, draws: int) -> None:
-    parser.add_argument("--seed", type=_natural, default=1, help="random seed (default 1)")
-    parser.add_argument("--draws", type=_positive, default=draws, help=f"draws per chain (default {draws})")
-    parser.add_argument("--warmup", type=_positive, default=1000, help="warm-up draws per chain (default 1000)")
-    parser.add_argument("--chains", type=_positive, default=4, help="number of chains (default 4)")
-    parser.add_argument("--target-accept", type=_share, default=0.95, help="acceptance rate aimed at (default 0.95)")
-
-
-def _settings(arguments: argparse.Namespace) -> Settings:
-    from hdsl.backend import Settings
-
-    return Settings(
-        chains=arguments.chains,
-        draws=arguments.draws,
-        warmup=arguments.warmup,
-        seed=arguments.seed,
-        target_accept=arguments.target_accept,
-        engine=getattr(arguments, "engine", None),
-        inference=getattr(arguments, "inference", "auto"),
-    )
+    run.add_arguments(parser)
 
 
 def _add_fmt(commands: Any) -> None:
@@ -190,42 +162,11 @@ def _add_compare(commands: Any) -> None:
     _study_argument(parser)
     parser.add_argument("--backends", nargs="*", metavar="NAME", help="which, as NAME or NAME:ENGINE (default: all)")
     parser.add_argument("--engine", help="the engine of those that are named without one")
-    _add_settings(parser, draws=2000)
+    add_settings(parser, draws=2000)
 
 
 def _add_doctor(commands: Any) -> None:
     _command(commands, "doctor", "Show which backends and engines are installed.", _doctor)
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
-
-
-def _positive(text: str) -> int:
-    number = _whole(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
-
-
-def _natural(text: str) -> int:
-    number = _whole(text)
-    if not 0 <= number < 2**31:
-        raise argparse.ArgumentTypeError("must be between 0 and 2147483647")
-    return number
-
-
-def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < 1:
-        raise argparse.ArgumentTypeError("must be between 0 and 1")
-    return number
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -262,38 +203,6 @@ def _explain(arguments: argparse.Namespace) -> int:
         sys.stdout.write(text)
         show(derived.diagnostics, source)
     return FINDINGS if derived.failed else FINE
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    from hdsl.backend import SamplingFailed
-    from hdsl.design.snippets import StudyError
-    from hdsl.driver import run
-    from hdsl.report.terminal import progress_bars, show_result
-
-    settings = _settings(arguments)
-    no_place = unwritable(arguments.out)
-    if no_place is not None:
-        return refused(arguments, [no_place], None, FINDINGS)
-    try:
-        with progress_bars(settings, quiet=arguments.json) as progress:
-            result = run(
-                arguments.study, backend=arguments.backend, data=arguments.data, settings=settings, progress=progress
-            )
-    except StudyError as error:
-        return refused(arguments, error.diagnostics, error.source, _failed(error, FINDINGS))
-    except SamplingFailed as error:
-        return refused(arguments, error.diagnostics, None, _failed(error, FAILED))
-    if arguments.out:
-        try:
-            result.save(Path(arguments.out))
-        except OSError as error:
-            return refused(arguments, [not_written(Path(arguments.out), error)], None, FINDINGS)
-    if arguments.json:
-        print_json(result.to_json())
-    else:
-        show_result(result)
-        show(result.warnings, result.source)
-    return FAILED if result.diagnosis.verdict == "fail" else FINE
 
 
 def _fmt(arguments: argparse.Namespace) -> int:
@@ -389,12 +298,6 @@ def _new(arguments: argparse.Namespace) -> int:
     return FINE if written else FINDINGS
 
 
-def _failed(error: StudyError | SamplingFailed, code: int) -> int:
-    """Return the exit code: a backend, engine or setting that there is not is a matter of usage."""
-    wrong = {found.code for found in error.diagnostics if found.severity == "error"}
-    return USAGE if wrong <= {"HDM601", "HDM713", "HDM714"} else code
-
-
 def _compare(arguments: argparse.Namespace) -> int:
     from hdsl.backend import SamplingFailed
     from hdsl.design.snippets import StudyError
@@ -403,12 +306,12 @@ def _compare(arguments: argparse.Namespace) -> int:
 
     try:
         results, found = compare(
-            arguments.study, arguments.backends or None, data=arguments.data, settings=_settings(arguments)
+            arguments.study, arguments.backends or None, data=arguments.data, settings=settings_of(arguments)
         )
     except StudyError as error:
-        return refused(arguments, error.diagnostics, error.source, _failed(error, FINDINGS))
+        return refused(arguments, error.diagnostics, error.source, failed(error, FINDINGS))
     except SamplingFailed as error:
-        return refused(arguments, error.diagnostics, None, _failed(error, FAILED))
+        return refused(arguments, error.diagnostics, None, failed(error, FAILED))
     if arguments.json:
         print_json({"results": {n: r.to_json() for n, r in results.items()}, "comparison": found.to_json()})
     else:

@@ -140,8 +140,25 @@ def run(
     data: str | None = None,
     settings: Settings | None = None,
     progress: Callable[[Progress], None] | None = None,
+    runs: str | Path | bool = False,
+    fresh: bool = False,
 ) -> Result:
     """Derive a study's model, draw from its posterior and compute its estimands.
+
+    Parameters
+    ----------
+    study : path of a .hdm file, or Study
+    backend : str
+        `numpyro`, `pymc`, `stan`, or another that is installed.
+    data : str, optional
+        A table to use in place of the study's own.
+    settings : Settings, optional
+        How to sample.
+    progress : callable, optional
+        Is told how each chain gets on.
+    runs : path or bool
+        A folder in which runs are kept; True: `.hdsl` beside the study. A run of the same study, data and settings that
+        is kept there is recalled in place of a new one, unless `fresh`.
 
     Raises
     ------
@@ -161,20 +178,19 @@ def run(
     if isinstance(chosen, Diagnostic):
         raise StudyError([*derived.diagnostics, chosen], derived.checked.opened.source)
     from hdsl.report.finish import fit_and_finish
+    from hdsl.report.runs import Shelf, key_of
 
-    found = fit_and_finish(
-        derived.checked.bound,
-        derived.model,
-        derived.data,
-        chosen,
-        settings or Settings(),
-        progress,
-        derived.diagnostics,
-        derived.checked.opened.source,
-    )
+    given = settings or Settings()
+    bound, source = derived.checked.bound, derived.checked.opened.source
+    model, values = derived.model, derived.data
+    shelf = Shelf.of(study, runs, bound.study.name, lambda: key_of(bound, model, values, backend, given))
+    kept = None if shelf is None or fresh else shelf.recall(bound, source, derived.diagnostics)
+    if kept is not None:
+        return kept
+    found = fit_and_finish(bound, model, values, chosen, given, progress, derived.diagnostics, source)
     if isinstance(found, Diagnostic):
-        raise StudyError([*derived.diagnostics, found], derived.checked.opened.source)
-    return found
+        raise StudyError([*derived.diagnostics, found], source)
+    return found if shelf is None else shelf.keep(found)
 
 
 def format_text(text: str, name: str = "study.hdm") -> str:

@@ -65,7 +65,7 @@ def fit_and_finish(
         warnings=(*warnings, *more),
         posterior=_with_estimands(posterior(fitted, _attributes(bound, fitted)), found),
         source=source,
-        heading=_heading(bound, fitted),
+        heading=heading_of(bound, fitted.sampled.engine),
         seconds=fitted.sampled.seconds,
         settings=settings,
         model=model,
@@ -148,8 +148,9 @@ def _attributes(bound: Bound, fitted: Fit) -> Mapping[str, str]:
     }
 
 
-def _heading(bound: Bound, fitted: Fit) -> str:
+def heading_of(bound: Bound, engine: str) -> str:
+    """Return the two lines that head a result: the study, and its sizes with the engine that ran."""
     study = bound.study
     title = f"{study.name}: {study.title}" if study.title else study.name
     sizes = ", ".join(f"{name}: {level.size}" for name, level in bound.levels.items())
-    return f"{title}\n{sizes}; {fitted.sampled.engine}"
+    return f"{title}\n{sizes}; {engine}"

@@ -48,7 +48,9 @@ class Result:
     frames : {"pandas", "polars", "pyarrow"}
         The kind of data frame that is returned; `using` changes it.
     saved : Path or None
-        The file from which the result was recalled or read.
+        The file in which the result is kept, or from which it was read.
+    recalled : str
+        When the run was made (UTC), where a kept run was recalled in place of a new one; else empty.
 
     Examples
     --------
@@ -77,6 +79,7 @@ class Result:
     how: str = ""
     frames: Frames = "pandas"
     saved: Path | None = None
+    recalled: str = ""
 
     @property
     def verdict(self) -> str:
@@ -248,6 +251,8 @@ class Result:
             "diagnostics": self.diagnosis.to_json(),
             "warnings": to_json(self.warnings, self.source),
             "seconds": dict(self.seconds),
+            "saved": None if self.saved is None else str(self.saved),
+            "recalled": self.recalled or None,
         }
 
     def save(self, path: str | PathLike[str]) -> None:

@@ -1,0 +1,73 @@
+"""`hdsl run`: fit a study, or recall the run that was kept of it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hdsl.commands.output import FAILED, FINDINGS, FINE, not_written, print_json, refused, say, show, unwritable
+from hdsl.commands.settings import add_settings, failed, settings_of
+
+if TYPE_CHECKING:
+    from hdsl.report.result import Result
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `hdsl run`, but for the study and its data."""
+    parser.add_argument("--backend", default="numpyro", help="numpyro (default), pymc or stan")
+    parser.add_argument("--engine", help="the backend's sampler or engine")
+    how = "auto (default): exact where the model's structure allows it, else nuts; or one of the two"
+    parser.add_argument("--inference", choices=("auto", "nuts", "exact"), default="auto", help=how)
+    add_settings(parser, draws=1000)
+    out = "FILE.nc: save the result there too; any other name: the folder in which runs are kept"
+    parser.add_argument("--out", metavar="PATH", help=f"{out} (default: .hdsl beside the study)")
+    parser.add_argument("--fresh", action="store_true", help="run anew, even if the same run is kept")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fit a study and show what was found."""
+    from hdsl.backend import SamplingFailed
+    from hdsl.design.snippets import StudyError
+    from hdsl.driver import run as fit
+    from hdsl.report.terminal import progress_bars, show_result
+
+    settings = settings_of(arguments)
+    file = arguments.out if arguments.out and arguments.out.endswith(".nc") else None
+    no_place = unwritable(file)
+    if no_place is not None:
+        return refused(arguments, [no_place], None, FINDINGS)
+    runs = arguments.out if arguments.out and file is None else True
+    try:
+        with progress_bars(settings, quiet=arguments.json) as progress:
+            result = fit(
+                arguments.study,
+                backend=arguments.backend,
+                data=arguments.data,
+                settings=settings,
+                progress=progress,
+                runs=runs,
+                fresh=arguments.fresh,
+            )
+    except StudyError as error:
+        return refused(arguments, error.diagnostics, error.source, failed(error, FINDINGS))
+    except SamplingFailed as error:
+        return refused(arguments, error.diagnostics, None, failed(error, FAILED))
+    if file is not None:
+        try:
+            result.save(file)
+        except OSError as error:
+            return refused(arguments, [not_written(Path(file), error)], None, FINDINGS)
+    if arguments.json:
+        print_json(result.to_json())
+    else:
+        _say_recalled(result)
+        show_result(result)
+        show(result.warnings, result.source)
+    return FAILED if result.diagnosis.verdict == "fail" else FINE
+
+
+def _say_recalled(result: Result) -> None:
+    if result.recalled:
+        when = result.recalled.replace("T", " ").removesuffix("+00:00")
+        say(f"Recalled: nothing has changed since the run of {when} UTC (--fresh runs anew).")

@@ -1,0 +1,74 @@
+"""The options of sampling, and the exit codes of what goes wrong in it."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+from hdsl.commands.output import USAGE
+
+if TYPE_CHECKING:
+    from hdsl.backend import SamplingFailed, Settings
+    from hdsl.design.snippets import StudyError
+
+
+def add_settings(parser: argparse.ArgumentParser, draws: int) -> None:
+    """Add the options that every sampler has."""
+    parser.add_argument("--seed", type=_natural, default=1, help="random seed (default 1)")
+    parser.add_argument("--draws", type=_positive, default=draws, help=f"draws per chain (default {draws})")
+    parser.add_argument("--warmup", type=_positive, default=1000, help="warm-up draws per chain (default 1000)")
+    parser.add_argument("--chains", type=_positive, default=4, help="number of chains (default 4)")
+    parser.add_argument("--target-accept", type=_share, default=0.95, help="acceptance rate aimed at (default 0.95)")
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Return the settings that were given."""
+    from hdsl.backend import Settings
+
+    return Settings(
+        chains=arguments.chains,
+        draws=arguments.draws,
+        warmup=arguments.warmup,
+        seed=arguments.seed,
+        target_accept=arguments.target_accept,
+        engine=getattr(arguments, "engine", None),
+        inference=getattr(arguments, "inference", "auto"),
+    )
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+
+
+def _positive(text: str) -> int:
+    number = _whole(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _natural(text: str) -> int:
+    number = _whole(text)
+    if not 0 <= number < 2**31:
+        raise argparse.ArgumentTypeError("must be between 0 and 2147483647")
+    return number
+
+
+def _share(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError("must be between 0 and 1")
+    return number
+
+
+def failed(error: StudyError | SamplingFailed, code: int) -> int:
+    """Return the exit code: a backend, engine or setting that there is not is a matter of usage."""
+    wrong = {found.code for found in error.diagnostics if found.severity == "error"}
+    return USAGE if wrong <= {"HDM601", "HDM713", "HDM714"} else code
