@@ -5,10 +5,9 @@ Both draw from the posterior of the plain model; see docs/decisions/0010-exact-w
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from hdsl.backend import Draws, Progress, Settings
+from hdsl.backend import Draws, Settings
 from hdsl.inference.exact.marginal import Marginal, marginal_of
 from hdsl.inference.exact.run import MOST_HYPERPARAMETERS, NotAccepted, exact_draws
 from hdsl.model.ir import Model, ModelData
@@ -52,9 +51,9 @@ def in_words(marginal: Marginal) -> str:
     return f"integrated out: {', '.join(effects)}; left: {', '.join(left) or 'nothing'}"
 
 
-def drawn(choice: Choice, settings: Settings, progress: Callable[[Progress], None] | None) -> tuple[Draws | None, str]:
+def drawn(choice: Choice, settings: Settings) -> tuple[Draws | None, str]:
     """Return exact draws, or None and why there are none."""
     if choice.marginal is None:
         return None, choice.reason
-    found = exact_draws(choice.marginal, settings, progress)
+    found = exact_draws(choice.marginal, settings)
     return (None, found.reason) if isinstance(found, NotAccepted) else (found, choice.reason)

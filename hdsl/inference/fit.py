@@ -66,7 +66,7 @@ def fit(
         help_ = f"Choose one of: {', '.join(INFERENCES)}."
         return Diagnostic("HDM713", f"There is no inference called {settings.inference!r}.", help=help_)
     choice = choose(model, data, backend.name, settings)
-    exact, how = drawn(choice, settings, progress)
+    exact, how = drawn(choice, settings)
     if exact is not None:
         found = reported(model, data, exact.values)
         return Fit(model, data, backend.name, exact, exact.values, found, settings, how)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count
 
 import numpy as np
 from numpy.random import Generator, SeedSequence
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from hdsl.inference.exact import small
 from hdsl.inference.exact.chain import Level, Reduced, reduce_chain, roots
+from hdsl.inference.exact.density import processors
 from hdsl.inference.exact.hyper import Hyper, hyper_at, innovations, places_of, spread_of, units_of
 from hdsl.inference.exact.marginal import Marginal
 from hdsl.inference.exact.together import Together, solve_diagonal, solve_together
@@ -59,7 +59,7 @@ def draw_effects(marginal: Marginal, points: Array, seed: int) -> dict[str, Arra
         for name, array in found.items():
             array[piece] = values[name]
 
-    with ThreadPoolExecutor(min(len(pieces), cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         for done in [pool.submit(one, piece, own) for piece, own in zip(pieces, seeds, strict=True)]:
             done.result()
     return found
@@ -165,7 +165,8 @@ def _chain(marginal: Marginal, hyper: Hyper, reduced: Reduced, columns: Array, r
         at = 0
         for raw, units in zip(above, marginal.ancestors[0], strict=True):
             for a in range(len(rows)):
-                rows[a] -= np.einsum("uk,buk->bu", finest.others[:, a, at : at + raw.shape[2]], raw[some][:, units])
+                for k in range(raw.shape[2]):
+                    rows[a] -= finest.others[:, a, at + k] * raw[some, :, k][:, units]
             at += raw.shape[2]
         return rows
 

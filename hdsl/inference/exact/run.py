@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hdsl.backend import Draws, Progress, Settings
+from hdsl.backend import Draws, Settings
 from hdsl.inference.exact.coordinates import coordinates_of
 from hdsl.inference.exact.density import log_density, per_point
 from hdsl.inference.exact.effects import draw_effects
@@ -37,9 +36,7 @@ class NotAccepted:
     reason: str
 
 
-def exact_draws(
-    marginal: Marginal, settings: Settings, progress: Callable[[Progress], None] | None = None
-) -> Draws | NotAccepted:
+def exact_draws(marginal: Marginal, settings: Settings) -> Draws | NotAccepted:
     """Draw from the posterior of a model with its effects integrated out.
 
     Parameters
@@ -52,9 +49,20 @@ def exact_draws(
     -------
     Draws or NotAccepted
         Draws of all random variables of the plain model, unless the weights show that they cannot be trusted.
+
+    Notes
+    -----
+    Many small products run at once, one on each processor; threads within them would wait for each other.
     """
+    from threadpoolctl import threadpool_limits
+
     if marginal.size > MOST_HYPERPARAMETERS:
         return NotAccepted(f"{marginal.size} parameters are left (at most {MOST_HYPERPARAMETERS})")
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _drawn(marginal, settings)
+
+
+def _drawn(marginal: Marginal, settings: Settings) -> Draws | NotAccepted:
     rng = np.random.default_rng(np.random.SeedSequence([settings.seed, 0xD]))
     began = time.perf_counter()
     if marginal.size == 0:

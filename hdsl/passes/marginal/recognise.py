@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hdsl.model.ir import Const, Definition, Expr, Law, Model, ModelData, Observation, RandomVariable, mul
+from hdsl.model.ir import Const, Definition, Expr, Law, Model, ModelData, Observation, RandomVariable, mul, references
 from hdsl.passes.marginal.classes import Classes, Codes, classes_of
 from hdsl.passes.marginal.forms import (
     Form,
@@ -32,6 +32,7 @@ from hdsl.passes.marginal.forms import (
     sum_of,
     unit_dims,
 )
+from hdsl.reference.density import needed
 from hdsl.reference.values import AnyArray, Array
 
 NORMAL = ("normal", "multinormal_cholesky")
@@ -182,7 +183,7 @@ def _linear(scope: Scope, observation: Observation) -> Linear:
         model=model,
         data=scope.data,
         effects=tuple(scope.effects.values()),
-        hyper=_hyper(scope),
+        hyper=_hyper(scope, [classes.sd, *(expr for expr, _ in offsets), *(term.unknown for term in terms)]),
         columns=tuple(_columns(terms, scope, rows)),
         offsets=tuple(_merged_offsets(offsets)),
         outcome=outcome - known,
@@ -306,11 +307,16 @@ def _merged_offsets(offsets: list[tuple[Expr, Array]]) -> list[tuple[Expr, Array
     return merged
 
 
-def _hyper(scope: Scope) -> Model:
-    """Return the model of the hyperparameters alone."""
-    kept = [s for s in scope.model.statements if s.name not in scope.effects and not _rests_on_effects(s, scope)]
-    return scope.model.model_copy(update={"statements": tuple(kept), "observations": (), "reported": ()})
-
-
-def _rests_on_effects(statement: RandomVariable | Definition, scope: Scope) -> bool:
-    return bool(scope.behind[statement.name] & scope.effects.keys())
+def _hyper(scope: Scope, wanted: Iterable[Expr]) -> Model:
+    """Return the model of the hyperparameters alone, with those definitions on which anything rests."""
+    spreads = [arg for effect in scope.effects.values() for arg in effect.law.args[1:]]
+    laws = [arg for v in scope.model.variables if v.name not in scope.effects for arg in v.law.args]
+    factors = [factor.value for factor in scope.model.factors]
+    names = frozenset().union(*(references(expr) for expr in (*wanted, *spreads, *laws, *factors)))
+    kept = needed(scope.model, names)
+    statements = [
+        s
+        for s in scope.model.statements
+        if (s.name in kept if isinstance(s, Definition) else s.name not in scope.effects)
+    ]
+    return scope.model.model_copy(update={"statements": tuple(statements), "observations": (), "reported": ()})
