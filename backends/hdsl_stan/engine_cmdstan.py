@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -22,11 +23,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hdsl.backend import Draws, Progress, Settings
+from hdsl.backend import Draws, Progress, SamplingFailed, Settings
 from hdsl_stan import options
 from hdsl_stan.draws import STATISTICS, Shapes, complete_statistics, complete_values, report
 from hdsl_stan.engines import cmdstan_folder, installation_version
-from hdsl_stan.failures import refused
+from hdsl_stan.failures import ended, refused, uncompiled
 
 if TYPE_CHECKING:
     from cmdstanpy import CmdStanMCMC, CmdStanModel
@@ -132,7 +133,7 @@ def _compile(source: str, threads: bool, home: Path) -> None:
         try:
             cmdstanpy.CmdStanModel(stan_file=str(folder / _FILE), cpp_options=cpp)
         except (ValueError, RuntimeError) as failure:
-            raise refused("CmdStan", str(failure)) from failure
+            raise uncompiled("CmdStan", str(failure)) from failure
         if not home.exists():
             folder.rename(home)
 
@@ -164,16 +165,22 @@ def _run(
                 force_one_process_per_chain=not threads,
             )
         except (RuntimeError, ValueError) as failure:
-            raise refused("CmdStan", _reason(folder, str(failure))) from failure
+            raise _failed(folder, str(failure)) from failure
 
 
-def _reason(folder: Path, said: str) -> str:
-    """Return what the chains wrote last, where they wrote anything, else what cmdstanpy said."""
-    for console in sorted((folder / "csv").glob("*stdout*.txt")):
-        lines = [line.strip() for line in console.read_text(errors="replace").splitlines() if line.strip()]
-        if lines and "Iteration" not in lines[-1] and "Elapsed" not in lines[-1]:
-            return lines[-1]
-    return said
+def _failed(folder: Path, said: str) -> SamplingFailed:
+    """Return why there are no draws: chains that were ended, or what the first that failed wrote last."""
+    consoles = sorted((folder / "csv").glob("*stdout*.txt"))
+    told = re.search(r"retcodes=\[([-\d, ]+)\]", said)
+    codes = [int(each) for each in told[1].split(",")] if told else [1] * len(consoles)
+    for code, console in zip(codes, consoles, strict=False):
+        text = console.read_text(errors="replace")
+        last = [line.strip() for line in text.splitlines() if line.strip()][-1:]
+        if code < 0 or (code > 0 and "Iteration:" in text):
+            return ended("CmdStan", code, "" if code < 0 else "".join(last))
+        if code > 0 and last:
+            return refused("CmdStan", last[0])
+    return refused("CmdStan", said)
 
 
 def _keep(folder: Path, settings: Settings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hdsl.backend import SamplingFailed
 from hdsl.diagnostics import Diagnostic
 
@@ -31,12 +33,28 @@ def ended(engine: str, status: int, said: str) -> SamplingFailed:
     )
 
 
+def uncompiled(engine: str, said: str) -> SamplingFailed:
+    """Return the failure of an engine that could not compile a program, in its compiler's words."""
+    lines = [line.strip() for line in said.splitlines()]
+    lines = [line for line in lines if line and not re.match(r"make|Command|exited with|-+$|\d+:|\^", line)]
+    start = next((place for place, line in enumerate(lines) if re.search("error|killed", line, re.IGNORECASE)), 0)
+    told = _in_one_line(lines[start:])
+    advice = "Try `--engine stanli`, which needs no compiler, or another backend; see `hdsl doctor`."
+    return failed(PROCESS_ENDED, f"{engine} could not compile the program: {told}", advice)
+
+
+def _in_one_line(lines: list[str]) -> str:
+    """Return the first line, with the last one where it only leads up to it."""
+    if not lines:
+        return "no reason given"
+    return f"{lines[0]} {lines[-1]}" if lines[0].endswith(":") else lines[0]
+
+
 def refused(engine: str, said: str) -> SamplingFailed:
     """Return the failure of an engine that could not sample, in its own words."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["no reason given"]
-    first = f"{lines[0]} {lines[-1]}" if lines[0].endswith(":") else lines[0]
+    told = _in_one_line([line.strip() for line in said.splitlines() if line.strip()])
     return failed(
         NO_START,
-        f"{engine} could not sample: {first}",
+        f"{engine} could not sample: {told}",
         "Check the data for extreme values and the priors for very wide or very narrow scales.",
     )
