@@ -7,16 +7,14 @@ they have threads; each is compiled in a folder of its own that gets its name on
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import os
-import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.backend import Draws, Progress, SamplingFailed, Settings
-from hdsl_stan import options
+from hdsl_stan import chains, options
 from hdsl_stan.draws import STATISTICS, Shapes, complete_statistics, complete_values, report
 from hdsl_stan.engines import cmdstan_folder, installation_version
 from hdsl_stan.failures import ended, refused, uncompiled
@@ -141,46 +139,66 @@ def _compile(source: str, threads: bool, home: Path) -> None:
 def _run(
     model: CmdStanModel, folder: Path, settings: Settings, progress: Callable[[Progress], None] | None
 ) -> CmdStanMCMC:
-    total = settings.draws + settings.warmup
+    import cmdstanpy
+
     threads = bool(settings.options.get("threads", False))
-    chains = settings.options.get("parallel_chains", min(settings.chains, os.cpu_count() or 1))
-    with redirect_stdout(_Lines(progress)):
-        try:
-            return model.sample(
-                data=str(folder / "data.json"),
-                chains=settings.chains,
-                parallel_chains=chains,  # pyright: ignore[reportArgumentType]
-                threads_per_chain=1 if threads else None,
-                seed=settings.seed or 1,
-                iter_warmup=settings.warmup,
-                iter_sampling=settings.draws,
-                adapt_delta=settings.target_accept,
-                max_treedepth=settings.max_tree_depth,
-                metric=settings.options.get("metric"),  # pyright: ignore[reportArgumentType]
-                output_dir=str(folder / "csv"),
-                sig_figs=settings.options.get("sig_figs", _DIGITS),  # pyright: ignore[reportArgumentType]
-                show_progress=False,
-                show_console=True,
-                refresh=max(total // 50, 1),
-                force_one_process_per_chain=not threads,
-            )
-        except (RuntimeError, ValueError) as failure:
-            raise _failed(folder, str(failure)) from failure
+    files = [folder / "csv" / f"draws_{chain + 1}.csv" for chain in range(settings.chains)]
+    files[0].parent.mkdir()
+    at_once = settings.options.get("parallel_chains", min(settings.chains, os.cpu_count() or 1))
+    assert isinstance(at_once, int)
+
+    def tell(number: int, line: str) -> None:
+        report(line if threads else f"Chain [{number + 1}] {line}", progress)
+
+    try:
+        chains.run(_commands(model, folder, settings), at_once, {"STAN_NUM_THREADS": str(at_once)}, tell)
+        found = cmdstanpy.from_csv([str(file) for file in files], method="sample")
+    except chains.ChainFailed as failure:
+        raise _failed(failure) from failure
+    except (RuntimeError, ValueError) as failure:
+        raise refused("CmdStan", str(failure)) from failure
+    assert isinstance(found, cmdstanpy.CmdStanMCMC)
+    return found
 
 
-def _failed(folder: Path, said: str) -> SamplingFailed:
-    """Return why there are no draws: chains that were ended, or what the first that failed wrote last."""
-    consoles = sorted((folder / "csv").glob("*stdout*.txt"))
-    told = re.search(r"retcodes=\[([-\d, ]+)\]", said)
-    codes = [int(each) for each in told[1].split(",")] if told else [1] * len(consoles)
-    for code, console in zip(codes, consoles, strict=False):
-        text = console.read_text(errors="replace")
-        last = [line.strip() for line in text.splitlines() if line.strip()][-1:]
-        if code < 0 or (code > 0 and "Iteration:" in text):
-            return ended("CmdStan", code, "" if code < 0 else "".join(last))
-        if code > 0 and last:
-            return refused("CmdStan", last[0])
-    return refused("CmdStan", said)
+def _commands(model: CmdStanModel, folder: Path, settings: Settings) -> list[list[str]]:
+    """Return the command of each chain; with `threads` one command for all."""
+    from cmdstanpy.cmdstan_args import CmdStanArgs, SamplerArgs
+
+    options = settings.options
+    threads = bool(options.get("threads", False))
+    sampler = SamplerArgs(
+        num_chains=settings.chains if threads else 1,
+        iter_warmup=settings.warmup,
+        iter_sampling=settings.draws,
+        adapt_delta=settings.target_accept,
+        max_treedepth=settings.max_tree_depth,
+        metric_type=options.get("metric"),  # pyright: ignore[reportArgumentType]
+    )
+    arguments = CmdStanArgs(
+        model_name=model.name,
+        model_exe=model.exe_file,
+        chain_ids=list(range(1, settings.chains + 1)),
+        method_args=sampler,
+        data=str(folder / "data.json"),
+        seed=settings.seed or 1,
+        sig_figs=options.get("sig_figs", _DIGITS),  # pyright: ignore[reportArgumentType]
+        refresh=max((settings.draws + settings.warmup) // 50, 1),
+    )
+    if threads:
+        return [arguments.compose_command(0, str(folder / "csv" / "draws.csv"))]
+    numbers = range(settings.chains)
+    return [arguments.compose_command(each, str(folder / "csv" / f"draws_{each + 1}.csv")) for each in numbers]
+
+
+def _failed(failure: chains.ChainFailed) -> SamplingFailed:
+    """Return why there are no draws: a chain that was ended, or what it said where it did not begin."""
+    lines = [line.strip() for line in failure.said.splitlines() if line.strip()]
+    if failure.status < 0:
+        return ended("CmdStan", failure.status, "")
+    if any("Iteration:" in line for line in lines):
+        return ended("CmdStan", failure.status, lines[-1])
+    return refused("CmdStan", lines[-1] if lines else "")
 
 
 def _keep(folder: Path, settings: Settings) -> None:
@@ -208,18 +226,6 @@ def _draws(fit: CmdStanMCMC, shapes: Shapes, settings: Settings, compiling: floa
         seconds={"compile": compiling, "sampling": took},
         max_tree_depth=settings.max_tree_depth,
     )
-
-
-class _Lines(io.TextIOBase):
-    """A text stream that passes on the progress in each line."""
-
-    def __init__(self, progress: Callable[[Progress], None] | None) -> None:
-        self._progress = progress
-
-    def write(self, text: str, /) -> int:
-        for line in text.splitlines():
-            report(line, self._progress)
-        return len(text)
 
 
 @contextmanager

@@ -8,8 +8,6 @@ and every expected array after.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -20,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.backend import Draws, Progress, Settings
-from hdsl_stan import options
+from hdsl_stan import chains, options
 from hdsl_stan.draws import STATISTICS, Shapes, complete_statistics, complete_values, report
 from hdsl_stan.failures import ended, refused
 
@@ -31,6 +29,7 @@ OPTIONS: Mapping[str, options.Option] = {
     "init_radius": options.Option(float, least=0),
 }
 _WORKER = Path(__file__).with_name("stanli_worker.py")
+_GAVE_REASON = 3
 
 
 def installed() -> str | None:
@@ -80,33 +79,16 @@ def _arguments(settings: Settings, talk: bool) -> dict[str, object]:
 
 
 def _run(folder: Path, progress: Callable[[Progress], None] | None) -> None:
-    environment = {**os.environ, "STANLI_NO_INTERPRETER": "1", "PYTHONUNBUFFERED": "1"}
-    with (folder / "said.txt").open("w") as said:
-        child = subprocess.Popen(
-            [sys.executable, "-P", str(_WORKER), str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            text=True,
-            env=environment,
-        )
-        try:
-            _follow(child, progress)
-            status = child.wait()
-        except BaseException:
-            child.kill()
-            child.wait()
-            raise
-    if status == 3:
-        raise refused("stanli", (folder / "error.txt").read_text())
-    if status != 0 or not (folder / "draws.npz").exists():
-        raise ended("stanli", status, (folder / "said.txt").read_text())
-
-
-def _follow(child: subprocess.Popen[str], progress: Callable[[Progress], None] | None) -> None:
-    assert child.stdout is not None
-    for line in child.stdout:
-        report(line, progress)
+    environment = {"STANLI_NO_INTERPRETER": "1", "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-P", str(_WORKER), str(folder)]
+    try:
+        chains.run([command], 1, environment, lambda _, line: report(line, progress))
+    except chains.ChainFailed as failure:
+        if failure.status == _GAVE_REASON:
+            raise refused("stanli", (folder / "error.txt").read_text()) from failure
+        raise ended("stanli", failure.status, failure.said) from failure
+    if not (folder / "draws.npz").exists():
+        raise ended("stanli", 0, "")
 
 
 def _draws(arrays: Mapping[str, NDArray[np.generic]], shapes: Shapes, settings: Settings) -> Draws:
