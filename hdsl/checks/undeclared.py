@@ -1,4 +1,4 @@
-"""A name that is not declared is told once, and what follows from it is not told at all."""
+"""A name or an arm that is not declared is told once, and what follows from it is not told at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from hdsl.diagnostics import Diagnostic
 
-UNDECLARED = ("HDM226", "HDM227", "HDM228")
+UNDECLARED = ("HDM226", "HDM227", "HDM228", "HDM229")
 ABOUT_LEVELS = re.compile("HDM4|HDM253|HDM505|HDM513")
 ABOUT_VARIABLES = re.compile("HDM252|HDM253|HDM255|HDM406")
 NAME = re.compile("`([^`]+)`")
@@ -38,6 +38,8 @@ def told_once(found: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 
 def _name(diagnostic: Diagnostic) -> str:
+    if diagnostic.code == "HDM229":
+        return diagnostic.message
     named = NAME.search(diagnostic.message)
     return diagnostic.message if named is None else named[1]
 

@@ -17,12 +17,14 @@ from hdsl.data.keys import Key, lookup, to_key
 from hdsl.data.lags import Lagged, bound_lag, lags_of, sources, wave_and_units
 from hdsl.data.lags import dropped as dropped_rows
 from hdsl.data.sources import list_columns, open_table
-from hdsl.data.table import Column, Table
+from hdsl.data.table import Column, Table, listed_rows
 from hdsl.data.used import used_names
+from hdsl.data.within import varies
 from hdsl.design import expr as study
 from hdsl.design import ir
 from hdsl.design.levels import assignment_of, row_level
 from hdsl.design.levels import level as level_named
+from hdsl.design.words import column_text
 from hdsl.diagnostics import Diagnostic, did_you_mean
 
 Mask = NDArray[np.bool_]
@@ -71,9 +73,7 @@ def _placed(problem: Diagnostic, path: Path_) -> Diagnostic:
     return replace(problem, path=path)
 
 
-def bind(
-    design: ir.StudyFields, base: Path, table: str | None = None
-) -> tuple[Bound | None, list[Diagnostic]]:
+def bind(design: ir.StudyFields, base: Path, table: str | None = None) -> tuple[Bound | None, list[Diagnostic]]:
     """Read a study's tables and bind every level, variable and treatment to arrays.
 
     Parameters
@@ -208,10 +208,24 @@ def _missing_columns(
         if column in names or (column in ids and column in elsewhere):
             continue
         near = did_you_mean(column, list(names))
-        help_ = f"Did you mean {near!r}? Say so with `column`, or `id` for a level." if near else ""
-        help_ = help_ or f"Its columns are: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}."
+        help_ = f"Its columns are: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}."
+        if near is not None:
+            help_ = f"Did you mean {near!r}?{_how_to_name(design, column, near, path)}"
         found.append(Diagnostic("HDM217", f"{source} has no column {column!r} ({purpose}).", help=help_, path=path))
     return found
+
+
+def _how_to_name(design: ir.StudyFields, column: str, near: str, path: Path_) -> str:
+    """Return how the statement at a place names another column."""
+    match path:
+        case ("levels", int()):
+            return f" Write `id {column_text(near)}`."
+        case ("levels", int(i), "variables", int(j)) if design.levels[i].variables[j].name == column:
+            return f" Write `column {column_text(near)}` after its kind, or call it so."
+        case ("treatments", int(i)) if design.treatments[i].name == column:
+            return f" Write `treatment {column} column {column_text(near)} ...`."
+        case _:
+            return ""
 
 
 def _key_columns(work: _Work, level: ir.Level, table: Table) -> list[Column]:
@@ -311,8 +325,12 @@ def _check_repeated(work: _Work, key: Key, level: ir.Level, place: int) -> None:
     shown = ", ".join(key.labels[t] for t in twice[:5])
     repeat = "1 id repeats" if twice.size == 1 else f"{twice.size} ids repeat"
     message = f"{level.name} should have one row for each {key.name}, but {repeat}: {shown}."
-    help_ = "If there are several rows per unit, declare what a row is: a further `unit ... in` this one."
-    work.problems.append(Diagnostic("HDM305", message, help=help_, path=("levels", place)))
+    help_ = (
+        "Remove rows that are doubled; if there are several rows per unit, declare what a row is: "
+        f"a further `unit ... in {level.name}`."
+    )
+    rows = listed_rows(np.flatnonzero(np.isin(key.codes, twice)))
+    work.problems.append(Diagnostic("HDM305", message, help=help_, rows=rows, path=("levels", place)))
 
 
 def _columns_of(work: _Work, level: ir.Level, name: str) -> tuple[Column, NDArray[np.int64] | None] | None:
@@ -448,9 +466,7 @@ def _read_treatments(work: _Work) -> None:
         _fill_unreached(work, assignment)
 
 
-def _arms(
-    treatment: ir.Treatment, column: Column, rows: NDArray[np.int64] | None
-) -> tuple[_Raw, list[Diagnostic]]:
+def _arms(treatment: ir.Treatment, column: Column, rows: NDArray[np.int64] | None) -> tuple[_Raw, list[Diagnostic]]:
     if treatment.dose is not None:
         dose = (kinds.to_dose if treatment.dose == "positive" else COERCIONS[treatment.dose])(column)
         values = dose.values.astype(np.float64)
@@ -603,25 +619,6 @@ def _taken(labels: tuple[str, ...], places: NDArray[np.int64]) -> tuple[str, ...
     return tuple(np.asarray(labels, dtype=object)[places].tolist())
 
 
-def _at_level(
-    work: _Work, values: Reals, level: BoundLevel, what: str, code: str, path: Path_
-) -> Reals | None:
-    """Return one value per unit of a level, or None with a diagnostic where values differ within a unit."""
-    at = values[level.first_rows]
-    differs = ~((values == at[level.rows]) | (np.isnan(values) & np.isnan(at[level.rows])))
-    if not differs.any():
-        return at
-    units = np.unique(level.rows[differs])
-    shown = ", ".join(level.labels[u] for u in units[:5])
-    message = f"{what} varies within {units.size} units of {level.name}: {shown}{', ...' if units.size > 5 else ''}."
-    help_ = "Declare it in the block of the level at which it varies." if code == "HDM301" else (
-        "Assign it to the level at which it varies, or mend the codes."
-    )
-    rows = tuple(int(r) + 1 for r in np.flatnonzero(differs)[:100])
-    work.problems.append(Diagnostic(code, message, help=help_, rows=rows, path=path))
-    return None
-
-
 def _present_labels(values: Reals, labels: tuple[str, ...]) -> tuple[Reals, tuple[str, ...]]:
     """Leave out categories without any unit."""
     seen = np.unique(values[values >= 0]).astype(np.int64)
@@ -642,10 +639,10 @@ def _bound_variable(
 ) -> BoundVariable:
     raw, bound_level = work.variables[variable.name], levels[level.name]
     path: Path_ = ("levels", place[0], "variables", place[1])
-    what = f"{variable.role} {variable.name}"
-    values = _at_level(work, raw.values[keep], bound_level, what, "HDM301", path)
-    if values is None:
-        values = raw.values[keep][bound_level.first_rows]
+    of_rows = raw.values[keep]
+    problem = varies(work.design, (variable.role, variable.name), of_rows, level.name, levels)
+    work.say([] if problem is None else [problem], path)
+    values = of_rows[bound_level.first_rows]
     labels = raw.labels
     if labels:
         values, labels = _present_labels(values, labels)
@@ -661,7 +658,7 @@ def _bound_treatment(
     name = assigned.to if assigned is not None and assigned.to in levels else row_level(work.design).name
     level = levels[name]
     path: Path_ = ("treatments", place)
-    values = _at_level(work, raw.values[keep], level, f"treatment {treatment.name}", "HDM302", path)
-    if values is None:
-        values = raw.values[keep][level.first_rows]
-    return BoundTreatment(treatment.name, name, values, raw.labels)
+    of_rows = raw.values[keep]
+    problem = varies(work.design, ("treatment", treatment.name), of_rows, name, levels)
+    work.say([] if problem is None else [problem], path)
+    return BoundTreatment(treatment.name, name, of_rows[level.first_rows], raw.labels)

@@ -80,3 +80,10 @@ def test_a_law_of_equations_by_another_name() -> None:
 def test_a_misspelt_prior_gets_the_nearest() -> None:
     found = checked(SCHOOLS, "priors { residual ~ halfnromal(1) }")
     assert [d.help for d in found.findings] == ["Did you mean `halfnormal`?"]
+
+
+def test_an_unknown_arm_is_one_error() -> None:
+    one = "average over student of score(tutor = tutord) - score(tutor = none)"
+    found = checked(SCHOOLS, f"estimand a = {one}", f"estimand b[school] = {one}")
+    assert [d.message for d in found.findings] == ["`tutor` has no arm `tutord`."]
+    assert found.findings[0].help == "Did you mean `tutored`? The name is used in 2 places."
