@@ -84,6 +84,7 @@ def test_a_misspelt_prior_gets_the_nearest() -> None:
 
 def test_an_unknown_arm_is_one_error() -> None:
     one = "average over student of score(tutor = tutord) - score(tutor = none)"
-    found = checked(SCHOOLS, f"estimand a = {one}", f"estimand b[school] = {one}")
+    vary = "analysis { vary tutor across school }"
+    found = checked(SCHOOLS, vary, f"estimand a = {one}", f"estimand b[school] = {one}")
     assert [d.message for d in found.findings] == ["`tutor` has no arm `tutord`."]
     assert found.findings[0].help == "Did you mean `tutored`? The name is used in 2 places."
