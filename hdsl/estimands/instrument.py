@@ -10,7 +10,7 @@ from hdsl.data.bound import Bound
 from hdsl.design import expr as study
 from hdsl.design.ir import Estimand, Principal
 from hdsl.diagnostics import Diagnostic
-from hdsl.estimands.aggregate import weights_of
+from hdsl.estimands.aggregate import Integers, weights_of
 from hdsl.estimands.compute import compute
 from hdsl.model.ir import Model, ModelData
 from hdsl.reference.values import Array
@@ -46,10 +46,10 @@ def _step(value: Array) -> int:
 
 def _warning(complier: str, mean: float, sd: float, estimate: float, error: float) -> Diagnostic:
     message = (
-        f"The average effect on {complier} is {mean:.3g} (sd {sd:.2g}) by the model, but {estimate:.3g} (standard error "
-        f"{error:.2g}) with the assignment as an instrument."
+        f"The average effect on {complier} is {mean:.3g} (sd {sd:.2g}) by the model, but {estimate:.3g} (standard "
+        f"error {error:.2g}) with the assignment as an instrument."
     )
-    help_ = "The shape of the outcome's distribution may tell the strata apart here, not the design: try another family."
+    help_ = "The shape of the outcome's distribution may tell the strata apart, not the design: try another family."
     return Diagnostic("HDM717", message, severity="warning", help=help_)
 
 
@@ -107,9 +107,10 @@ def _weights_are_counts(bound: Bound) -> bool:
     return bool(np.all(weights == np.floor(weights)) and np.any(weights > 1))
 
 
-def _blocks(bound: Bound, treatment: str) -> tuple[Array, Array]:
+def _blocks(bound: Bound, treatment: str) -> tuple[Integers, Integers]:
     within = [name for a in bound.study.assignments if a.treatment == treatment for name in a.within]
     codes = np.zeros(bound.rows, np.int64)
     for name in within:
-        _, codes = np.unique(codes * bound.levels[name].size + bound.levels[name].rows, return_inverse=True)
+        _, found = np.unique(codes * bound.levels[name].size + bound.levels[name].rows, return_inverse=True)
+        codes = found.astype(np.int64)
     return codes, bound.levels[bound.treatments[treatment].level].rows

@@ -151,8 +151,8 @@ CASES: dict[str, tuple[str, str, str, tuple[Edit, ...], Columns, Columns]] = {
         "warning",
         SCHOOLS,
         (("complete(0.5)", "bernoulli(0.5)"),),
-        rows(z=PLACE % 8 < np.where(PLACE // 8 % 2, 1, 7)),
-        rows(z=PLACE % 8 < np.where(PLACE // 8 % 2, 3, 5)),
+        rows(z=np.greater(np.where(PLACE // 8 % 2, 1, 7), PLACE % 8)),
+        rows(z=np.greater(np.where(PLACE // 8 % 2, 3, 5), PLACE % 8)),
     ),
     "few groups": ("HDM309", "note", SCHOOLS, (), rows(school=PLACE // 20), rows(school=PLACE // 16)),
     "few groups with an effect": (

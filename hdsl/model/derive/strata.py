@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hdsl.data.bound import BoundTreatment, BoundVariable, Reals
 from hdsl.design import ir
@@ -27,6 +28,7 @@ from hdsl.model.ir import (
     Law,
     Mixture,
     Observation,
+    Var,
     add,
     apply,
     column,
@@ -39,6 +41,7 @@ from hdsl.model.ir import (
     var,
 )
 
+Integers = NDArray[np.int64]
 IMPOSSIBLE = -1e30
 ODDS_SD = 1.5
 BETWEEN_SD = 1.0
@@ -78,7 +81,7 @@ class Strata:
 
 def strata_of(draft: Draft, outcome: BoundVariable, family: str) -> Strata | None:
     """Return the principal strata of a study, None where it declares none; raises NotDerivable."""
-    principals = draft.bound.study.principals
+    principals = list(draft.bound.study.principals)
     if not principals:
         return None
     if len(principals) > 1:
@@ -112,9 +115,9 @@ def _possible(draft: Draft, declared: ir.Principal) -> Reals:
     bound = draft.bound
     treatment, variable = bound.treatments[declared.treatment], bound.variables[declared.intermediate]
     arms = bound.at_rows(treatment.level, treatment.values).astype(np.int64)
-    seen = bound.at_rows(variable.level, variable.values)
+    seen = bound.at_rows(variable.level, variable.values).astype(np.int64)
     codes = np.array([[_code(variable, value) for value in stratum.values] for stratum in declared.strata])
-    possible = (codes[:, arms].T == seen[:, None]).astype(np.float64)
+    possible = np.equal(codes[:, arms].T, seen[:, None]).astype(np.float64)
     lost = np.flatnonzero(possible.sum(axis=1) == 0)
     if lost.size:
         raise NotDerivable("HDM321", _lost(treatment, variable, declared, arms, seen, lost), _LOST_HELP)
@@ -125,10 +128,15 @@ _LOST_HELP = "List the stratum to which such rows belong (which gives up the mon
 
 
 def _lost(
-    treatment: BoundTreatment, variable: BoundVariable, declared: ir.Principal, arms: Reals, seen: Reals, lost: Reals
+    treatment: BoundTreatment,
+    variable: BoundVariable,
+    declared: ir.Principal,
+    arms: Integers,
+    seen: Integers,
+    lost: NDArray[np.intp],
 ) -> str:
     first = int(lost[0])
-    value = variable.labels[int(seen[first])] if variable.labels else f"{seen[first]:g}"
+    value = variable.labels[int(seen[first])] if variable.labels else str(int(seen[first]))
     count = "1 row has" if lost.size == 1 else f"{lost.size} rows have"
     where = f"{treatment.name} = {treatment.arms[int(arms[first])]} and {variable.name} = {value}"
     return f"{count} values that no stratum of `{declared.name}` allows, first row {first + 1} with {where}."
@@ -236,7 +244,7 @@ def _shares(
     coefficients: Sequence[Coefficient],
     levels: Sequence[str],
     weight: str | None,
-) -> Expr:
+) -> Var:
     """Add the log shares, over rows and strata: a multinomial logit with the first stratum as reference."""
     row = draft.level(draft.bound.row)
     logits: list[Expr] = [const(0)]
@@ -324,7 +332,7 @@ def _bernoulli(draft: Draft, outcome: BoundVariable, slot: str, law: Law) -> Exp
 
 
 def _binomial(draft: Draft, outcome: BoundVariable, slot: str, law: Law) -> Expr:
-    trials, argument = law.args
+    argument = law.args[1]
     assert outcome.trials is not None
     dims = (draft.level(outcome.level),)
     y = draft.slot(f"{outcome.name} seen", dims, np.asarray(outcome.values), source="outcome")
