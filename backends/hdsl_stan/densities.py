@@ -27,7 +27,10 @@ class Density:
     vectors : tuple of int
         Arguments that are a whole vector for each outcome.
     survival : bool
-        Whether Stan has its log survival function, right in the tail.
+        Whether Stan has its log survival function.
+    mirror : str
+        The symmetric law as whose log distribution function it is written, with mean and outcome exchanged:
+        Stan's own is minus infinity, or has lost its digits, far in the tail. `log` takes the outcome's log.
     doubled : bool
         Whether the density is twice Stan's, because its support is half the line.
     user : bool
@@ -42,6 +45,8 @@ class Density:
     integers: tuple[int, ...] = ()
     vectors: tuple[int, ...] = ()
     survival: bool = True
+    mirror: str = ""
+    log: bool = False
     doubled: bool = False
     user: bool = False
     random: str = ""
@@ -80,18 +85,18 @@ def _user(name: str) -> Density:
 
 
 DISTRIBUTIONS: Mapping[str, Density] = {
-    "normal": _plain("normal"),
+    "normal": _plain("normal", mirror="normal"),
     "student": _plain("student_t"),
     "cauchy": _plain("cauchy"),
     "laplace": _plain("double_exponential"),
-    "logistic": _plain("logistic"),
+    "logistic": _plain("logistic", mirror="logistic"),
     "skewnormal": _plain("skew_normal", survival=False, random="skewed_normal_rng"),
     "asymmetric_laplace": Density("skew_double_exponential", _asymmetric_laplace, random="asymmetric_laplace_rng"),
-    "halfnormal": Density("normal", _half_normal, doubled=True),
+    "halfnormal": Density("normal", _half_normal, doubled=True, mirror="normal"),
     "halfstudent": Density("student_t", _half_student, doubled=True),
     "halfcauchy": Density("cauchy", _half_normal, doubled=True),
     "exponential": _plain("exponential"),
-    "lognormal": _plain("lognormal"),
+    "lognormal": _plain("lognormal", mirror="normal", log=True),
     "gamma": _plain("gamma"),
     "gamma_mean": Density("gamma", _gamma_by_mean),
     "inverse_gamma": _plain("inv_gamma"),

@@ -118,7 +118,7 @@ def _integer(context: Context, arg: Expr, env: Env) -> Expression:
 
 def _censored(context: Context, observation: Observation) -> None:
     """Write ended durations as draws and the others as survivals."""
-    _, name, args = stan_law(observation.law)
+    density, name, args = stan_law(observation.law)
     outcome = Name(context.names[observation.slot])
     wide = {
         place: local(context, arg, _wanted(observation, place))
@@ -134,8 +134,17 @@ def _censored(context: Context, observation: Observation) -> None:
         )
 
     context.body.append(Tilde(at(outcome, ended), name, chosen(ended)))
-    survival = call(f"{name}_lccdf", at(outcome, unended), given=chosen(unended))
-    context.body.append(Target(survival))
+    last = Row(at(outcome, unended), density, name, chosen(unended))
+    context.body.append(Target(_survival(last)))
+
+
+def _survival(row: Row) -> Expression:
+    """Return the log probability of a value above the outcome."""
+    if not row.density.mirror:
+        return call(f"{row.name}_lccdf", row.outcome, given=row.args)
+    outcome = call("log", row.outcome) if row.density.log else row.outcome
+    mean, *others = row.args or (Number(0), Number(1))
+    return call(f"{row.density.mirror}_lcdf", mean, given=(outcome, *others))
 
 
 def _event_rows(context: Context, observation: Observation) -> tuple[Expression, Expression]:
@@ -216,8 +225,7 @@ def _statements(context: Context, observation: Observation, env: Env, args: Sequ
     ended = Target(_weighted(context, observation, log_density, env))
     if observation.event is None:
         return [ended]
-    survival = call(f"{row.name}_lccdf", row.outcome, given=row.args)
-    unended = Target(_weighted(context, observation, survival, env))
+    unended = Target(_weighted(context, observation, _survival(row), env))
     event = element(context.stored[observation.event], env)
     return [If(binary("==", event, Number(1)), (ended,), (unended,))]
 
@@ -233,16 +241,15 @@ def _log_likelihood(
 ) -> list[Statement]:
     """Return the statements that give `target` the row's log likelihood, with its constants."""
 
-    def assigned(suffix: str) -> Statement:
-        node: Expression = call(f"{row.name}_{suffix}", row.outcome, given=row.args)
-        node = binary("+", node, call("log2")) if row.density.doubled else node
-        return assignment(target, _weighted(context, observation, node, env))
+    def assigned(node: Expression) -> Statement:
+        whole = binary("+", node, call("log2")) if row.density.doubled else node
+        return assignment(target, _weighted(context, observation, whole, env))
 
-    ended = assigned(_suffix(observation))
+    ended = assigned(call(f"{row.name}_{_suffix(observation)}", row.outcome, given=row.args))
     if observation.event is None:
         return [ended]
     event = element(context.stored[observation.event], env)
-    return [If(binary("==", event, Number(1)), (ended,), (assigned("lccdf"),))]
+    return [If(binary("==", event, Number(1)), (ended,), (assigned(_survival(row)),))]
 
 
 def _draw(context: Context, row: Row) -> Expression:

@@ -126,7 +126,10 @@ def _simple(node: Assign | Tilde | Target | Return, pad: str) -> list[str]:
 
 def _declaration(node: Declare, pad: str) -> list[str]:
     head = f"{pad}{_type(node.type)} {node.name}"
-    plain = [f"{head};"] if node.value is None else _assigned(f"{head} =", node.value, pad)
+    if len(head) >= WIDTH and node.value is None:
+        plain = [f"{pad}{_type(node.type)}", f"{pad}    {node.name};"]
+    else:
+        plain = [f"{head};"] if node.value is None else _assigned(f"{head} =", node.value, pad)
     if not node.comment:
         return plain
     noted = f"{plain[0]} // {node.comment}"

@@ -4,7 +4,7 @@ function, weights and censoring, and what tests of single backends have shown to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -148,6 +148,31 @@ def moving_bounds() -> Case:
     return model, ModelData(values={"y": np.array([0.1, -0.4, 1.0, 0.7])}, coords=models.labels(sets))
 
 
+FAR: Mapping[str, tuple[models.Term, ...]] = {
+    "normal": ("a", "s"),
+    "logistic": ("a", "s"),
+    "lognormal": ("a", "s"),
+    "halfnormal": ("s",),
+    "weibull": ("s", apply("exp", var("a"))),
+}
+
+
+def far_away(distribution: str) -> Case:
+    """Censored values that are many standard deviations away, where survival functions underflow."""
+    sets = (models.level("row", 4),)
+    y = np.array([9.0, 14.0, 25.0, 1.0])
+    model = Model(
+        name=f"far_away_{distribution}",
+        unit="row",
+        index_sets=sets,
+        slots=(models.real_slot("y", ("row",)), models.real_slot("ended", ("row",))),
+        statements=(models.random("a", "intercept", "normal", 0, 1), models.random("s", "sd", "lognormal", 0, 0.2)),
+        observations=(models.observe(("row",), distribution, *FAR[distribution], event="ended"),),
+    )
+    values = {"y": np.exp(y) if distribution == "lognormal" else y, "ended": np.array([0.0, 0.0, 0.0, 1.0])}
+    return model, ModelData(values=values, coords=models.labels(sets))
+
+
 def nested_groups() -> Case:
     """Covariates of groups and of groups of groups, seen from the rows, and an index through an index."""
     rng = np.random.default_rng(52)
@@ -253,6 +278,7 @@ def _table() -> dict[str, Builder]:
     for name in CENSORABLE:
         table[f"censored data: {name}"] = lambda name=name: models.observed(name, event=True)
         table[f"weighted censored data: {name}"] = lambda name=name: models.observed(name, weight=True, event=True)
+    table |= {f"censored far away: {name}": lambda name=name: far_away(name) for name in FAR}
     table |= {f"parameter: {name}": lambda name=name: models.prior(name) for name in models.PRIORS}
     table |= {f"function: {name}": lambda name=name: models.computed(name) for name in models.COMPUTABLE}
     return table
