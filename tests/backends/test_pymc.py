@@ -82,7 +82,7 @@ def test_program_holds_no_data() -> None:
     model, data = models.censored_weibull()
     other = ModelData({name: values[::-1] * 1 for name, values in data.values.items()}, data.coords)
     assert backend.lower(model, data).source == backend.lower(model, other).source
-    assert "hdsl" not in backend.lower(model, data).source
+    assert "import hdsl" not in backend.lower(model, data).source
 
 
 def test_hostile_text_stays_in_comments() -> None:

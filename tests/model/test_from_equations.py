@@ -704,7 +704,7 @@ def test_intercepts_are_sampled_at_average_predictors(tmp_path: Path) -> None:
     expected = sum(point[name] * four(values.mean()) for name, values in parts.items())
     assert definitions(*made.made, point)[shift.name].real == pytest.approx(expected)
     rewritten = prepare(*made.made)
-    assert "centred(mu)" in [variable.role for variable in rewritten[0].variables]
+    assert "standard(centred(mu))" in [variable.role for variable in rewritten[0].variables]
     assert np.ptp(differences(rewritten, made.made, np.random.default_rng(2))) < 1e-5
 
 

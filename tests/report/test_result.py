@@ -173,7 +173,7 @@ class TestFiles:
         file = tmp_path / "r.nc"
         found.save(file)
         again = Result.load(file)
-        assert again.to_json() == found.to_json()
+        assert again.to_json() == {**found.to_json(), "saved": str(file)}
         assert (again.study, again.model, again.settings, again.source) == (
             found.study,
             found.model,
