@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hdsl.commands import run, runs
+from hdsl.commands import pictures, run, runs
 from hdsl.commands.output import (
     FAILED,
     FINDINGS,
@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_explain(commands)
     _add_run(commands)
+    _add_results(commands)
     runs.add_arguments(_command(commands, "runs", "List the runs that are kept, or remove them.", runs.run))
     _add_fmt(commands)
     _add_compile(commands)
@@ -134,6 +135,13 @@ def _add_run(commands: Any) -> None:
     parser = _command(commands, "run", "Fit a study and compute its estimands.", run.run)
     _study_argument(parser)
     run.add_arguments(parser)
+
+
+def _add_results(commands: Any) -> None:
+    table = _command(commands, "table", "Write a table of a result: Markdown, LaTeX or CSV.", pictures.table)
+    pictures.add_table_arguments(table)
+    plot = _command(commands, "plot", "Draw a picture of a result: SVG, PDF or PNG.", pictures.plot)
+    pictures.add_plot_arguments(plot)
 
 
 def _add_fmt(commands: Any) -> None:

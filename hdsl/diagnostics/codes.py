@@ -37,6 +37,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM117": CodeInfo("a file that is no result"),
         "HDM118": CodeInfo("something asked of a result that the study does not have"),
         "HDM119": CodeInfo("new rows for which nothing can be predicted"),
+        "HDM120": CodeInfo("a kept run of what has changed since", "warning"),
         "HDM201": CodeInfo("no `study` statement"),
         "HDM202": CodeInfo("a statement given twice"),
         "HDM203": CodeInfo("`analysis` together with `model`"),

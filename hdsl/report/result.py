@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xarray import DataArray, DataTree
 
     from hdsl.design.ir import StudyFields
+    from hdsl.report.pictures import Plots
     from hdsl.report.versus import Comparison
 
 SCHEMA = 1
@@ -238,6 +239,13 @@ class Result:
         from hdsl.report.versus import versus
 
         return versus((self, *others), names)
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures: `result.plot.forest()`, `.shrinkage()`, `.curve()`, `.ppc()`, `.design()`, ..."""
+        from hdsl.report.pictures import Plots
+
+        return Plots(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values (schema in docs/json.md)."""

@@ -51,11 +51,12 @@ def _assignments(design: ir.StudyFields) -> Iterator[str]:
         within = f" within each {' and '.join(assignment.within)}" if assignment.within else ""
         condition = assignment.condition
         where = f", where {condition.treatment} is {condition.arm}" if condition is not None else ""
-        how = _how(assignment.mechanism)
+        how = assigned_how(assignment.mechanism)
         yield f"{assignment.treatment} was assigned to each {assignment.to}{within}{where}, {how}"
 
 
-def _how(mechanism: ir.Mechanism) -> str:
+def assigned_how(mechanism: ir.Mechanism) -> str:
+    """Return a mechanism of assignment in words."""
     given = ", ".join(role_text(term) for term in mechanism.given)
     match mechanism.name:
         case "complete":
