@@ -18,6 +18,8 @@ from hdsl.checks.finding import (
 from hdsl.checks.scope import Scope
 from hdsl.design import ir
 
+DRAWS = ("chain", "draw")
+
 
 def no_unit(scope: Scope) -> Findings:
     """HDM233: a study says what its rows are."""
@@ -58,8 +60,22 @@ def duplicate_parts(scope: Scope) -> Findings:
     for i, principal in enumerate(scope.study.principals):
         strata = ((s.name, ("principals", i, "strata", j, "name")) for j, s in enumerate(principal.strata))
         yield from _twice(f"among the strata of {principal.name}", strata)
-    estimands = ((e.name, ("estimands", i, "name")) for i, e in enumerate(scope.study.estimands))
+    estimands = [(e.name, ("estimands", i, "name")) for i, e in enumerate(scope.study.estimands)]
     yield from _twice("among the estimands", estimands)
+    for name, path in estimands:
+        if name in scope.levels:
+            help = f"Give it another name, such as `by_{name}`: results are labelled by the levels' names."
+            yield finding("HDM232", f"The estimand `{name}` has the name of a level.", path, help)
+
+
+def names_of_draws(scope: Scope) -> Findings:
+    """HDM232: levels and estimands are not called as results call the draws."""
+    named = [(level.name, "level", ("levels", i, "name")) for i, level in enumerate(scope.study.levels)]
+    named += [(e.name, "estimand", ("estimands", i, "name")) for i, e in enumerate(scope.study.estimands)]
+    for name, what, path in named:
+        if name in DRAWS:
+            help = f"Give it another name; `id {name}` keeps that of the data." if what == "level" else "Rename it."
+            yield finding("HDM232", f"The {what} `{name}` has the name of the {name}s of every result.", path, help)
 
 
 def _twice(where: str, names: Iterable[tuple[str, Path]]) -> Findings:
@@ -151,6 +167,7 @@ RULES: tuple[Rule, ...] = (
     no_outcome,
     duplicate_declarations,
     duplicate_parts,
+    names_of_draws,
     names_of_levels,
     names_of_assignments,
     names_of_principals,
