@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from hdsl.checks.estimands import aggregates, each, potentials
 from hdsl.checks.finding import Findings, Rule, finding
 from hdsl.checks.scope import Scope
+from hdsl.checks.terms import stated_terms
 from hdsl.design import ir
 from hdsl.design.expr import (
     Aggregate,
@@ -132,7 +133,8 @@ def no_difference(scope: Scope) -> Findings:
 
 def equal_by_index(scope: Scope) -> Findings:
     """HDM510: an indexed effect may differ between the groups of its index."""
-    if not scope.is_derived():
+    lagged = any(isinstance(n, Call) and n.function == "lag" for term, _ in stated_terms(scope.study) for n in walk(term))
+    if not scope.is_derived() or lagged:
         return
     for estimand, path in each(scope):
         treatments = {s.treatment for node, _, _ in potentials(estimand, path) for s in node.settings}

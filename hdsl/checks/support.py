@@ -178,8 +178,11 @@ def cell_without_units(scope: Scope, bound: Bound) -> Findings:
 
 
 def _arms_set(bound: Bound, node: Potential) -> tuple[tuple[str, str], ...]:
+    """Return the arms that are set together; a history sets one treatment to several, on different occasions."""
     found: set[tuple[str, str]] = set()
     for setting in node.settings:
+        if setting.at is not None and sum(other.treatment == setting.treatment for other in node.settings) > 1:
+            continue
         treatment = bound.treatments.get(setting.treatment)
         if treatment is not None and isinstance(setting.value, Ref) and setting.value.name in treatment.arms:
             found.add((setting.treatment, setting.value.name))
