@@ -133,7 +133,8 @@ def no_difference(scope: Scope) -> Findings:
 
 def equal_by_index(scope: Scope) -> Findings:
     """HDM510: an indexed effect may differ between the groups of its index."""
-    lagged = any(isinstance(n, Call) and n.function == "lag" for term, _ in stated_terms(scope.study) for n in walk(term))
+    nodes = (node for term, _ in stated_terms(scope.study) for node in walk(term))
+    lagged = any(isinstance(node, Call) and node.function == "lag" for node in nodes)
     if not scope.is_derived() or lagged:
         return
     for estimand, path in each(scope):
