@@ -87,7 +87,8 @@ def _one_arm(
     if alone.size == count and random:
         help = f"It was then assigned to {block}, not within it: write `assign {name} to {block}`."
         return finding("HDM304", message, path, help, severity="error")
-    help = "They say nothing of the effect by themselves. Are codes wrong or rows missing? If it is meant so, waive it."
+    help = "They say nothing of the effect by themselves. Are codes wrong or rows missing?"
+    help += " If it is meant so, waive this." if random else ""
     return finding("HDM304", message, path, help, severity="warning" if random else "note")
 
 

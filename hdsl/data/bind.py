@@ -305,6 +305,8 @@ def _read_keys(work: _Work) -> None:
             work.problems.append(Diagnostic("HDM224", message, help=help_, path=("levels", i)))
             continue
         if own is None and level.name == row.name:
+            if crossed:
+                _check_repeated(work, to_key(_key_columns(work, level, work.table)), level, i)
             continue
         key = to_key(_key_columns(work, level, work.table))
         told = {problem.message for problem in work.problems}
@@ -314,7 +316,7 @@ def _read_keys(work: _Work) -> None:
             coded = kinds.to_wave(work.table.column(own))
             work.say(coded.problems, ("levels", i))
             work.waves[level.name] = coded
-        if level.name == row.name and not crossed:
+        if level.name == row.name:
             _check_repeated(work, key, level, i)
 
 
@@ -323,13 +325,22 @@ def _check_repeated(work: _Work, key: Key, level: ir.Level, place: int) -> None:
     if twice.size == 0:
         return
     shown = ", ".join(key.labels[t] for t in twice[:5])
+    rows = listed_rows(np.flatnonzero(np.isin(key.codes, twice)))
+    if level.crosses:
+        if twice.size < key.size / 2:
+            some = "1 combination" if twice.size == 1 else f"{twice.size} combinations"
+            have = "has" if twice.size == 1 else "have"
+            message = f"{some} of {key.name} {have} several rows, where most have one: {shown}."
+            help_ = "Remove rows that are doubled; if they are meant so, waive this."
+            found = Diagnostic("HDM305", message, severity="warning", help=help_, rows=rows, path=("levels", place))
+            work.problems.append(found)
+        return
     repeat = "1 id repeats" if twice.size == 1 else f"{twice.size} ids repeat"
     message = f"{level.name} should have one row for each {key.name}, but {repeat}: {shown}."
     help_ = (
         "Remove rows that are doubled; if there are several rows per unit, declare what a row is: "
         f"a further `unit ... in {level.name}`."
     )
-    rows = listed_rows(np.flatnonzero(np.isin(key.codes, twice)))
     work.problems.append(Diagnostic("HDM305", message, help=help_, rows=rows, path=("levels", place)))
 
 
@@ -395,8 +406,11 @@ def _companions(work: _Work, level: ir.Level, variable: ir.Variable, raw: _Raw) 
     if kind.known_sd is not None:
         sd = raw.companions["known_sd"] = _formula(work, level, kind.known_sd, problems)
         if np.any(sd <= 0):
-            message = f"The known sd of {variable.name} must be positive in every row."
-            problems.append(Diagnostic("HDM352", message, help="Give the standard error of each summary."))
+            rows = listed_rows(np.flatnonzero(sd <= 0))
+            message = f"The known sd of `{variable.name}` is not above zero in row {rows[0]}"
+            message += f" and {len(rows) - 1} more." if len(rows) > 1 else "."
+            help_ = "Give the standard error of each summary."
+            problems.append(Diagnostic("HDM352", message, help=help_, rows=rows))
     if kind.censored_by is not None:
         found = _columns_of(work, level, kind.censored_by)
         if found is None:

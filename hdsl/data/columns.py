@@ -186,7 +186,7 @@ def to_wave(column: Column) -> Coded:
         dated, no_date = days(plain)
         values, bad = (dated, no_date) if no_date.sum() < bad.sum() else (values, bad)
     bad = bad | np.isinf(values)
-    help = "An occasion is a number, or a date written 2024-05-31."
+    help = "An occasion is a number, or a date written 2024-05-31. Number quarters or months, or date them by a day."
     what = ("is neither a number nor a date", "are neither numbers nor dates")
     problems = bad_rows(column, bad, "HDM357", what, help)
     good = ~bad & ~np.isnan(values)

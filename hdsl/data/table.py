@@ -175,20 +175,35 @@ def shown_value(value: object) -> str:
 
 
 def bad_rows(column: Column, bad: Mask, code: str, what: tuple[str, str], help: str) -> list[Diagnostic]:
-    """One diagnostic for all rows where `bad` holds, with the count and the first few rows; none for none.
+    """One diagnostic for all rows where `bad` holds, with the count and the first few values; none for none.
 
     `what` finishes the sentence for one and for several values: ("is not a number", "are not numbers").
     """
     rows = np.flatnonzero(bad)
     if rows.size == 0:
         return []
-    first = rows[:SHOWN_ROWS]
-    values = _as_python(column.values.take(first))
-    cases = [f"{shown_value(v)} in {column.rows.name(int(r))}" for v, r in zip(values, first, strict=True)]
-    more = f" and {rows.size - first.size} more" if rows.size > first.size else ""
+    first, counts = _distinct(column.values.take(rows))
+    firsts = rows[first[:SHOWN_ROWS]]
+    cases = [
+        f"{shown_value(value)} in {column.rows.name(int(row))}" + ("" if n == 1 else f" and {n - 1} more rows")
+        for value, row, n in zip(_as_python(column.values.take(firsts)), firsts, counts.tolist(), strict=False)
+    ]
+    hidden = rows.size - int(counts[:SHOWN_ROWS].sum())
+    more = f" and {hidden} more" if hidden else ""
     count, verb = ("1 value", what[0]) if rows.size == 1 else (f"{rows.size} values", what[1])
     message = f"{count} of column {column.name!r} in {column.source} {verb}: {', '.join(cases)}{more}."
     return [Diagnostic(code, message, help=help, rows=listed_rows(rows))]
+
+
+def _distinct(values: ArrowArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each distinct value stands first, in that order, and how often it is there."""
+    import pyarrow as pa
+
+    joined = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    codes = np.asarray(joined.cast(pa.large_string()).dictionary_encode().indices.fill_null(-1))
+    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    return first[order].astype(np.int64), counts[order].astype(np.int64)
 
 
 def _as_python(values: ArrowArray) -> list[Any]:

@@ -128,6 +128,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM320": CodeInfo("a column of censoring that is named after the event", "warning"),
         "HDM321": CodeInfo("rows that no principal stratum allows"),
         "HDM322": CodeInfo("treated shares of blocks that differ by more than chance", "warning"),
+        "HDM323": CodeInfo("labels that differ in capital letters only", "warning"),
         "HDM350": CodeInfo("a value that is not a number"),
         "HDM351": CodeInfo("a value that is infinite"),
         "HDM352": CodeInfo("a positive variable that is not above zero"),

@@ -16,7 +16,7 @@ from hdsl.design.expr import Number
 from hdsl.diagnostics import Diagnostic, has_errors
 from tests.checks.studies import Edit, edited, read
 
-DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20), 22)) | {"HDM517"}
+DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20), 22, 23)) | {"HDM517"}
 PYTHON_CODES = frozenset({"HDM205", "HDM261", "HDM262", "HDM263", "HDM411", "HDM509"})
 
 type Columns = Mapping[str, Sequence[float] | Sequence[str] | np.ndarray]
@@ -231,6 +231,22 @@ CASES: dict[str, tuple[str, str, str, tuple[Edit, ...], Columns, Columns]] = {
         CHANCE,
         rows(p=np.where(PLACE == 1, 1, 0.5)),
         rows(p=PLACE * 0 + 0.5),
+    ),
+    "labels in two spellings": (
+        "HDM323",
+        "warning",
+        SCHOOLS,
+        (("covariate x : real", "covariate x : category"),),
+        rows(x=np.where(PLACE < 3, "Male", np.where(PLACE % 3, "male", "female"))),
+        rows(x=np.where(PLACE % 3, "Male", "female")),
+    ),
+    "ids in two spellings": (
+        "HDM323",
+        "warning",
+        SCHOOLS,
+        (),
+        rows(school=np.array([f"school {p}" if i % 8 else f"School {p}" for i, p in enumerate(PLACE // 8)])),
+        rows(school=np.array([f"school {p}" for p in PLACE // 8])),
     ),
     "no event": (
         "HDM319",

@@ -85,3 +85,40 @@ def test_doubled_rows_are_named(tmp_path: Path) -> None:
     (found,) = told(tmp_path, rows=[*ROWS, ROWS[7]])
     assert (found.code, found.rows) == ("HDM305", (8, 97))
     assert "Remove rows that are doubled" in found.help
+
+
+CROSSED = """study s
+data "d.csv"
+unit clinic id clinic
+wave month id month
+unit record in clinic * month { outcome y : real }
+"""
+
+
+def test_a_cell_with_several_rows_where_most_have_one(tmp_path: Path) -> None:
+    study = read_study(Source.of("s.hdm", CROSSED))
+    rows = [f"{n // 4},{n % 4},{n}" for n in range(40)]
+    for doubled, codes in (([], []), ([rows[5]], ["HDM305"]), (rows, [])):
+        (tmp_path / "d.csv").write_text("\n".join(["clinic,month,y", *rows, *doubled]))
+        bound, problems = bind(study, tmp_path)
+        assert bound is not None
+        assert [d.code for d in problems] == codes
+        assert all(d.severity == "warning" and "1/1" in d.message and d.rows == (6, 41) for d in problems)
+
+
+def test_a_known_sd_of_zero_is_named_by_its_row(tmp_path: Path) -> None:
+    text = 'study s\ndata "d.csv"\nunit trial id trial { outcome y : real known sd se }\n'
+    (tmp_path / "d.csv").write_text("trial,y,se\n1,2,1\n2,3,0\n3,1,1\n")
+    (found,) = bind(read_study(Source.of("s.hdm", text)), tmp_path)[1]
+    assert (found.code, found.rows) == ("HDM352", (2,))
+
+
+def test_many_bad_values_are_told_once_each(tmp_path: Path) -> None:
+    (found,) = told(
+        tmp_path, rows=[row.rsplit(",", 1)[0] + (",n.n." if n < 90 else ",?") for n, row in enumerate(ROWS)]
+    )
+    assert (
+        "96 values of column 'pain' in d.csv are not numbers: \"n.n.\" in row 1 (line 2) and 89 more rows"
+        in found.message
+    )
+    assert '"?" in row 91 (line 92) and 5 more rows.' in found.message
