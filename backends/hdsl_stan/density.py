@@ -18,6 +18,7 @@ from hdsl.model.distributions import DISTRIBUTIONS as KINDS
 from hdsl.model.ir import Model, ModelData
 from hdsl_stan import print as printer
 from hdsl_stan.data import stan_data
+from hdsl_stan.engine_stanli import GUARDS
 from hdsl_stan.lower import Lowered, lowered
 from hdsl_stan.values import RANK, Stored
 
@@ -75,25 +76,26 @@ def unconstrained(model: Model, data: ModelData) -> tuple[Free, Callable[[Mappin
 
 
 def compile_model(model: Model, data: ModelData, result: Lowered) -> stanli.Model:
-    """Return the program compiled by stanli in its strict mode."""
+    """Return the program compiled by stanli, with its guards."""
     import stanli
 
-    with _strict():
+    with _guarded():
         source = printer.program(result.tree)
         return stanli.Model(stan_code=source, data=stan_data(model, data, result))
 
 
 @contextmanager
-def _strict() -> Generator[None]:
-    before = os.environ.get("STANLI_NO_INTERPRETER")
-    os.environ["STANLI_NO_INTERPRETER"] = "1"
+def _guarded() -> Generator[None]:
+    before = {name: os.environ.get(name) for name in GUARDS}
+    os.environ.update(GUARDS)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["STANLI_NO_INTERPRETER"]
-        else:
-            os.environ["STANLI_NO_INTERPRETER"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _shape(model: Model, variable: Stored) -> tuple[int, ...]:

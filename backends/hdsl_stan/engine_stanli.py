@@ -1,8 +1,9 @@
 """The stanli engine: Stan programs interpreted with Stan's own maths and sampler, no C++ toolchain.
 
 stanli is an alpha: it is held at one version, run in a child process (some errors abort it), in its strict
-mode (else it drops generated quantities it cannot compile with only a warning), with settings checked before
-and every expected array after.
+mode (else it drops generated quantities it cannot compile with only a warning), without its rerolling of loops
+(which gives wrong densities for loops of eight steps and more that gather by an index), with settings checked
+before and every expected array after.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ OPTIONS: Mapping[str, options.Option] = {
     "metric": options.METRIC,
     "init_radius": options.Option(float, least=0),
 }
+GUARDS: Mapping[str, str] = {"STANLI_NO_INTERPRETER": "1", "STANLI_NO_REROLL": "1"}
 _WORKER = Path(__file__).with_name("stanli_worker.py")
 _GAVE_REASON = 3
 
@@ -79,7 +81,7 @@ def _arguments(settings: Settings, talk: bool) -> dict[str, object]:
 
 
 def _run(folder: Path, progress: Callable[[Progress], None] | None) -> None:
-    environment = {"STANLI_NO_INTERPRETER": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {**GUARDS, "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-P", str(_WORKER), str(folder)]
     try:
         chains.run([command], 1, environment, lambda _, line: report(line, progress))

@@ -31,7 +31,6 @@ def _end_with_parent() -> None:
 def main(folder: Path) -> int:
     """Sample as `job.json` says; return the exit status: 0 done, 3 the engine gave a reason in `error.txt`."""
     _end_with_parent()
-    os.environ["STANLI_NO_INTERPRETER"] = "1"
     import stanli
 
     job = json.loads((folder / "job.json").read_text())

@@ -9,7 +9,21 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from hdsl.model.distributions import DISTRIBUTIONS
-from hdsl.model.ir import Definition, Factor, Model, ModelData, Observation, add, apply, const, gather, mul, sub, var
+from hdsl.model.ir import (
+    Definition,
+    Factor,
+    IndexSet,
+    Model,
+    ModelData,
+    Observation,
+    add,
+    apply,
+    const,
+    gather,
+    mul,
+    sub,
+    var,
+)
 from tests import models
 from tests.conformance.derived import DERIVED
 from tests.models import Case
@@ -220,6 +234,63 @@ def nested_groups() -> Case:
     return model, ModelData(values=values, coords=models.labels(sets))
 
 
+def long_loops(distribution: str) -> Case:
+    """Sixty rows in no order, which targets without a vectorised form for them take one by one.
+
+    The effects of groups are picked by two indices, the rows are weighted, and groups of rows are jointly normal.
+    """
+    rng = np.random.default_rng(53)
+    sets = (
+        models.level("group", 7),
+        models.level("row", 60),
+        models.level("set", 15),
+        IndexSet(name="arm", size=3, kind="arms"),
+        IndexSet(name="member", size=4, kind="cells"),
+        IndexSet(name="member_2", size=4, kind="cells"),
+    )
+    discrete = DISTRIBUTIONS[distribution].discrete
+    values = {
+        "group_of_row": rng.integers(0, 7, 60),
+        "arm_of_row": rng.integers(0, 3, 60),
+        "row_of": rng.permutation(60).reshape(15, 4),
+        "weight": rng.uniform(0.5, 2, 60),
+        "y": rng.integers(0, 2, 60) if discrete else rng.normal(0, 2, 60),
+        "together": rng.normal(0, 1, (15, 4)),
+    }
+    effect = gather(gather(var("u"), var("group_of_row"), "group"), var("arm_of_row"), "arm")
+    more = {"student": (4, "mu", "s"), "normal": ("mu", "s"), "bernoulli_logit": ("mu",)}[distribution]
+    model = Model(
+        name=f"long_loops_{distribution}",
+        unit="row",
+        index_sets=sets,
+        slots=(
+            models.int_slot("group_of_row", ("row",), indexes="group"),
+            models.int_slot("arm_of_row", ("row",), indexes="arm"),
+            models.int_slot("row_of", ("set", "member"), indexes="row"),
+            models.real_slot("weight", ("row",)),
+            models.int_slot("y", ("row",)) if discrete else models.real_slot("y", ("row",)),
+            models.real_slot("together", ("set", "member")),
+        ),
+        statements=(
+            models.random("u", "effect[group]", "normal", 0, 1, dims=("group", "arm")),
+            models.random("s", "sd", "lognormal", 0, 0.3),
+            models.random("factor", "corr", "lkj_cholesky", 2, dims=("member", "member_2")),
+            Definition(name="mu", dims=("row",), value=effect),
+        ),
+        observations=(
+            models.observe(("row",), distribution, *more, weight="weight"),
+            Observation(
+                name="together_observed",
+                outcome="together",
+                slot="together",
+                dims=("set", "member"),
+                law=models.law("multinormal_cholesky", gather(var("mu"), var("row_of"), "row"), "factor"),
+            ),
+        ),
+    )
+    return model, ModelData(values=values, coords=models.labels(sets))
+
+
 def awkward_names() -> Case:
     """Names that are words of target languages."""
     sets = (models.level("data", 5), models.level("lambda", 2))
@@ -278,6 +349,9 @@ def _table() -> dict[str, Builder]:
     for name in CENSORABLE:
         table[f"censored data: {name}"] = lambda name=name: models.observed(name, event=True)
         table[f"weighted censored data: {name}"] = lambda name=name: models.observed(name, weight=True, event=True)
+    table |= {
+        f"long loops: {name}": lambda name=name: long_loops(name) for name in ("student", "normal", "bernoulli_logit")
+    }
     table |= {f"censored far away: {name}": lambda name=name: far_away(name) for name in FAR}
     table |= {f"parameter: {name}": lambda name=name: models.prior(name) for name in models.PRIORS}
     table |= {f"function: {name}": lambda name=name: models.computed(name) for name in models.COMPUTABLE}
