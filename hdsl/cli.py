@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hdsl.commands import pictures, run, runs
+from hdsl.commands import pictures, report, run, runs
 from hdsl.commands.output import (
     FAILED,
     FINDINGS,
@@ -142,6 +142,7 @@ def _add_results(commands: Any) -> None:
     pictures.add_table_arguments(table)
     plot = _command(commands, "plot", "Draw a picture of a result: SVG, PDF or PNG.", pictures.plot)
     pictures.add_plot_arguments(plot)
+    report.add_arguments(_command(commands, "report", "Write a result as one HTML page.", report.run))
 
 
 def _add_fmt(commands: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hdsl.commands.output import FAILED, FINDINGS, FINE, not_written, print_json, refused, say, show, unwritable
+from hdsl.commands.report import write_report
 from hdsl.commands.settings import add_settings, failed, settings_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, draws=1000)
     out = "FILE.nc: save the result there too; any other name: the folder in which runs are kept"
     parser.add_argument("--out", metavar="PATH", help=f"{out} (default: .hdsl beside the study)")
+    what = "write the HTML report too (default: the study's name with .html)"
+    parser.add_argument("--report", metavar="FILE", nargs="?", const="", help=what)
     parser.add_argument("--fresh", action="store_true", help="run anew, even if the same run is kept")
 
 
@@ -34,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = settings_of(arguments)
     file = arguments.out if arguments.out and arguments.out.endswith(".nc") else None
-    no_place = unwritable(file)
+    page = arguments.report or (None if arguments.report is None else str(Path(arguments.study).with_suffix(".html")))
+    no_place = unwritable(file) or unwritable(page)
     if no_place is not None:
         return refused(arguments, [no_place], None, FINDINGS)
     runs = arguments.out if arguments.out and file is None else True
@@ -58,12 +62,18 @@ def run(arguments: argparse.Namespace) -> int:
             result.save(file)
         except OSError as error:
             return refused(arguments, [not_written(Path(file), error)], None, FINDINGS)
+    if page is not None:
+        unwritten = write_report(result, page)
+        if unwritten is not None:
+            return refused(arguments, [unwritten], None, FINDINGS)
     if arguments.json:
         print_json(result.to_json())
     else:
         _say_recalled(result)
         show_result(result)
         show(result.warnings, result.source)
+        if page is not None:
+            say(f"{page}: written.")
     return FAILED if result.diagnosis.verdict == "fail" else FINE
 
 

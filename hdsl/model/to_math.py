@@ -22,12 +22,36 @@ def math(text: str, *, block: bool = False) -> str:
 
     Examples
     --------
-    >>> math("y[school] ~ normal(mu, 2)")  # doctest: +ELLIPSIS
-    '<math><mrow><msub><mi mathvariant="normal">y</mi><mi mathvariant="normal">school</mi></msub><mo>∼</mo>...</math>'
+    >>> math("y[a] ~ z")  # doctest: +ELLIPSIS
+    '<math><mrow><msub><mi mathvariant="normal">y</mi><mi mathvariant="normal">a</mi></msub>...</mrow></math>'
     """
     tokens = [(match.lastgroup or "", match[match.lastgroup or 0]) for match in _TOKEN.finditer(text)]
     display = ' display="block"' if block else ""
     return f"<math{display}>{_Reader(tokens).whole()}</math>"
+
+
+def wrapped_math(text: str) -> str:
+    """Return an equation as `math` elements one after another, so that a line may break between its terms.
+
+    Breaks come after commas and before signs of addition, but never within a role, an index or a root.
+    """
+    return " ".join(math(piece) for piece in _pieces(text))
+
+
+def _pieces(text: str) -> list[str]:
+    found, start, kept = [], 0, 0
+    for match in re.finditer(r"(?P<called>\w)?\(|[\[)\]]|, | [+-] |\s~ ", text):
+        sign = match[0][-1] if match[0].endswith("(") else match[0]
+        of_law = re.search(r"~ \w+$", text[: match.end() - 1]) is not None
+        if sign == "[" or (sign == "(" and (kept or (match["called"] and not of_law))):
+            kept += 1
+        elif sign in (")", "]") and kept:
+            kept -= 1
+        elif not kept and sign not in _CLOSE and sign != "(":
+            end = match.end() if sign in (", ", " ~ ") else match.start()
+            found.append(text[start:end])
+            start = end
+    return [piece for piece in (*found, text[start:]) if piece.strip()]
 
 
 def model_html(model: Model) -> str:
@@ -39,7 +63,7 @@ def model_html(model: Model) -> str:
 
 def equation_list(lines: Sequence[Equation]) -> str:
     """Return equations as an HTML list, each with its reason."""
-    items = [f"<li>{math(line.text)}{_because(line.reason)}</li>" for line in lines]
+    items = [f"<li>{wrapped_math(line.text)}{_because(line.reason)}</li>" for line in lines]
     return f"<ul class='hdsl-equations'>{''.join(items)}</ul>"
 
 
@@ -100,8 +124,8 @@ class _Reader:
         """Return what stands between this bracket and the one that closes it."""
         opened = self._next()
         inner = self._items()
-        closed = self._next() if self.place < len(self.tokens) else _OPEN[opened]
-        return _row([_fence(opened), *inner, _fence(closed)] if shown else inner)
+        closed = [_fence(self._next())] if self.place < len(self.tokens) else []
+        return _row([_fence(opened), *inner, *closed] if shown else inner)
 
     def _peek(self) -> str:
         return self.tokens[self.place][1] if self.place < len(self.tokens) else ""
@@ -120,4 +144,6 @@ def _fence(text: str) -> str:
 
 
 def _sign(text: str) -> str:
+    if text in "+-*~=":
+        return f'<mo form="infix">{_SIGNS.get(text, text)}</mo>'
     return f"<mo>{escape(_SIGNS.get(text, text))}</mo>"

@@ -25,6 +25,8 @@ from hdsl.source import Source
 if TYPE_CHECKING:
     from xarray import DataTree
 
+PACKAGES = ("numpy", "scipy", "xarray", "arviz-stats")
+
 
 def fit_and_finish(
     bound: Bound,
@@ -145,6 +147,7 @@ def _attributes(bound: Bound, fitted: Fit) -> Mapping[str, str]:
         "warmup": str(settings.warmup),
         "hdsl": version("hdsl"),
         "python": platform.python_version(),
+        "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
     }
 
 

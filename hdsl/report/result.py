@@ -263,6 +263,17 @@ class Result:
             "recalled": self.recalled or None,
         }
 
+    def report(self, path: str | PathLike[str]) -> None:
+        """Write the report as one HTML file that needs no network and no other file.
+
+        Examples
+        --------
+        >>> result.report("tutoring.html")
+        """
+        from hdsl.report.html.page import report_html
+
+        Path(path).write_text(report_html(self), encoding="utf-8")
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write the result as NetCDF, whole or not at all: draws, model, study, and the data that were used.
 

@@ -54,7 +54,8 @@ def test_every_example_has_its_equations_in_mathml(path: Path) -> None:
     model = derive(path).model
     assert model is not None
     tree = parsed(model._repr_html_())
-    shown = ["".join("".join(each.itertext()).split()) for each in tree.iter("math")]
+    lines = [["".join(each.itertext()) for each in line.iter("math")] for line in tree.iter("li")]
+    shown = ["".join("".join(line).split()) for line in lines]
     for equation in equations(model):
         wanted = "".join(equation.text.replace("sqrt(", "(").split())
         for plain, sign in (("~", "∼"), ("-", "−"), ("*", "·"), ("'", "′")):

@@ -66,7 +66,7 @@ def _densities(ax: Any, observed: Reals, flat: Reals, seed: int) -> None:
     chosen = np.random.default_rng(seed).permutation(len(flat))[:REPLICATES]
     for number, place in enumerate(chosen):
         grid, density, _ = array_stats.kde(flat[place])
-        ax.plot(grid, density, color=BLUE, lw=0.6, alpha=0.35, label="predicted" if number == 0 else None)
+        ax.plot(grid[::4], density[::4], color=BLUE, lw=0.6, alpha=0.35, label="predicted" if number == 0 else None)
     grid, density, _ = array_stats.kde(observed)
     ax.plot(grid, density, color=INK, lw=1.8, label="observed")
     ends = np.quantile(np.concatenate([observed, flat[chosen].ravel()]), (0.001, 0.999))
@@ -224,7 +224,9 @@ def trace(result: Result) -> Figure:
 
 def rank(result: Result) -> Figure:
     """Draw the ranks of the draws by chain: where chains agree they stay within the band (Säilynoja et al. 2022)."""
-    return _arviz(result, "plot_rank", {})
+    if result.settings.chains < 2:
+        raise refused("One chain has nothing to be ranked against.", "Run two chains or more.")
+    return _arviz(result, "plot_rank", {"col_wrap": 3, "figure_kwargs": {"figsize": (7.4, 4.6)}})
 
 
 def _arviz(result: Result, function: str, options: dict[str, Any]) -> Figure:
