@@ -231,7 +231,8 @@ def _binary(node: Binary) -> tuple[Doc, int]:
         current = current.left
     items.append(_within(current, level))
     product = level > _PRECEDENCE["+"]
-    if product and len(items) == 2 and len(flat(items[1])) <= _SHORT_FACTOR:
+    bracketed = isinstance(node.right, Transpose | Row | Call)
+    if product and bracketed and len(items) == 2 and len(flat(items[1])) <= _SHORT_FACTOR:
         return Joined((items[1], " ", items[0])), level
     return Filled(tuple(reversed(items)), inset=2 if product else 0), level
 
