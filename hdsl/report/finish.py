@@ -20,6 +20,7 @@ from hdsl.inference.posterior import posterior
 from hdsl.model.ir import Model, ModelData
 from hdsl.report.result import Result
 from hdsl.report.summary import Summary, summarise
+from hdsl.report.words import assigned_briefly
 from hdsl.source import Source
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def fit_and_finish(
         warnings=(*warnings, *more),
         posterior=_with_estimands(posterior(fitted, _attributes(bound, fitted)), found),
         source=source,
-        heading=heading_of(bound, fitted.sampled.engine),
+        heading=heading_of(bound),
         seconds=fitted.sampled.seconds,
         settings=settings,
         model=model,
@@ -151,9 +152,9 @@ def _attributes(bound: Bound, fitted: Fit) -> Mapping[str, str]:
     }
 
 
-def heading_of(bound: Bound, engine: str) -> str:
-    """Return the two lines that head a result: the study, and its sizes with the engine that ran."""
+def heading_of(bound: Bound) -> str:
+    """Return the two lines that head a result: the study, and its sizes with what was assigned to what."""
     study = bound.study
     title = f"{study.name}: {study.title}" if study.title else study.name
-    sizes = ", ".join(f"{name}: {level.size}" for name, level in bound.levels.items())
-    return f"{title}\n{sizes}; {engine}"
+    sizes = ", ".join(f"{name}: {level.size:,}" for name, level in bound.levels.items())
+    return f"{title}\n{'; '.join([sizes, *assigned_briefly(study)])}"

@@ -26,7 +26,7 @@ def result_html(result: Result) -> str:
         f"<div class='hdsl-result'><p><strong>{escape(title)}</strong><br>{escape(rest)}</p>",
         _summaries("Estimands", result.estimand_summaries),
         _summaries("Parameters", plain),
-        f"<p>{escape(result.verdict)}</p>",
+        f"<p>{escape(result.inference)}. {escape(result.verdict)}</p>",
         _findings(result),
         "</div>",
     ]
@@ -40,6 +40,8 @@ def comparison_html(comparison: Comparison) -> str:
         parts.append(_frame("Expected log predictive density (PSIS-LOO)", comparison.fit))
     else:
         parts.append(f"<p>No comparison of fit: {escape(comparison.fit_reason)}.</p>")
+    if comparison.group_fit is not None:
+        parts.append(_frame(f"With whole units of {comparison.by} left out", comparison.group_fit))
     return f"<div class='hdsl-comparison'>{''.join(parts)}</div>"
 
 

@@ -202,7 +202,7 @@ def recall(folder: Path, key: str, bound: Bound, source: Source | None, found: S
         bound=here,
         source=source,
         warnings=(*found, *of_sampling),
-        heading=heading_of(here, result.inference),
+        heading=heading_of(here),
         saved=run.path,
         recalled=run.written,
     )

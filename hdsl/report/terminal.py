@@ -19,6 +19,7 @@ from hdsl.report.summary import Summary
 
 FEW = 12
 WIDTH = 28
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 @contextmanager
@@ -52,18 +53,28 @@ def progress_bars(settings: Settings, *, quiet: bool) -> Generator[Callable[[Pro
 def show_result(result: Result, console: Console | None = None) -> None:
     """Print the design in two lines, the estimands, the parameters and the verdict on the sampling."""
     screen = console or Console()
-    screen.print(result.heading, highlight=False, markup=False)
+    screen.print(result.heading, highlight=False, markup=False, soft_wrap=True)
     screen.print()
-    if result.estimand_summaries:
-        screen.print(_table("Estimands", result.estimand_summaries, chance=True))
-    screen.print(_table("Parameters", [p for p in result.parameter_summaries if not p.index]))
+    many = {name: group for name, group in _groups(result.estimand_summaries) if len(group) > FEW}
+    listed = [row for row in result.estimand_summaries if row.name not in many]
+    if listed:
+        _titled(screen, "Estimands", _table(listed, chance=True))
+    for name, group in many.items():
+        _titled(screen, *_group(name, group))
+    _titled(screen, "Parameters", _table([p for p in result.parameter_summaries if not p.index]))
     for role, group in _groups(result.parameter_summaries):
-        screen.print(_group(role, group))
-    screen.print(result.verdict, highlight=False, markup=False)
+        _titled(screen, *_group(role, group))
+    screen.print(f"{result.inference}.", highlight=False, markup=False, soft_wrap=True)
+    screen.print(result.verdict, highlight=False, markup=False, style=STYLES[result.diagnosis.verdict], soft_wrap=True)
 
 
-def _table(title: str, rows: Sequence[Summary], *, chance: bool = False) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+def _titled(screen: Console, title: str, table: Table) -> None:
+    screen.print(title, style="bold", highlight=False, markup=False, soft_wrap=True)
+    screen.print(table)
+
+
+def _table(rows: Sequence[Summary], *, chance: bool = False) -> Table:
+    table = Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
     for name in ("mean", "sd", "5%", "50%", "95%", *(["P(> 0)"] if chance else [])):
         table.add_column(name, justify="right")
@@ -91,8 +102,8 @@ def _groups(rows: Sequence[Summary]) -> Iterator[tuple[str, list[Summary]]]:
     yield from found.items()
 
 
-def _group(role: str, rows: Sequence[Summary]) -> Table:
-    """Return small intervals of a group's effects on one scale; the extremes where there are many.
+def _group(role: str, rows: Sequence[Summary]) -> tuple[str, Table]:
+    """Return the title and small intervals of a group's effects on one scale; the extremes where there are many.
 
     A curve keeps its order, thinned to two dozen values.
     """
@@ -104,14 +115,14 @@ def _group(role: str, rows: Sequence[Summary]) -> Table:
         ordered = sorted(rows, key=lambda row: row.q50)
         shown = ordered if len(rows) <= FEW else [*ordered[: FEW // 2], *ordered[-FEW // 2 :]]
         title = f"{role}, {len(rows)} in all" + ("" if len(rows) <= FEW else f", the lowest and highest {FEW // 2}")
-    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, title_style="bold")
+    table = Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
     table.add_column("50%", justify="right")
     table.add_column("5% to 95%")
     low, high = min(row.q5 for row in rows), max(row.q95 for row in rows)
     for row in shown:
         table.add_row(escape(", ".join(row.index.values())), format_number(row.q50, row.sd), _interval(row, low, high))
-    return table
+    return title, table
 
 
 def _interval(row: Summary, low: float, high: float) -> str:

@@ -55,6 +55,16 @@ def _assignments(design: ir.StudyFields) -> Iterator[str]:
         yield f"{assignment.treatment} was assigned to each {assignment.to}{within}{where}, {how}"
 
 
+def assigned_briefly(design: ir.StudyFields) -> list[str]:
+    """Return for each assignment what was assigned to which level, within which blocks."""
+    found: list[str] = []
+    for assignment in design.assignments:
+        within = f" within {' and '.join(assignment.within)}" if assignment.within else ""
+        where = f" if {assignment.condition.treatment} is {assignment.condition.arm}" if assignment.condition else ""
+        found.append(f"{assignment.treatment} to each {assignment.to}{within}{where} by {assignment.mechanism.name}")
+    return found
+
+
 def assigned_how(mechanism: ir.Mechanism) -> str:
     """Return a mechanism of assignment in words."""
     given = ", ".join(role_text(term) for term in mechanism.given)

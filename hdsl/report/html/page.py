@@ -86,7 +86,7 @@ def page_of(result: Result) -> dict[str, Any]:
         "title": study.title or study.name,
         "name": study.name,
         "made": datetime.now(UTC).strftime("%d %B %Y"),
-        "heading": result.heading.split("\n")[-1],
+        "heading": f"{result.heading.split('\n')[-1]}; {result.inference}",
         "verdict": VERDICTS[result.diagnosis.verdict],
         "grade": result.diagnosis.verdict,
         "sampling": result.verdict,
