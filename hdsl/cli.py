@@ -164,6 +164,7 @@ def _add_new(commands: Any) -> None:
     parser = _command(commands, "new", "Write a commented starter study from a data file.", _new)
     parser.add_argument("data", help="the data file")
     parser.add_argument("--out", metavar="FILE", help="the .hdm file to write (default: beside the data)")
+    parser.add_argument("--from-formula", metavar="FORMULA", help="a model formula, as of lme4, brms or bambi")
 
 
 def _add_compare(commands: Any) -> None:
@@ -289,10 +290,14 @@ def _source_of(study: str) -> Source | None:
 
 
 def _new(arguments: argparse.Namespace) -> int:
+    from hdsl.report.from_formula import from_formula
     from hdsl.report.starter import beside, starter
 
     target = Path(arguments.out) if arguments.out else beside(arguments.data)
-    text, found = starter(arguments.data, target.parent)
+    if arguments.from_formula is not None:
+        text, found = from_formula(arguments.from_formula, arguments.data, target.parent)
+    else:
+        text, found = starter(arguments.data, target.parent)
     no_place = unwritable(str(target), new=True) if text is not None else None
     if text is not None and no_place is None:
         no_place = write(target, text)

@@ -38,6 +38,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM118": CodeInfo("something asked of a result that the study does not have"),
         "HDM119": CodeInfo("new rows for which nothing can be predicted"),
         "HDM120": CodeInfo("a kept run of what has changed since", "warning"),
+        "HDM121": CodeInfo("a formula that cannot be translated"),
         "HDM201": CodeInfo("no `study` statement"),
         "HDM202": CodeInfo("a statement given twice"),
         "HDM203": CodeInfo("`analysis` together with `model`"),

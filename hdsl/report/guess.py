@@ -172,6 +172,15 @@ def guess(table: Table) -> Guess:
     return Guess(levels, treatment, to, within, outcome, others)
 
 
+def shape_of(groups: Sequence[Look], others: Sequence[Look], outcome: Look, rows: int) -> Guess:
+    """Return the design that a table suggests where its groups, predictors and outcome are known."""
+    levels = _levels(groups, (), rows)
+    treatment = _treatment(others) or _first_choice(others)
+    to, within = (None, None) if treatment is None else _assigned(treatment, levels)
+    rest = tuple((each, _home(each, levels)) for each in others if each is not treatment)
+    return Guess(levels, treatment, to, within, outcome, rest)
+
+
 def _without_id(word: str) -> tuple[str, ...]:
     stem = word.removesuffix("id")
     return (stem, "id") if stem != word and stem in RANKS else (word,)

@@ -52,12 +52,16 @@ def starter(data: str, folder: Path | None = None) -> tuple[str | None, list[Dia
         return None, table
     if table.num_rows == 0:
         return None, [Diagnostic("HDM362", f"{data} has no rows.", help="Write the study from a file with data.")]
-    head = [
+    return "\n".join([*head(data, folder, table), *Draft(guess(table)).lines()]).rstrip("\n") + "\n", list(table.notes)
+
+
+def head(data: str, folder: Path | None, table: Table) -> list[str]:
+    """Return the first lines of a study over a table."""
+    return [
         f'study {_study_name(data)} "What is this study about?"',
         f"data {string_text(_from(folder, data))}    # {table.num_rows} rows, {len(table.column_names)} columns",
         "",
     ]
-    return "\n".join([*head, *_Draft(guess(table)).lines()]).rstrip("\n") + "\n", list(table.notes)
 
 
 def _from(folder: Path | None, data: str) -> str:
@@ -76,11 +80,19 @@ def _study_name(data: str) -> str:
     return legal(Path(data.split("#")[-1] if "://" in data else data).stem or "study")
 
 
-class _Draft:
-    """The text of a study as it is put together; every name is given out once."""
+class Draft:
+    """The text of a study as it is put together; every name is given out once.
 
-    def __init__(self, guess: Guess) -> None:
+    `sure`: the outcome is known, and so is its kind where `outcome_kind` gives it. `extra`: variables beside it.
+    """
+
+    def __init__(
+        self, guess: Guess, *, sure: bool = False, outcome_kind: str | None = None, extra: Sequence[str] = ()
+    ) -> None:
         self.guess = guess
+        self.sure = sure
+        self.outcome_kind = outcome_kind
+        self.extra = extra
         self.taken = [level.name for level in guess.levels]
         self.treatment = "" if guess.treatment is None else self._name(guess.treatment)
         self.outcome = "" if guess.outcome is None else self._name(guess.outcome)
@@ -93,12 +105,13 @@ class _Draft:
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the study after its first two."""
-        yield from self._levels()
-        yield from self._treatment()
+        yield from self.level_lines()
+        yield from self.treatment_lines()
         yield from self._analysis()
-        yield from self._estimands()
+        yield from self.estimand_lines()
 
-    def _levels(self) -> Iterator[str]:
+    def level_lines(self) -> Iterator[str]:
+        """Yield the levels with their variables."""
         *groups, row = self.guess.levels
         if not groups:
             yield "# Are there groups (schools, sites, blocks)?   group school id school_id"
@@ -134,10 +147,13 @@ class _Draft:
             if outcome is None:
                 yield "  # outcome y : real    # Which column is the outcome? A study needs one."
             else:
-                yield "  # Is this the outcome?"
-                yield "  " + _variable("outcome", self.outcome, outcome_kind(outcome), outcome)
+                yield from () if self.sure else ("  # Is this the outcome?",)
+                kind = self.outcome_kind or outcome_kind(outcome)
+                yield "  " + _variable("outcome", self.outcome, kind, outcome)
+                yield from (f"  {each}" for each in self.extra)
 
-    def _treatment(self) -> Iterator[str]:
+    def treatment_lines(self) -> Iterator[str]:
+        """Yield the treatment and its assignment, with what to ask about them."""
         look, to = self.guess.treatment, self.guess.to
         if look is None or to is None:
             yield "# Which column is the treatment, and what do its codes mean? The first arm is the reference."
@@ -172,7 +188,8 @@ class _Draft:
             yield f"# analysis {{ adjust for {', '.join(name for _, name in usable[:2]) or 'age'} }}"
         yield ""
 
-    def _estimands(self) -> Iterator[str]:
+    def estimand_lines(self) -> Iterator[str]:
+        """Yield an effect for each arm."""
         look, row = self.guess.treatment, self.guess.levels[-1]
         if look is None or self.guess.outcome is None or self.guess.outcome.kind == "category" or _is_dose(look):
             return
