@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         weight,
     )
     from hdsl.design.study import Study, StudyError, json_schema, load
-    from hdsl.driver import check, compare, derive, emit, explain, format_text, run
+    from hdsl.driver import check, compare, compare_pooling, compare_studies, derive, emit, explain, format_text, run
     from hdsl.report.doctor import findings as doctor
     from hdsl.report.result import Result
     from hdsl.report.starter import starter
@@ -42,6 +42,8 @@ _HOMES = {
     "weight": "hdsl.design.parts",
     "check": "hdsl.driver",
     "compare": "hdsl.driver",
+    "compare_pooling": "hdsl.driver",
+    "compare_studies": "hdsl.driver",
     "derive": "hdsl.driver",
     "emit": "hdsl.driver",
     "explain": "hdsl.driver",
@@ -62,6 +64,8 @@ __all__ = [
     "bernoulli",
     "check",
     "compare",
+    "compare_pooling",
+    "compare_studies",
     "complete",
     "covariate",
     "derive",

@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hdsl.commands import pictures, report, run, runs
+from hdsl.commands import compare, pictures, report, run, runs
 from hdsl.commands.output import (
-    FAILED,
     FINDINGS,
     FINE,
     USAGE,
@@ -26,7 +25,6 @@ from hdsl.commands.output import (
     unwritable,
     write,
 )
-from hdsl.commands.settings import add_settings, failed, settings_of
 from hdsl.diagnostics import Diagnostic, has_errors
 
 if TYPE_CHECKING:
@@ -168,11 +166,8 @@ def _add_new(commands: Any) -> None:
 
 
 def _add_compare(commands: Any) -> None:
-    parser = _command(commands, "compare", "Fit a study on several backends and compare the posteriors.", _compare)
-    _study_argument(parser)
-    parser.add_argument("--backends", nargs="*", metavar="NAME", help="which, as NAME or NAME:ENGINE (default: all)")
-    parser.add_argument("--engine", help="the engine of those that are named without one")
-    add_settings(parser, draws=2000)
+    help_ = "Compare a study's backends or forms of pooling, or several studies."
+    compare.add_arguments(_command(commands, "compare", help_, compare.compare))
 
 
 def _add_doctor(commands: Any) -> None:
@@ -310,27 +305,6 @@ def _new(arguments: argparse.Namespace) -> int:
         if written:
             say(f"{target}: written. Answer the questions in it, then: hdsl check {target}")
     return FINE if written else FINDINGS
-
-
-def _compare(arguments: argparse.Namespace) -> int:
-    from hdsl.backend import SamplingFailed
-    from hdsl.design.snippets import StudyError
-    from hdsl.driver import compare
-    from hdsl.report.terminal import show_comparison
-
-    try:
-        results, found = compare(
-            arguments.study, arguments.backends or None, data=arguments.data, settings=settings_of(arguments)
-        )
-    except StudyError as error:
-        return refused(arguments, error.diagnostics, error.source, failed(error, FINDINGS))
-    except SamplingFailed as error:
-        return refused(arguments, error.diagnostics, None, failed(error, FAILED))
-    if arguments.json:
-        print_json({"results": {n: r.to_json() for n, r in results.items()}, "comparison": found.to_json()})
-    else:
-        show_comparison(results, found)
-    return FINE if found.agrees else FINDINGS
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

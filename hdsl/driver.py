@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hdsl.model.ir import Model, ModelData
     from hdsl.report.compare import Agreement
     from hdsl.report.result import Result
+    from hdsl.report.versus import Comparison
     from hdsl.syntax import ast
 
 
@@ -71,11 +72,13 @@ class Derived:
         return self.model is None
 
 
-def open_study(study: str | Path | Study, base: Path | None = None) -> Opened:
+def open_study(study: str | Path | Study | Opened, base: Path | None = None) -> Opened:
     """Read a study from a .hdm file, or take one built in Python (files then relative to `base`).
 
     Where the text has errors of syntax, only they are reported: what else is missing may stand in what was not read.
     """
+    if isinstance(study, Opened):
+        return study
     if isinstance(study, Study):
         return Opened(study, base or Path.cwd())
     from hdsl.design.from_syntax import to_study
@@ -92,7 +95,7 @@ def open_study(study: str | Path | Study, base: Path | None = None) -> Opened:
     return Opened(made, base or path.parent, source, spans, tuple(told), tree)
 
 
-def check(study: str | Path | Study, data: str | None = None, *, with_data: bool = True) -> Checked:
+def check(study: str | Path | Study | Opened, data: str | None = None, *, with_data: bool = True) -> Checked:
     """Check a study against itself and, unless `with_data` is False, against its data."""
     from hdsl.checks import apply_waivers, check_data, check_study
 
@@ -113,7 +116,7 @@ def check(study: str | Path | Study, data: str | None = None, *, with_data: bool
     return Checked(opened, bound, opened.with_places(found))
 
 
-def derive(study: str | Path | Study, data: str | None = None) -> Derived:
+def derive(study: str | Path | Study | Opened, data: str | None = None) -> Derived:
     """Check a study and derive its plain model."""
     checked = check(study, data)
     if checked.failed or checked.bound is None:
@@ -134,7 +137,7 @@ def _waived(checked: Checked, found: list[Diagnostic]) -> list[Diagnostic]:
 
 
 def run(
-    study: str | Path | Study,
+    study: str | Path | Study | Opened,
     *,
     backend: str = "numpyro",
     data: str | None = None,
@@ -245,6 +248,58 @@ def _able(study: str | Path | Study, data: str | None) -> list[str]:
     found = {name: backends.load(name) for name in sorted(backends.installed())}
     usable = {name: each for name, each in found.items() if not isinstance(each, Diagnostic)}
     return [name for name, each in usable.items() if backends.refusal(model, each) is None]
+
+
+def compare_studies(
+    studies: Sequence[str | Path | Study | Opened],
+    names: Sequence[str] = (),
+    *,
+    by: str | None = None,
+    data: str | None = None,
+    backend: str = "numpyro",
+    settings: Settings | None = None,
+    runs: str | Path | bool = False,
+) -> Comparison:
+    """Run several studies of the same outcome, and put estimands, parameters and predictive accuracy side by side.
+
+    Predictive accuracy is that of rows left out, and of whole units of the level `by` left out (by default the level
+    just above the rows), with stacking weights.
+
+    Raises StudyError and SamplingFailed as `run` does.
+    """
+    from hdsl.report.versus import versus
+
+    found = [run(each, backend=backend, data=data, settings=settings, runs=runs) for each in studies]
+    return versus(found, names, by)
+
+
+def compare_pooling(
+    study: str | Path | Study,
+    group: str | None = None,
+    *,
+    data: str | None = None,
+    backend: str = "numpyro",
+    settings: Settings | None = None,
+) -> Comparison:
+    """Run a study with a group pooled completely, partially, not at all, and partially beside group means (Mundlak).
+
+    `group` is by default the level within which treatment varies.
+
+    Raises StudyError (HDM122: there is no such group) and SamplingFailed as `run` does.
+    """
+    from hdsl.design.pooling import pooled_forms, treated_within, why_not
+    from hdsl.design.snippets import StudyError
+
+    opened = open_study(study)
+    if opened.study is None or has_errors(opened.diagnostics):
+        raise StudyError(list(opened.diagnostics), opened.source)
+    chosen = group or treated_within(opened.study)
+    problem = why_not(opened.study, chosen)
+    if problem is not None or chosen is None:
+        raise StudyError([Diagnostic("HDM122", problem or "", help="Name a level: `--pooling school`.")], opened.source)
+    forms = pooled_forms(opened.study, chosen)
+    each = [Opened(form, opened.base) for form in forms.values()]
+    return compare_studies(each, tuple(forms), by=chosen, data=data, backend=backend, settings=settings)
 
 
 def explain(study: str | Path | Study, data: str | None = None, *, how: bool = False) -> tuple[str, Derived]:

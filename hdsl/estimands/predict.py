@@ -104,7 +104,7 @@ def to_new_rows(
     made = _bound(bound, columns, {setting.treatment for setting in settings})
     if isinstance(made, list):
         return made
-    levels = _levels(model, data, bound)
+    levels = levels_of_sets(model, data, bound)
     resized, found = _model(model, data, bound, made, levels)
     places = {dim: _places(bound, made, level) for dim, level in levels.items()}
     return NewRows(resized, found, made, _draws(resized, found, draws, places, seed), own=False)
@@ -178,7 +178,7 @@ def _set(design: ir.StudyFields, bound: Bound, set_: set[str]) -> dict[str, Boun
     return found
 
 
-def _levels(model: Model, data: ModelData, bound: Bound) -> dict[str, str]:
+def levels_of_sets(model: Model, data: ModelData, bound: Bound) -> dict[str, str]:
     """Return the level of each index set of the model that is one."""
     found: dict[str, str] = {}
     for index_set in model.index_sets:

@@ -221,7 +221,7 @@ class Result:
 
         return predicted(self, new_data, dict(do or {}), kind, seed)
 
-    def compare(self, *others: Result, names: Sequence[str] = ()) -> Comparison:
+    def compare(self, *others: Result, names: Sequence[str] = (), by: str | None = None) -> Comparison:
         """Put this result beside others: estimands, parameters and expected predictive accuracy (PSIS-LOO).
 
         Parameters
@@ -229,6 +229,8 @@ class Result:
         others : Result
         names : sequence of str
             What to call the results, this one first; `study`, `study (2)`, ... by default.
+        by : str or None
+            The level whose units are left out whole as well; by default the one just above the rows.
 
         Examples
         --------
@@ -238,7 +240,7 @@ class Result:
         """
         from hdsl.report.versus import versus
 
-        return versus((self, *others), names)
+        return versus((self, *others), names, by)
 
     @property
     def plot(self) -> Plots:
