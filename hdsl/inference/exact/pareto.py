@@ -40,7 +40,8 @@ def _shape(excess: Array) -> float:
     theta = (1 - np.sqrt(grid / (places - 0.5))) / (3 * quartile) + 1 / excess[-1]
     shapes = np.mean(np.log1p(-theta[:, None] * excess), axis=1)
     likelihood = count * (np.log(-theta / shapes) - shapes - 1)
-    weights = 1 / np.sum(np.exp(likelihood - likelihood[:, None]), axis=1)
+    with np.errstate(over="ignore"):
+        weights = 1 / np.sum(np.exp(likelihood - likelihood[:, None]), axis=1)
     weights = np.where(weights >= 10 * np.finfo(float).eps, weights, 0.0)
     mean = np.sum(theta * weights) / np.sum(weights)
     shape = float(np.mean(np.log1p(-mean * excess)))
