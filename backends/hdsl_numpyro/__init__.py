@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from hdsl.backend import Array, Capabilities, Draws, LogDensity, Program, Progress, Settings
 from hdsl.model.ir import Model, ModelData
 from hdsl_numpyro.distributions import DISTRIBUTIONS, SURVIVAL
-from hdsl_numpyro.expressions import COVERED
+from hdsl_numpyro.functions import DIALECT
 from hdsl_numpyro.program import lower_model
 
 
@@ -23,7 +23,7 @@ class NumPyro:
 
     def capabilities(self) -> Capabilities:
         """Return what the lowering tables cover."""
-        return Capabilities(COVERED, frozenset(DISTRIBUTIONS), frozenset(SURVIVAL))
+        return Capabilities(DIALECT.covered, frozenset(DISTRIBUTIONS), frozenset(SURVIVAL))
 
     def lower(self, model: Model, data: ModelData) -> Program:
         """Return the NumPyro program of a model; it holds the sizes of index sets but no data."""

@@ -1,31 +1,10 @@
-"""How each elementwise function of Model expressions is written in Python with jax.numpy."""
+"""How each function of Model expressions is written in Python with jax.numpy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from hdsl.model.array_source import ATOM, SIGN, SUM, Code, Dialect, Row
 
-SUM, PRODUCT, SIGN, POWER, ATOM = range(1, 6)
-
-
-class Row(NamedTuple):
-    """A code template and how tightly it binds.
-
-    `needs` gives the least binding that each argument must have to stand without parentheses.
-    """
-
-    template: str
-    level: int = ATOM
-    needs: tuple[int, ...] = (0, 0, 0)
-
-
-FUNCTIONS: Mapping[str, Row] = {
-    "add": Row("{} + {}", SUM, (SUM, PRODUCT)),
-    "sub": Row("{} - {}", SUM, (SUM, PRODUCT)),
-    "mul": Row("{} * {}", PRODUCT, (PRODUCT, SIGN)),
-    "div": Row("{} / {}", PRODUCT, (PRODUCT, SIGN)),
-    "pow": Row("{} ** {}", POWER, (ATOM, POWER)),
-    "neg": Row("-{}", SIGN, (SIGN,)),
+_FUNCTIONS = {
     "exp": Row("jnp.exp({})"),
     "expm1": Row("jnp.expm1({})"),
     "log": Row("jnp.log({})"),
@@ -49,10 +28,28 @@ FUNCTIONS: Mapping[str, Row] = {
     "where": Row("jnp.where({} != 0, {}, {})", ATOM, (SUM, 0, 0)),
 }
 
-REDUCTIONS: Mapping[str, str] = {
+_REDUCTIONS = {
     "sum": "jnp.sum",
     "mean": "jnp.mean",
     "log_sum_exp": "jax.nn.logsumexp",
 }
 
-SCANS: Mapping[str, str] = {"log_softmax": "jax.nn.log_softmax", "cumulative_sum": "jnp.cumsum"}
+_SCANS = {"log_softmax": "jax.nn.log_softmax", "cumulative_sum": "jnp.cumsum"}
+
+
+def _einsum(left: Code, right: Code, dim: str) -> Code:
+    union = tuple(dict.fromkeys((*left.dims, *right.dims)))
+    letter = {each: chr(ord("a") + place) for place, each in enumerate(union)}
+    dims = tuple(each for each in union if each != dim)
+    spec = ["".join(letter[each] for each in group) for group in (left.dims, right.dims, dims)]
+    return Code(f'jnp.einsum("{spec[0]},{spec[1]}->{spec[2]}", {left}, {right})', ATOM, dims)
+
+
+DIALECT = Dialect(
+    module="jnp",
+    constants="jnp",
+    functions=_FUNCTIONS,
+    reductions=_REDUCTIONS,
+    scans=_SCANS,
+    summed_product=_einsum,
+)

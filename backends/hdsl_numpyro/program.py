@@ -11,6 +11,7 @@ from textwrap import wrap
 
 from hdsl.backend import Program
 from hdsl.model import distributions as laws
+from hdsl.model.array_source import ATOM, Code, Scope, aligned, lower, ordered
 from hdsl.model.ir import (
     Definition,
     Dims,
@@ -23,8 +24,7 @@ from hdsl.model.ir import (
 from hdsl.model.roles import in_words
 from hdsl.model.walk import needed
 from hdsl_numpyro.distributions import DISTRIBUTIONS, HELPERS, SURVIVAL
-from hdsl_numpyro.expressions import Code, Scope, aligned, lower, ordered
-from hdsl_numpyro.functions import ATOM
+from hdsl_numpyro.functions import DIALECT
 
 WIDTH = 100
 _OURS = frozenset(["np", "jax", "jnp", "numpyro", "dist", "model", "data", "sys", "MCMC", "NUTS", "mcmc", *HELPERS])
@@ -97,7 +97,7 @@ def _scope(model: Model) -> Scope:
     sizes: dict[str, str] = {}
     for index_set in model.index_sets:
         sizes[index_set.name] = _fresh(f"n_{index_set.name}", (*_OURS, *names.values(), *sizes.values()))
-    return Scope(names, model.dims_of(), sizes)
+    return Scope(names, model.dims_of(), sizes, DIALECT)
 
 
 def _sites(model: Model) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from hdsl.backend import Array, Capabilities, Draws, LogDensity, Program, Progress, Settings
 from hdsl.model.ir import Model, ModelData
 from hdsl_pymc.distributions import DISTRIBUTIONS, SURVIVAL
-from hdsl_pymc.expressions import COVERED
+from hdsl_pymc.functions import DIALECT
 from hdsl_pymc.program import lower_model
 
 # Before this release `pm.LKJCorr` was the correlation matrix, not its Cholesky factor.
@@ -52,7 +52,7 @@ class PyMC:
 
     def capabilities(self) -> Capabilities:
         """Return what the lowering tables cover."""
-        return Capabilities(COVERED, frozenset(DISTRIBUTIONS), frozenset(SURVIVAL))
+        return Capabilities(DIALECT.covered, frozenset(DISTRIBUTIONS), frozenset(SURVIVAL))
 
     def lower(self, model: Model, data: ModelData) -> Program:
         """Return the PyMC program of a model; of the data it holds sizes, and labels of arms and terms."""

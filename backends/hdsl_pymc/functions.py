@@ -1,31 +1,10 @@
-"""How each elementwise function of Model expressions is written in Python with PyTensor."""
+"""How each function of Model expressions is written in Python with PyTensor."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from hdsl.model.array_source import ATOM, PRODUCT, SIGN, Code, Dialect, Row, aligned
 
-SUM, PRODUCT, SIGN, POWER, ATOM = range(1, 6)
-
-
-class Row(NamedTuple):
-    """A code template and how tightly it binds.
-
-    `needs` gives the least binding that each argument must have to stand without parentheses.
-    """
-
-    template: str
-    level: int = ATOM
-    needs: tuple[int, ...] = (0, 0, 0)
-
-
-FUNCTIONS: Mapping[str, Row] = {
-    "add": Row("{} + {}", SUM, (SUM, PRODUCT)),
-    "sub": Row("{} - {}", SUM, (SUM, PRODUCT)),
-    "mul": Row("{} * {}", PRODUCT, (PRODUCT, SIGN)),
-    "div": Row("{} / {}", PRODUCT, (PRODUCT, SIGN)),
-    "pow": Row("{} ** {}", POWER, (ATOM, POWER)),
-    "neg": Row("-{}", SIGN, (SIGN,)),
+_FUNCTIONS = {
     "exp": Row("pt.exp({})"),
     "expm1": Row("pt.expm1({})"),
     "log": Row("pt.log({})"),
@@ -49,10 +28,29 @@ FUNCTIONS: Mapping[str, Row] = {
     "where": Row("pt.where(pt.neq({}, 0), {}, {})"),
 }
 
-REDUCTIONS: Mapping[str, str] = {
+_REDUCTIONS = {
     "sum": "pt.sum",
     "mean": "pt.mean",
     "log_sum_exp": "pt.logsumexp",
 }
 
-SCANS: Mapping[str, str] = {"log_softmax": "pt.special.log_softmax", "cumulative_sum": "pt.cumsum"}
+_SCANS = {"log_softmax": "pt.special.log_softmax", "cumulative_sum": "pt.cumsum"}
+
+
+def _summed_product(left: Code, right: Code, dim: str) -> Code:
+    union = tuple(dict.fromkeys((*left.dims, *right.dims)))
+    axis = union.index(dim)
+    factors = [aligned(code, union) for code in (left, right)]
+    product = f"{factors[0].binding(PRODUCT)} * {factors[1].binding(SIGN)}"
+    return Code(f"pt.sum({product}, axis={axis - len(union)})", ATOM, union[:axis] + union[axis + 1 :])
+
+
+DIALECT = Dialect(
+    module="pt",
+    constants="np",
+    functions=_FUNCTIONS,
+    reductions=_REDUCTIONS,
+    scans=_SCANS,
+    summed_product=_summed_product,
+    columns_first=True,  # gathering from one dim has PyTensor's plain form `x[index]`
+)

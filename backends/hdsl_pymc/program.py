@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 
 from hdsl.backend import Program
 from hdsl.model import distributions as laws
+from hdsl.model.array_source import ATOM, Code, Scope, aligned, lower, ordered
 from hdsl.model.ir import Definition, Dims, Factor, Law, Model, ModelData, Observation, RandomVariable, Slot
 from hdsl.model.roles import in_words
 from hdsl.model.walk import needed
 from hdsl_pymc.distributions import DISTRIBUTIONS, SURVIVAL
-from hdsl_pymc.expressions import Code, Scope, aligned, lower, ordered
-from hdsl_pymc.functions import ATOM
+from hdsl_pymc.functions import DIALECT
 from hdsl_pymc.helpers import HELPERS
 from hdsl_pymc.text import WIDTH, call, commented, helpers_used, plain, quoted, source_text
 
@@ -81,7 +81,7 @@ def _names(model: Model) -> _Names:
     for index_set in model.index_sets:
         dims[index_set.name] = _fresh(index_set.name, (*taken, *sites.values(), *dims.values()))
     sizes = {index_set.name: str(index_set.size) for index_set in model.index_sets}
-    return _Names(Scope(python, model.dims_of(), sizes), dims, sites)
+    return _Names(Scope(python, model.dims_of(), sizes, DIALECT), dims, sites)
 
 
 def _arguments(law: Law, dims: Dims, names: _Names) -> dict[str, Code]:

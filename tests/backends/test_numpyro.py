@@ -12,11 +12,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 from hdsl_numpyro import backend
-from hdsl_numpyro.expressions import Scope, lower
+from hdsl_numpyro.functions import DIALECT
 from numpy.typing import NDArray
 from scipy import stats
 
 from hdsl.backend import Draws, Program, Progress, SamplingFailed, Settings
+from hdsl.model.array_source import Scope, lower
 from hdsl.model.distributions import DISTRIBUTIONS
 from hdsl.model.functions import FUNCTIONS
 from hdsl.model.ir import Expr, Model, ModelData, RandomVariable, apply, column, const, dot, gather, stack, var
@@ -322,7 +323,7 @@ def _equal_to_reference(expr: Expr, module: ModuleType) -> None:
     values = {name: rng.uniform(0.4, 1.6, [_SIZES[dim] for dim in dims]) for name, dims in _NAMES.items()}
     values |= _SLOTS
     dims = {**_NAMES, **dict.fromkeys(_SLOTS, ("row",))}
-    scope = Scope({name: name for name in dims}, dims, {dim: f"n_{dim}" for dim in _SIZES})
+    scope = Scope({name: name for name in dims}, dims, {dim: f"n_{dim}" for dim in _SIZES}, DIALECT)
     code = lower(expr, scope)
     arrays = {name: module.asarray(value) for name, value in values.items()}
     sizes = {f"n_{dim}": size for dim, size in _SIZES.items()}

@@ -1,13 +1,39 @@
-"""Model expressions as Python source: names aligned by dims become explicit broadcasting where needed."""
+"""Model expressions as source of an array library: dims aligned by name become explicit broadcasting where needed.
+
+What NumPy-like libraries share is written here once; what differs stands in a backend's `Dialect`.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hdsl.model.ir import Apply, Const, Dims, Expr, Var
-from hdsl_numpyro.functions import ATOM, FUNCTIONS, PRODUCT, REDUCTIONS, SCANS, SIGN, SUM
+
+SUM, PRODUCT, SIGN, POWER, ATOM = range(1, 6)
+
+
+class Row(NamedTuple):
+    """A code template and how tightly it binds.
+
+    `needs` gives the least binding that each argument must have to stand without parentheses.
+    """
+
+    template: str
+    level: int = ATOM
+    needs: tuple[int, ...] = (0, 0, 0)
+
+
+OPERATORS: Mapping[str, Row] = {
+    "add": Row("{} + {}", SUM, (SUM, PRODUCT)),
+    "sub": Row("{} - {}", SUM, (SUM, PRODUCT)),
+    "mul": Row("{} * {}", PRODUCT, (PRODUCT, SIGN)),
+    "div": Row("{} / {}", PRODUCT, (PRODUCT, SIGN)),
+    "pow": Row("{} ** {}", POWER, (ATOM, POWER)),
+    "neg": Row("-{}", SIGN, (SIGN,)),
+}
 
 
 @dataclass(frozen=True)
@@ -32,33 +58,70 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Dialect:
+    """What a library calls things.
+
+    Attributes
+    ----------
+    module, constants : str
+        The names under which the library, and the module of nan, inf and arange, are imported.
+    functions : mapping
+        Elementwise function to its row; `OPERATORS` go without saying.
+    reductions, scans : mapping
+        Function along a dim to the library's.
+    summed_product : callable
+        The sum along a dim of a product that is no product of matrices.
+    columns_first : bool
+        Whether elements are taken before index arrays are applied, and not together with them.
+    """
+
+    module: str
+    constants: str
+    functions: Mapping[str, Row]
+    reductions: Mapping[str, str]
+    scans: Mapping[str, str]
+    summed_product: Callable[[Code, Code, str], Code]
+    columns_first: bool = False
+
+    @property
+    def covered(self) -> frozenset[str]:
+        """The functions of Model expressions that can be written."""
+        return frozenset((*OPERATORS, *self.functions, *self.reductions, *self.scans, *_VISIT))
+
+
+@dataclass(frozen=True)
 class Scope:
     """The names in scope: source name and dims of each value, and the source name of each index set's size."""
 
     names: Mapping[str, str]
     dims: Mapping[str, Dims]
     sizes: Mapping[str, str]
+    dialect: Dialect
 
 
-def number(value: float) -> Code:
-    """Return a number as code."""
+def _number(value: float, dialect: Dialect) -> Code:
     if math.isnan(value):
-        return Code("jnp.nan")
+        return Code(f"{dialect.constants}.nan")
     if math.isinf(value):
-        return Code("jnp.inf") if value > 0 else Code("-jnp.inf", SIGN)
+        sign = "" if value > 0 else "-"
+        return Code(f"{sign}{dialect.constants}.inf", SIGN if sign else ATOM)
     return Code(repr(value), SIGN if value < 0 else ATOM)
 
 
 def lower(expr: Expr, scope: Scope) -> Code:
     """Return the source of an expression; KeyError for a name or function that is not known."""
     if isinstance(expr, Const):
-        return number(expr.value)
+        return _number(expr.value, scope.dialect)
     if isinstance(expr, Var):
         return Code(scope.names[expr.name], ATOM, scope.dims[expr.name])
     if expr.function in ("add", "sub"):
         return _sum(expr, scope)
     if expr.function in _VISIT:
         return _VISIT[expr.function](expr, scope)
+    if expr.function in scope.dialect.reductions:
+        return _reduce(expr, scope)
+    if expr.function in scope.dialect.scans:
+        return _scan(expr, scope)
     return _elementwise(expr, scope)
 
 
@@ -94,11 +157,11 @@ def _transposed(code: Code, dims: Dims) -> Code:
     if len(dims) == 2:
         return Code(f"{code.binding(ATOM)}.T", ATOM, dims)
     order = tuple(code.dims.index(dim) for dim in dims)
-    return Code(f"jnp.transpose({code.text}, {order})", ATOM, dims)
+    return Code(f"{code.binding(ATOM)}.transpose({', '.join(map(str, order))})", ATOM, dims)
 
 
 def _elementwise(expr: Apply, scope: Scope) -> Code:
-    row = FUNCTIONS[expr.function]
+    row = OPERATORS[expr.function] if expr.function in OPERATORS else scope.dialect.functions[expr.function]
     args = [lower(arg, scope) for arg in expr.args]
     dims = common_dims(args)
     texts = [aligned(arg, dims).binding(least) for arg, least in zip(args, row.needs, strict=False)]
@@ -162,12 +225,15 @@ def _taken(base: Code, found: Mapping[str, Subscript], scope: Scope) -> Code:
     """Return base[...] with NumPy's rules for where the dims of index arrays go."""
     if not found:
         return base
-    arrays = [each for each in found.values() if isinstance(each, Code)]
-    dims = common_dims(arrays)
+    arrays = {dim: each for dim, each in found.items() if isinstance(each, Code)}
+    if scope.dialect.columns_first and arrays and len(arrays) < len(found):
+        columns = {dim: each for dim, each in found.items() if dim not in arrays}
+        return _taken(_taken(base, columns, scope), arrays, scope)
+    dims = common_dims(list(arrays.values()))
     full: dict[str, Subscript] = dict(found)
     for dim in base.dims:
         if dim not in full and dim in dims:
-            full[dim] = Code(f"jnp.arange({scope.sizes[dim]})", ATOM, (dim,))
+            full[dim] = Code(f"{scope.dialect.constants}.arange({scope.sizes[dim]})", ATOM, (dim,))
     places = [_subscript(full.get(dim), dims) for dim in base.dims]
     last = max(at for at, dim in enumerate(base.dims) if dim in full)
     return Code(f"{base.binding(ATOM)}[{', '.join(places[: last + 1])}]", ATOM, _left(base.dims, full, dims))
@@ -212,8 +278,9 @@ def _stack(expr: Apply, scope: Scope) -> Code:
     dims = common_dims(parts)
     texts = ", ".join(aligned(part, dims).text for part in parts)
     same = all(len(part.dims) == len(dims) for part in parts)
-    together = f"[{texts}]" if same else f"jnp.broadcast_arrays({texts})"
-    return Code(f"jnp.stack({together}, axis=-1)", ATOM, (*dims, str(expr.static[0])))
+    module = scope.dialect.module
+    together = f"[{texts}]" if same else f"{module}.broadcast_arrays({texts})"
+    return Code(f"{module}.stack({together}, axis=-1)", ATOM, (*dims, str(expr.static[0])))
 
 
 def _reduce(expr: Apply, scope: Scope) -> Code:
@@ -221,13 +288,13 @@ def _reduce(expr: Apply, scope: Scope) -> Code:
     axis = value.dims.index(str(expr.static[0]))
     where = "" if len(value.dims) == 1 else f", axis={axis}"
     dims = value.dims[:axis] + value.dims[axis + 1 :]
-    return Code(f"{REDUCTIONS[expr.function]}({value}{where})", ATOM, dims)
+    return Code(f"{scope.dialect.reductions[expr.function]}({value}{where})", ATOM, dims)
 
 
 def _scan(expr: Apply, scope: Scope) -> Code:
     value = lower(expr.args[0], scope)
     axis = value.dims.index(str(expr.static[0]))
-    return Code(f"{SCANS[expr.function]}({value}, axis={axis})", ATOM, value.dims)
+    return Code(f"{scope.dialect.scans[expr.function]}({value}, axis={axis})", ATOM, value.dims)
 
 
 def _dot(expr: Apply, scope: Scope) -> Code:
@@ -236,7 +303,7 @@ def _dot(expr: Apply, scope: Scope) -> Code:
     alone = set(left.dims) & set(right.dims) == {dim}
     if alone and len(left.dims) <= 2 and len(right.dims) <= 2:
         return _product(left, right, dim)
-    return _einsum(left, right, dim)
+    return scope.dialect.summed_product(left, right, dim)
 
 
 def _product(left: Code, right: Code, dim: str) -> Code:
@@ -246,19 +313,11 @@ def _product(left: Code, right: Code, dim: str) -> Code:
     return Code(f"{left.binding(PRODUCT)} @ {right.binding(SIGN)}", PRODUCT, (*rows, *columns))
 
 
-def _einsum(left: Code, right: Code, dim: str) -> Code:
-    union = tuple(dict.fromkeys((*left.dims, *right.dims)))
-    letter = {each: chr(ord("a") + place) for place, each in enumerate(union)}
-    dims = tuple(each for each in union if each != dim)
-    spec = ["".join(letter[each] for each in group) for group in (left.dims, right.dims, dims)]
-    return Code(f'jnp.einsum("{spec[0]},{spec[1]}->{spec[2]}", {left}, {right})', ATOM, dims)
-
-
 def _cholesky(expr: Apply, scope: Scope) -> Code:
     value = lower(expr.args[0], scope)
     rows, columns = (str(dim) for dim in expr.static)
     dims = (*(dim for dim in value.dims if dim not in (rows, columns)), rows, columns)
-    return Code(f"jnp.linalg.cholesky({_transposed(value, dims)})", ATOM, dims)
+    return Code(f"{scope.dialect.module}.linalg.cholesky({_transposed(value, dims)})", ATOM, dims)
 
 
 _VISIT: Mapping[str, Callable[[Apply, Scope], Code]] = {
@@ -267,8 +326,4 @@ _VISIT: Mapping[str, Callable[[Apply, Scope], Code]] = {
     "stack": _stack,
     "dot": _dot,
     "cholesky": _cholesky,
-    **dict.fromkeys(REDUCTIONS, _reduce),
-    **dict.fromkeys(SCANS, _scan),
 }
-
-COVERED = frozenset(FUNCTIONS) | frozenset(_VISIT)
