@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hdsl.model.ir import Const, Expr, Law, apply, const, div, mul, sub
+from hdsl.model.ir import Const, Expr, Law, const, div, mul, sub
 
 Rewrite = Callable[[Sequence[Expr]], tuple[Expr, ...]]
 
@@ -132,25 +132,3 @@ def stan_law(law: Law) -> tuple[Density, str, tuple[Expr, ...]]:
     if row.name == "normal" and args == (Const(value=0.0), Const(value=1.0)):
         return row, "std_normal", ()
     return row, row.name, args
-
-
-def log_kernel(distribution: str, outcome: Expr, args: Sequence[Expr]) -> Expr | None:
-    """Return the log density up to a constant as an elementwise expression, for weighted outcomes.
-
-    None where there is no simple one.
-    """
-    if distribution == "normal":
-        mean, sd = args
-        squared = apply("square", div(sub(outcome, mean), sd))
-        return sub(mul(const(-0.5), squared), apply("log", sd))
-    if distribution == "bernoulli_logit":
-        (logit,) = args
-        misses = mul(sub(const(1), outcome), logit)
-        return sub(apply("log_inv_logit", logit), misses)
-    if distribution == "poisson_log":
-        (logmean,) = args
-        return sub(mul(outcome, logmean), apply("exp", logmean))
-    if distribution == "exponential":
-        (rate,) = args
-        return sub(apply("log", rate), mul(rate, outcome))
-    return None

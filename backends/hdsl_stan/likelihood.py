@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from hdsl.model.distributions import DISTRIBUTIONS as KINDS
 from hdsl.model.ir import Apply, Const, Expr, Observation, Var
+from hdsl.model.log_kernels import log_kernel
 from hdsl_stan.context import POSITIONS, Context
-from hdsl_stan.densities import Density, log_kernel, stan_law
+from hdsl_stan.densities import Density, stan_law
 from hdsl_stan.expressions import assignment, free_dims, local, lower
 from hdsl_stan.linear import glm
 from hdsl_stan.priors import joint, joint_args, nested

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from hdsl.checks.data import DataRule
 from hdsl.checks.finding import Findings, Path, Rule, finding
 from hdsl.checks.scope import Scope
+from hdsl.data.bound import Bound
+from hdsl.data.strata import possible_strata
 from hdsl.design.ir import Principal
 
 
@@ -62,4 +67,40 @@ def units_of_strata(scope: Scope) -> Findings:
             yield finding("HDM267", message, ("principals", i, "intermediate"))
 
 
-RULES: tuple[Rule, ...] = (strata, units_of_strata, exclusion_of_changed)
+def by_shape_alone(scope: Scope) -> Findings:
+    """HDM424: strata that share a cell of treatment and intermediate are told apart by exclusion restrictions."""
+    for i, principal in enumerate(scope.study.principals):
+        for j, stratum in enumerate(principal.strata):
+            others = [other for other in principal.strata if other.values != stratum.values]
+            shared = [o.name for o in others if any(a == b for a, b in zip(o.values, stratum.values, strict=False))]
+            if len(set(stratum.values)) == 1 and not stratum.unaffected and shared:
+                message = (
+                    f"Nothing but the shape of the outcome's distribution tells `{stratum.name}` from `{shared[0]}`."
+                )
+                help = f"If the treatment cannot change the outcome of `{stratum.name}`, declare it `unaffected`."
+                yield finding("HDM424", message, ("principals", i, "strata", j), help)
+
+
+def rows_without_stratum(scope: Scope, bound: Bound) -> Findings:
+    """HDM321: some stratum has each combination of arm and intermediate that is in the data."""
+    for i, principal in enumerate(scope.study.principals):
+        treatment = bound.treatments.get(principal.treatment)
+        variable = bound.variables.get(principal.intermediate)
+        if treatment is None or variable is None or treatment.continuous:
+            continue
+        lost = np.flatnonzero(~possible_strata(bound, principal).any(axis=1))
+        if lost.size == 0:
+            continue
+        first = int(lost[0])
+        arm = treatment.arms[int(bound.at_rows(treatment.level, treatment.values)[first])]
+        code = int(bound.at_rows(variable.level, variable.values)[first])
+        value = variable.labels[code] if variable.labels else str(code)
+        where = f"first row {first + 1} with {treatment.name} = {arm} and {variable.name} = {value}"
+        count = "1 row has" if lost.size == 1 else f"{lost.size} rows have"
+        message = f"{count} values that no stratum of `{principal.name}` allows, {where}."
+        help = "List the stratum to which such rows belong (which gives up the monotonicity), or mend the data."
+        yield finding("HDM321", message, ("principals", i), help)
+
+
+RULES: tuple[Rule, ...] = (strata, units_of_strata, exclusion_of_changed, by_shape_alone)
+DATA_RULES: tuple[DataRule, ...] = (rows_without_stratum,)

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hdsl.commands.output import FAILED, FINDINGS, FINE, USAGE, print_json, refused, say, unwritable, write
+from hdsl.commands.pictures import PICTURES
 from hdsl.commands.settings import add_settings, failed, settings_of
 from hdsl.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
     from hdsl.report.versus import Comparison
-
-PICTURES = (".svg", ".pdf", ".png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,8 +14,8 @@ from hdsl.design.expr import Aggregate, Potential, walk
 from hdsl.design.ir import Estimand
 from hdsl.estimands.aggregate import Units, aggregate, units_of
 from hdsl.estimands.rows import EstimandError, arithmetic, compare_labels
-from hdsl.estimands.strata import tested_stratum, within_strata
-from hdsl.estimands.worlds import Kinds, World, coupled, expected, kinds_of, new_groups, simulated, world
+from hdsl.estimands.strata import Kinds, tested_stratum, within_strata
+from hdsl.estimands.worlds import World, coupled, expected, kinds_of, new_groups, simulated, world
 from hdsl.model.ir import Model, ModelData
 from hdsl.reference.values import Array
 

@@ -95,15 +95,13 @@ def instrumental(bound: Bound, principal: Principal, outcome: str) -> tuple[floa
     if followed == 0:
         return np.nan, np.nan
     estimate = float(np.sum(weights * z * y)) / followed
-    scores = np.bincount(unit, weights * z * (y - estimate * d))
-    if _weights_are_counts(bound):
-        scores = np.sqrt(weights) * z * (y - estimate * d)
-    return estimate, float(np.sqrt(np.sum(scores**2)) / abs(followed))
+    scores = z * (y - estimate * d)
+    each = np.sqrt(weights) * scores if _weights_are_counts(weights) else np.bincount(unit, weights * scores)
+    return estimate, float(np.sqrt(np.sum(each**2)) / abs(followed))
 
 
-def _weights_are_counts(bound: Bound) -> bool:
+def _weights_are_counts(weights: Array) -> bool:
     """Return whether the weights are counts of identical rows, each of a unit of its own."""
-    weights = weights_of(bound)
     return bool(np.all(weights == np.floor(weights)) and np.any(weights > 1))
 
 

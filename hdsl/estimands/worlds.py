@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from hdsl.data.bound import Bound
 from hdsl.design import expr as study
@@ -15,6 +14,7 @@ from hdsl.design.expr import Setting
 from hdsl.estimands.histories import check_histories, expected_in_sequence, occasion, set_lagged
 from hdsl.estimands.joint import drawn, jointly, scored
 from hdsl.estimands.rows import EstimandError, row_values
+from hdsl.estimands.strata import Kinds
 from hdsl.model.distributions import DISTRIBUTIONS
 from hdsl.model.ir import Const, Mixture, Model, ModelData, Observation, RandomVariable, Slot
 from hdsl.passes.precompute import precompute
@@ -24,7 +24,6 @@ from hdsl.reference.values import Array, Value, evaluate, expand
 
 Draws = Mapping[str, Array]
 BATCH = ("draw",)
-Kinds = NDArray[np.int64] | None
 
 
 @dataclass(frozen=True)

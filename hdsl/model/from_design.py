@@ -445,7 +445,7 @@ def _observe(plan: _Plan, predictor: Expr, coefficients: list[Coefficient]) -> N
     predictor = draft.define(f"{outcome.name} predictor", predictor, reason=f"the linear predictor of {outcome.name}")
     kinds = () if plan.strata is None else (plan.strata.dim,)
     if set(draft.scope[var_name(predictor)]) != {*dims, *plan.free, *kinds}:
-        predictor = draft.define("rows predictor", add(predictor, _zeros(draft)), reason="the same for each row")
+        predictor = draft.define("rows predictor", add(predictor, draft.zeros()), reason="the same for each row")
     residuals = plan.correlate if plan.family.name in RESIDUALS else None
     spreads = None
     if residuals is not None and residuals.structure == "unstructured":
@@ -492,11 +492,6 @@ def _levels_with_shares(plan: _Plan) -> list[str]:
 def var_name(expr: Expr) -> str:
     """Return the name of a reference."""
     return getattr(expr, "name", "")
-
-
-def _zeros(draft: Draft) -> Expr:
-    dims = (draft.level(draft.bound.row),)
-    return draft.slot("zeros", dims, np.zeros(draft.bound.rows), source="zero for each row")
 
 
 def _ordinal(plan: _Plan, predictor: Expr) -> Law:

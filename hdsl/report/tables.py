@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from hdsl.report.result import Result
 
 PARTS = ("estimands", "parameters", "all")
-FORMATS = ("markdown", "latex", "csv")
 SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",

@@ -16,7 +16,7 @@ from hdsl.design.expr import Number
 from hdsl.diagnostics import Diagnostic, has_errors
 from tests.checks.studies import Edit, edited, read
 
-DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20), 22, 23)) | {"HDM517"}
+DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20), 21, 22, 23)) | {"HDM517"}
 PYTHON_CODES = frozenset({"HDM205", "HDM261", "HDM262", "HDM263", "HDM411", "HDM509"})
 
 type Columns = Mapping[str, Sequence[float] | Sequence[str] | np.ndarray]
@@ -145,6 +145,17 @@ CASES: dict[str, tuple[str, str, str, tuple[Edit, ...], Columns, Columns]] = {
         CHANCE,
         rows(p=PLACE * 0 + 0.1),
         rows(p=PLACE * 0 + 0.5),
+    ),
+    "a row of no stratum": (
+        "HDM321",
+        "error",
+        SCHOOLS,
+        (
+            ("outcome y : real", "intermediate d : binary  outcome y : real"),
+            ("assign z", "principal s from d under z { never = (0, 0) unaffected complier = (0, 1) } assign z"),
+        ),
+        rows(d=PLACE * 0 + 1),
+        rows(d=PLACE % 2),
     ),
     "shares beyond chance": (
         "HDM322",

@@ -145,6 +145,13 @@ class Draft:
             return value
         return gather(value, self.membership(target, level), self.level(level))
 
+    def zeros(self) -> Var:
+        """Return a slot with zero for each row, adding it at first use: a sum with it has a value for each row."""
+        if ("zeros",) not in self.cache:
+            dims = (self.level(self.bound.row),)
+            self.cache["zeros",] = self.slot("zeros", dims, np.zeros(self.bound.rows), source="zero for each row")
+        return self.cache["zeros",]
+
     def join(self, *levels: str | None) -> str | None:
         """Return the lowest of the levels if it lies below all others, else the row level; None if all None."""
         present = [level for level in dict.fromkeys(levels) if level is not None]

@@ -7,15 +7,15 @@ principal stratification.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hdsl.data.bound import BoundTreatment, BoundVariable, Reals
+from hdsl.data.bound import BoundVariable, Reals
+from hdsl.data.strata import possible_strata
 from hdsl.design import ir
-from hdsl.diagnostics import Diagnostic
 from hdsl.model.derive.coefficients import Coefficient
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.predictor import Parts, total
@@ -33,15 +33,15 @@ from hdsl.model.ir import (
     apply,
     column,
     const,
-    div,
     dot,
     mul,
     stack,
     sub,
     var,
 )
+from hdsl.model.log_kernels import log_kernel
 
-Integers = NDArray[np.int64]
+FAMILIES = ("normal", "lognormal", "bernoulli", "binomial", "poisson")
 IMPOSSIBLE = -1e30
 ODDS_SD = 1.5
 BETWEEN_SD = 1.0
@@ -56,13 +56,13 @@ class Strata:
     declared : Principal
     dim : str
         The index set of the strata.
-    possible : float array, shape (rows, strata)
-        1 where a row's treatment and intermediate allow the stratum.
+    possible : bool array, shape (rows, strata)
+        Whether a row's treatment and intermediate allow the stratum.
     """
 
     declared: ir.Principal
     dim: str
-    possible: Reals
+    possible: NDArray[np.bool_]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,67 +86,14 @@ def strata_of(draft: Draft, outcome: BoundVariable, family: str) -> Strata | Non
         return None
     if len(principals) > 1:
         raise NotDerivable("HDM635", "A model has principal strata of one intermediate variable.", "Leave one out.")
-    if family not in LOG_DENSITIES or outcome.event is not None or outcome.known_sd is not None:
-        known = ", ".join(LOG_DENSITIES)
+    if family not in FAMILIES or outcome.event is not None or outcome.known_sd is not None:
+        known = ", ".join(FAMILIES)
         raise NotDerivable(
             "HDM635", f"Principal strata of a {family} outcome are not derived.", f"Families that are: {known}."
         )
     declared = principals[0]
-    draft.diagnostics += _by_shape_alone(declared)
     dim = draft.index_set(declared.name, [stratum.name for stratum in declared.strata], "categories")
-    return Strata(declared, dim, _possible(draft, declared))
-
-
-def _by_shape_alone(declared: ir.Principal) -> list[Diagnostic]:
-    """HDM424: strata that share a cell are told apart by exclusion restrictions."""
-    found: list[Diagnostic] = []
-    for place, stratum in enumerate(declared.strata):
-        others = [other for other in declared.strata if other is not stratum]
-        shared = [o.name for o in others if any(a == b for a, b in zip(o.values, stratum.values, strict=True))]
-        if len(set(stratum.values)) == 1 and not stratum.unaffected and shared:
-            message = f"Nothing but the shape of the outcome's distribution tells `{stratum.name}` from `{shared[0]}`."
-            help_ = f"If the treatment cannot change the outcome of `{stratum.name}`, declare it `unaffected`."
-            path = ("principals", 0, "strata", place)
-            found.append(Diagnostic("HDM424", message, severity="warning", help=help_, path=path))
-    return found
-
-
-def _possible(draft: Draft, declared: ir.Principal) -> Reals:
-    bound = draft.bound
-    treatment, variable = bound.treatments[declared.treatment], bound.variables[declared.intermediate]
-    arms = bound.at_rows(treatment.level, treatment.values).astype(np.int64)
-    seen = bound.at_rows(variable.level, variable.values).astype(np.int64)
-    codes = np.array([[_code(variable, value) for value in stratum.values] for stratum in declared.strata])
-    possible = np.equal(codes[:, arms].T, seen[:, None]).astype(np.float64)
-    lost = np.flatnonzero(possible.sum(axis=1) == 0)
-    if lost.size:
-        raise NotDerivable("HDM321", _lost(treatment, variable, declared, arms, seen, lost), _LOST_HELP)
-    return possible
-
-
-_LOST_HELP = "List the stratum to which such rows belong (which gives up the monotonicity), or mend the data."
-
-
-def _lost(
-    treatment: BoundTreatment,
-    variable: BoundVariable,
-    declared: ir.Principal,
-    arms: Integers,
-    seen: Integers,
-    lost: NDArray[np.intp],
-) -> str:
-    first = int(lost[0])
-    value = variable.labels[int(seen[first])] if variable.labels else str(int(seen[first]))
-    count = "1 row has" if lost.size == 1 else f"{lost.size} rows have"
-    where = f"{treatment.name} = {treatment.arms[int(arms[first])]} and {variable.name} = {value}"
-    return f"{count} values that no stratum of `{declared.name}` allows, first row {first + 1} with {where}."
-
-
-def _code(variable: BoundVariable, value: float | str) -> float:
-    if isinstance(value, str):
-        return float(variable.labels.index(value)) if value in variable.labels else math.nan
-    label = f"{value:g}"
-    return float(variable.labels.index(label)) if label in variable.labels else float(value)
+    return Strata(declared, dim, possible_strata(draft.bound, declared))
 
 
 def effects(
@@ -197,12 +144,11 @@ def observe(
     """
     row, (slot, weight) = draft.level(draft.bound.row), parts
     share = _shares(draft, strata, priors, coefficients, levels, weight)
-    mask = np.where(strata.possible > 0, 0.0, IMPOSSIBLE)
+    mask = np.where(strata.possible, 0.0, IMPOSSIBLE)
     source = f"0 where the row may be of the stratum, {IMPOSSIBLE:g} where not"
     allowed = draft.slot(f"{strata.declared.name} possible", (row, strata.dim), mask, source=source)
     possible = draft.define(f"log share {strata.declared.name}", add(share, allowed))
-    density = LOG_DENSITIES[law.distribution.removesuffix("_logit").removesuffix("_log")](draft, outcome, slot, law)
-    joint = draft.define(f"log joint {strata.declared.name}", add(possible, density))
+    joint = draft.define(f"log joint {strata.declared.name}", add(possible, _log_density(draft, outcome, slot, law)))
     summed = apply("log_sum_exp", joint, static=(strata.dim,))
     value = summed if weight is None else mul(var(weight), summed)
     draft.factors.append(
@@ -289,8 +235,7 @@ def _log_odds(
     summed = total(draft, parts, role, named, at=row)
     for level in levels:
         draft.report(named[level], summed.totals[level])
-    zeros = draft.slot("no odds", (draft.level(row),), np.zeros(draft.bound.rows), source="zero for each row")
-    value = summed.value if summed.level == row else add(zeros, summed.value)
+    value = summed.value if summed.level == row else add(draft.zeros(), summed.value)
     return draft.define(f"{role} {row}", value, role=f"{role}[{row}]", reason=f"how many are {name} for one {first}")
 
 
@@ -310,60 +255,28 @@ def _between(draft: Draft, role: str, name: str, level: str, priors: Priors) -> 
     return draft.random(f"deviation({role}, {level})", law, dims, reason)
 
 
-def _normal(draft: Draft, outcome: BoundVariable, slot: str, law: Law) -> Expr:
-    mean, sd = law.args
-    squared = apply("square", div(sub(var(slot), mean), sd))
-    return sub(sub(mul(const(-0.5), squared), apply("log", sd)), const(0.5 * math.log(2 * math.pi)))
+def _log_density(draft: Draft, outcome: BoundVariable, slot: str, law: Law) -> Expr:
+    """Return the log density of the outcome, over rows and strata."""
+    y: Expr = var(slot)
+    distribution = law.distribution
+    if distribution == "lognormal":
+        distribution, y = "normal", draft.define(f"log {outcome.name}", apply("log", y))
+    kernel = log_kernel(distribution, y, law.args)
+    assert kernel is not None, distribution
+    dims, source = (draft.level(outcome.level),), "what the log density of the outcome has of the outcome alone"
+    rest = _constant(outcome, law.distribution)
+    return add(kernel, draft.slot(f"{outcome.name} constant", dims, rest, source=source))
 
 
-def _lognormal(draft: Draft, outcome: BoundVariable, slot: str, law: Law) -> Expr:
-    dims = (draft.level(outcome.level),)
-    logs = draft.slot(f"log {outcome.name}", dims, np.log(outcome.values), source=f"log of {outcome.name}")
-    return sub(_normal(draft, outcome, logs.name, law), logs)
+def _constant(outcome: BoundVariable, distribution: str) -> Reals:
+    """Return the part of the log density that no parameter bears on, shape (rows,)."""
+    from scipy.special import gammaln
 
-
-def _bernoulli(draft: Draft, outcome: BoundVariable, slot: str, law: Law) -> Expr:
-    (argument,) = law.args
-    y = draft.slot(f"{outcome.name} seen", (draft.level(outcome.level),), np.asarray(outcome.values), source="outcome")
-    if law.distribution == "bernoulli_logit":
-        return sub(apply("log_inv_logit", argument), mul(sub(const(1), y), argument))
-    missed = mul(sub(const(1), y), apply("log", sub(const(1), argument)))
-    return add(mul(y, apply("log", argument)), missed)
-
-
-def _binomial(draft: Draft, outcome: BoundVariable, slot: str, law: Law) -> Expr:
-    argument = law.args[1]
-    assert outcome.trials is not None
-    dims = (draft.level(outcome.level),)
-    y = draft.slot(f"{outcome.name} seen", dims, np.asarray(outcome.values), source="outcome")
-    missed = draft.slot(f"{outcome.name} missed", dims, outcome.trials - outcome.values, source="trials that failed")
-    ways = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for n, k in _pairs(outcome)]
-    constant = draft.slot(f"{outcome.name} ways", dims, np.array(ways), source="log of the binomial coefficient")
-    if law.distribution == "binomial_logit":
-        density = sub(mul(add(y, missed), apply("log_inv_logit", argument)), mul(missed, argument))
-    else:
-        density = add(mul(y, apply("log", argument)), mul(missed, apply("log", sub(const(1), argument))))
-    return add(density, constant)
-
-
-def _pairs(outcome: BoundVariable) -> list[tuple[float, float]]:
-    assert outcome.trials is not None
-    return list(zip(outcome.trials.tolist(), outcome.values.tolist(), strict=True))
-
-
-def _poisson(draft: Draft, outcome: BoundVariable, slot: str, law: Law) -> Expr:
-    (logmean,) = law.args
-    dims = (draft.level(outcome.level),)
-    y = draft.slot(f"{outcome.name} seen", dims, np.asarray(outcome.values), source="outcome")
-    factorials = np.array([math.lgamma(k + 1) for k in outcome.values.tolist()])
-    constant = draft.slot(f"{outcome.name} factorial", dims, factorials, source="log factorial of the count")
-    return sub(sub(mul(y, logmean), apply("exp", logmean)), constant)
-
-
-LOG_DENSITIES: Mapping[str, Callable[[Draft, BoundVariable, str, Law], Expr]] = {
-    "normal": _normal,
-    "lognormal": _lognormal,
-    "bernoulli": _bernoulli,
-    "binomial": _binomial,
-    "poisson": _poisson,
-}
+    y = np.asarray(outcome.values, dtype=np.float64)
+    if distribution in ("normal", "lognormal"):
+        return -0.5 * math.log(2 * math.pi) - (np.log(y) if distribution == "lognormal" else np.zeros(len(y)))
+    if distribution == "poisson_log":
+        return -np.asarray(gammaln(y + 1))
+    if outcome.trials is None:
+        return np.zeros(len(y))
+    return np.asarray(gammaln(outcome.trials + 1) - gammaln(y + 1) - gammaln(outcome.trials - y + 1))

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 INK, GREY, FAINT = "#1b1f24", "#59636e", "#d1d9e0"
 BLUE, ORANGE, GREEN, PURPLE, RED = "#0b5394", "#b45309", "#1a7f37", "#6639ba", "#b3261e"
 ARMS = (GREY, BLUE, ORANGE, GREEN, PURPLE, RED)
-FORMATS = ("svg", "pdf", "png")
 SETTINGS: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
