@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hdsl.passes import wide
 from hdsl.passes.marginal.forms import NotLinear
 from hdsl.passes.marginal.recognise import Linear
-from hdsl.passes.marginal.structure import CELLS_AT_MOST, Expanded, Grouping, Structure, parents
+from hdsl.passes.marginal.structure import CELLS_AT_MOST, Expanded, Grouping, Structure, parents, width
 from hdsl.reference.values import Array
 
 Codes = NDArray[np.int64]
@@ -45,6 +46,8 @@ class Finest:
         By what the own columns were divided.
     parent : int array, shape (groups,), or None
         The unit of the next grouping of the chain.
+    sparse : tuple of sparse arrays, each (groups, q)
+        By pseudo-row, the other columns where most are zero; `others` has no columns then.
     """
 
     grouping: Grouping
@@ -53,6 +56,7 @@ class Finest:
     classes: Codes
     scales: Array
     parent: Codes | None
+    sparse: tuple[wide.Sparse, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,14 +150,18 @@ def suffice(linear: Linear, structure: Structure, scales: dict[str, Array | None
     NotLinear
         The statistics would not be smaller than the data, or too large for the memory.
     """
+    if structure.chain and len(linear.outcome) * _columns(structure) > CELLS_AT_MOST:
+        first, *rest = structure.chain
+        return _wide(linear, Structure((first,), (*rest, *structure.together)), scales)
     fixed, columns = _fixed(structure, scales)
     middle = _middle(linear, columns)
     outcome = linear.outcome - columns @ middle
-    blocks, parts = _blocks(structure, columns.shape[1], len(fixed), scales)
+    blocks, spread = _blocks(structure, columns.shape[1], scales)
+    parts = [_spread_out(own, block.grouping) for own, block in zip(spread, blocks, strict=True)]
     root = None if linear.weights is None else np.sqrt(linear.weights)
     upper = [_scaled(grouping, root) for grouping in structure.chain]
     offsets = [array for _, array in linear.offsets]
-    _check_size(linear, structure, columns.shape[1] + sum(p.shape[1] for p in parts))
+    _check_size(linear, structure)
     others = np.column_stack([*(own for own, _ in upper[1:]), columns, *parts, outcome, *offsets])
     if root is not None:
         others[:, sum(own.shape[1] for own, _ in upper[1:]) :] *= root[:, None]
@@ -170,18 +178,55 @@ def suffice(linear: Linear, structure: Structure, scales: dict[str, Array | None
     return Statistics(finest, coarser, fixed, blocks, together, middle, weight)
 
 
+def _wide(linear: Linear, structure: Structure, scales: dict[str, Array | None]) -> Statistics:
+    """Return the statistics where the columns beside the finest grouping are too many to be held row by row."""
+    if not _few_rows(linear, structure):
+        raise NotLinear(f"{len(linear.outcome)} rows of {_columns(structure)} columns")
+    _check_size(linear, structure, dense=False)
+    fixed, columns = _fixed(structure, scales)
+    middle = _middle(linear, columns)
+    blocks, spread = _blocks(structure, columns.shape[1], scales)
+    parts = [wide.spread_out(own, block.grouping) for own, block in zip(spread, blocks, strict=True)]
+    root = np.ones(len(linear.outcome)) if linear.weights is None else np.sqrt(linear.weights)
+    offsets = [array[:, None] for _, array in linear.offsets]
+    outcome = (linear.outcome - columns @ middle)[:, None]
+    others = wide.side_by_side([columns, *parts, outcome, *offsets], root)
+    grouping, classes = structure.chain[0], linear.classes
+    assert grouping.unit_of_row is not None
+    own, sizes = _scaled(grouping, root)
+    cells, of_row, order = _cells(grouping.unit_of_row, classes.of_row, classes.size)
+    rows, inverse, vectors = _ranked(own[order], np.flatnonzero(np.diff(of_row, prepend=-1)))
+    columns, left = wide.pseudo_rows(own[order], others[order], of_row, inverse, vectors)
+    unit, of_class = cells // classes.size, cells % classes.size
+    cell, place, owner, number = _places(grouping, unit, rows)
+    most, count = int(number.max(initial=0)) + 1, rows.shape[2]
+    held, kinds = np.zeros((grouping.size, most, count)), np.zeros((grouping.size, most), dtype=np.int64)
+    held[owner, number], kinds[owner, number] = rows[cell, place], of_class[cell]
+    which = [number == k for k in range(most)]
+    sparse = tuple(wide.chosen(columns, (cell * count + place)[k], owner[k], grouping.size) for k in which)
+    finest = Finest(grouping, held, np.zeros((grouping.size, most, 0)), kinds, sizes, None, sparse)
+    ordered = None if classes.of_row is None else classes.of_row[order]
+    together = wide.by_class(left, ordered, classes.size)
+    return Statistics(finest, (), fixed, blocks, together, middle, _class_weights(linear))
+
+
+def _columns(structure: Structure) -> int:
+    """Return the number of columns of all groupings, one of each unit of those beside the chain."""
+    return sum(width(part) for part in structure.together) + sum(len(each.entries) for each in structure.chain)
+
+
 def _class_weights(linear: Linear) -> Array:
     size = linear.classes.size
     of_row = np.zeros(len(linear.outcome), np.int64) if linear.classes.of_row is None else linear.classes.of_row
     return np.bincount(of_row, linear.weights, size).astype(np.float64)
 
 
-def _check_size(linear: Linear, structure: Structure, columns: int) -> None:
-    wide = columns + sum(len(each.entries) for each in structure.chain)
-    if len(linear.outcome) * wide > CELLS_AT_MOST:
+def _check_size(linear: Linear, structure: Structure, dense: bool = True) -> None:
+    wide = _columns(structure)
+    if dense and len(linear.outcome) * wide > CELLS_AT_MOST:
         raise NotLinear(f"{len(linear.outcome)} rows of {wide} columns")
-    if linear.classes.size * (columns + 1) ** 2 > PACKED_AT_MOST:
-        raise NotLinear(f"{linear.classes.size} variance classes of {columns} columns")
+    if linear.classes.size * (wide + 1) ** 2 > PACKED_AT_MOST:
+        raise NotLinear(f"{linear.classes.size} variance classes of {wide} columns")
 
 
 def _fixed(structure: Structure, scales: dict[str, Array | None]) -> tuple[tuple[Fixed, ...], Array]:
@@ -240,20 +285,18 @@ def _scaled(grouping: Grouping, root: Array | None) -> tuple[Array, Array]:
     return (columns if root is None else columns * root[:, None]), scales
 
 
-def _blocks(
-    structure: Structure, start: int, fixed: int, scales: dict[str, Array | None]
-) -> tuple[tuple[Block, ...], list[Array]]:
-    del fixed
+def _blocks(structure: Structure, start: int, scales: dict[str, Array | None]) -> tuple[tuple[Block, ...], list[Array]]:
+    """Return where each grouping integrated out with others stands, and its columns."""
     blocks: list[Block] = []
-    parts: list[Array] = []
+    columns: list[Array] = []
     for part in structure.together:
         if isinstance(part, Expanded) or is_fixed(part, scales):
             continue
-        columns, sizes = _scaled(part, None)
+        own, sizes = _scaled(part, None)
         blocks.append(Block(part, start, sizes))
-        parts.append(_spread_out(columns, part))
+        columns.append(own)
         start += part.size * len(sizes)
-    return tuple(blocks), parts
+    return tuple(blocks), columns
 
 
 def _spread_out(columns: Array, grouping: Grouping) -> Array:
@@ -350,20 +393,32 @@ def _pseudo_rows(own: Array, others: Array, of_row: Codes, starts: Codes) -> tup
     With Z'Z = Q D Q', the rows are D^(1/2) Q' for the own columns and D^(-1/2) Q' Z'X for the others.
     """
     count = own.shape[1]
-    square = np.stack([np.add.reduceat(own * own[:, [k]], starts) for k in range(count)], axis=1)
     cross = np.stack([np.add.reduceat(others * own[:, [k]], starts) for k in range(count)], axis=1)
-    values, vectors = np.linalg.eigh(square)
-    kept = values > RANK_TOLERANCE * np.maximum(values[:, -1:], 1e-300)
-    root = np.sqrt(np.where(kept, values, 0.0))
-    inverse = np.where(kept, 1 / np.where(kept, root, 1.0), 0.0)
-    turned = vectors.transpose(0, 2, 1)
-    rows = root[:, :, None] * turned
-    columns = inverse[:, :, None] * (turned @ cross)
+    rows, inverse, vectors = _ranked(own, starts)
+    columns = inverse[:, :, None] * (vectors.transpose(0, 2, 1) @ cross)
     slopes = np.einsum("ckl,cl,clq->ckq", vectors, inverse, columns)
     left = others.copy()
     for k in range(count):
         left -= own[:, [k]] * slopes[of_row, k]
     return rows, columns, left
+
+
+def _ranked(own: Array, starts: Codes) -> tuple[Array, Array, Array]:
+    """Return D^(1/2) Q', D^(-1/2) and Q of each cell, zero in directions in which its own columns do not reach."""
+    square = np.stack([np.add.reduceat(own * own[:, [k]], starts) for k in range(own.shape[1])], axis=1)
+    values, vectors = np.linalg.eigh(square)
+    kept = values > RANK_TOLERANCE * np.maximum(values[:, -1:], 1e-300)
+    root = np.sqrt(np.where(kept, values, 0.0))
+    inverse = np.where(kept, 1 / np.where(kept, root, 1.0), 0.0)
+    return root[:, :, None] * vectors.transpose(0, 2, 1), inverse, vectors
+
+
+def _places(grouping: Grouping, unit: Codes, rows: Array) -> tuple[Codes, Codes, Codes, Codes]:
+    """Return of each pseudo-row with content its cell, its place there, its group and its number in the group."""
+    cell, place = np.nonzero(np.any(rows != 0, axis=2))
+    owner = unit[cell]
+    first = np.searchsorted(owner, np.arange(grouping.size))
+    return cell, place, owner, np.arange(len(owner)) - first[owner]
 
 
 def _finest(
@@ -377,11 +432,7 @@ def _finest(
 ) -> Finest:
     """Put the pseudo-rows of each group's cells one after another, those without content left out."""
     grouping = structure.chain[0]
-    kept = np.any(rows != 0, axis=2)
-    cell, place = np.nonzero(kept)
-    owner = unit[cell]
-    first = np.searchsorted(owner, np.arange(grouping.size))
-    number = np.arange(len(owner)) - first[owner]
+    cell, place, owner, number = _places(grouping, unit, rows)
     most = int(number.max(initial=0)) + 1
     if grouping.size * most * (rows.shape[2] + columns.shape[2]) > CELLS_AT_MOST:
         raise NotLinear(f"{grouping.size} groups of up to {most} pseudo-rows")

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hdsl.inference.exact import effects as effects_module
 from hdsl.inference.exact import marginal as module
+from hdsl.inference.exact import together as together_module
 from hdsl.inference.exact.density import log_density
 from hdsl.inference.exact.effects import draw_effects
 from hdsl.inference.exact.hyper import hyper_at, packed, unpacked
 from hdsl.inference.exact.marginal import Marginal, marginal_of
 from hdsl.model.ir import Model, ModelData
+from hdsl.passes import suffice as suffice_module
 from hdsl.passes.marginal.recognise import Unrecognised
 from hdsl.reference.free import constrain
 from hdsl.reference.simulate import prior_draw
@@ -68,6 +71,34 @@ def test_density_is_the_plain_one_integrated(
     np.testing.assert_allclose(log_density(found, points), expected, rtol=1e-7, atol=1e-5)
 
 
+GROUPED = [name for name in shapes.ALL if name not in ("no groups", "summaries", "spreads of coefficients", "no pooling")]
+MANY_ROWS_A_GROUP = ("spread across schools", "spread with a covariate")
+
+
+def _sparse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every model for one whose columns are too many, and every system of equations for a large one."""
+    monkeypatch.setattr(suffice_module, "CELLS_AT_MOST", 0)
+    monkeypatch.setattr(together_module, "LARGE", 1)
+    monkeypatch.setattr(effects_module, "LARGE", 1)
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_sparse_columns_give_the_same_density(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crossed groupings of many units: the same numbers from sparse columns."""
+    model, data = shapes.made(name, tmp_path)
+    dense = marginal(model, data)
+    points = points_of(dense)
+    expected = log_density(dense, points)
+    _sparse(monkeypatch)
+    found = marginal_of(model, data)
+    if isinstance(found, Unrecognised):
+        assert name in MANY_ROWS_A_GROUP, found.reason
+        return
+    assert found.statistics.finest is not None
+    assert found.statistics.finest.sparse
+    np.testing.assert_allclose(log_density(found, points), expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["varying_slopes", "varying_slopes_noncentred", "crossed"])
 def test_hand_written_models(name: str) -> None:
     """Centred, non-centred and crossed effects are recognised from their expressions alone."""
@@ -80,9 +111,18 @@ def test_hand_written_models(name: str) -> None:
     np.testing.assert_allclose(log_density(found, point[None])[0], reference.log_density + jacobian, rtol=1e-8)
 
 
-@pytest.mark.parametrize("name", shapes.ALL)
-def test_effects_are_drawn_from_their_conditional_law(name: str, tmp_path: Path) -> None:
+SPARSE_TOO = ["nested, effects at both levels", "crossed, slopes by month", "spread by arm", "weighted"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sparse"), [*((name, False) for name in shapes.ALL), *((name, True) for name in SPARSE_TOO)]
+)
+def test_effects_are_drawn_from_their_conditional_law(
+    name: str, sparse: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Means and covariances of draws at fixed hyperparameters are those of the exact conditional law."""
+    if sparse:
+        _sparse(monkeypatch)
     model, data = shapes.made(name, tmp_path)
     found = marginal(model, data)
     point = points_of(found)[0]

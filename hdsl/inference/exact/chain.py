@@ -161,6 +161,9 @@ def _add_patterns(marginal: Marginal, patterns: Patterns, load: Array, hyper: Hy
     inverse = small.from_inverse_factor(small.inverse_factor(factor))
     rank, count = len(root), len(gram)
     weights = np.stack([inverse[i][j] * (root[i] * root[j]) for i in range(rank) for j in range(i + 1)], axis=2)
+    if patterns.sparse is not None:
+        patterns.sparse.add_to(gram, weights.reshape(count, -1))
+        return log_determinant @ patterns.count
     packed = weights.reshape(count, -1) @ patterns.products
     left, right = np.tril_indices(gram.shape[1])
     gram[:, left, right] += packed[:, : len(left)]

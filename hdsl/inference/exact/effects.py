@@ -6,7 +6,7 @@ the finest one, whose conditional laws are computed once for all units with the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,7 +18,7 @@ from hdsl.inference.exact.chain import Level, Reduced, reduce_chain, roots
 from hdsl.inference.exact.density import processors
 from hdsl.inference.exact.hyper import Hyper, hyper_at, innovations, places_of, spread_of, units_of
 from hdsl.inference.exact.marginal import Marginal
-from hdsl.inference.exact.together import Together, solve_diagonal, solve_together
+from hdsl.inference.exact.together import LARGE, Together, solve_diagonal, solve_factor, solve_together
 from hdsl.model.ir import Definition, Dims, RandomVariable, const, references
 from hdsl.passes.marginal.structure import Grouping
 from hdsl.reference.density import needed
@@ -50,11 +50,10 @@ def draw_effects(marginal: Marginal, points: Array, seed: int) -> dict[str, Arra
     sizes = marginal.linear.model.sizes
     shapes = {v.name: tuple(sizes[dim] for dim in v.dims) for v in marginal.linear.model.variables}
     found = {name: np.empty((len(points), *shape)) for name, shape in shapes.items()}
-    step = max(1, AT_ONCE // _numbers(marginal))
-    pieces = [slice(at, min(at + step, len(points))) for at in range(0, len(points), step)]
+    pieces = _pieces(marginal, points)
     seeds = SeedSequence([seed, 0xE]).spawn(len(pieces))
 
-    def one(piece: slice, own: SeedSequence) -> None:
+    def one(piece: slice | Codes, own: SeedSequence) -> None:
         values = _piece(marginal, points[piece], np.random.default_rng(own))
         for name, array in found.items():
             array[piece] = values[name]
@@ -63,6 +62,16 @@ def draw_effects(marginal: Marginal, points: Array, seed: int) -> dict[str, Arra
         for done in [pool.submit(one, piece, own) for piece, own in zip(pieces, seeds, strict=True)]:
             done.result()
     return found
+
+
+def _pieces(marginal: Marginal, points: Array) -> Sequence[slice | Codes]:
+    """Return which points are worked on at once: where one alone is much work, those that are the same."""
+    if marginal.statistics.columns >= LARGE:
+        _, key = np.unique(points, axis=0, return_inverse=True)
+        order = np.argsort(key.reshape(-1), kind="stable")
+        return np.split(order, np.flatnonzero(np.diff(key.reshape(-1)[order])) + 1)
+    step = max(1, AT_ONCE // _numbers(marginal))
+    return [slice(at, min(at + step, len(points))) for at in range(0, len(points), step)]
 
 
 def _numbers(marginal: Marginal) -> int:
@@ -79,9 +88,10 @@ def _piece(marginal: Marginal, points: Array, rng: Generator) -> dict[str, Array
     hyper = hyper_at(marginal.linear, points)
     if marginal.diagonal is not None:
         return _values(marginal, hyper, _apart(marginal, hyper, rng), rng)
+    same = hyper_at(marginal.linear, points[:1]) if marginal.statistics.columns >= LARGE else hyper
     with np.errstate(all="ignore"):
-        reduced = reduce_chain(marginal, hyper)
-        together = solve_together(marginal, hyper, reduced)
+        reduced = reduce_chain(marginal, same)
+        together = solve_together(marginal, same, reduced)
         deviations, columns = _together(marginal, hyper, together, rng)
         deviations |= _chain(marginal, hyper, reduced, columns, rng)
     return _values(marginal, hyper, deviations, rng)
@@ -104,11 +114,9 @@ def _together(marginal: Marginal, hyper: Hyper, solved: Together, rng: Generator
     with ones for the outcome and minus the offsets, (b, q).
     """
     statistics = marginal.statistics
-    count, size = solved.pull.shape
+    count, size = len(hyper.log_prior), solved.pull.shape[1]
     noise = rng.standard_normal((count, size))
-    drawn = (
-        np.linalg.solve(solved.factor.transpose(0, 2, 1), (solved.pull + noise)[..., None])[..., 0] if size else noise
-    )
+    drawn = solve_factor(solved.factor, solved.pull + noise, transposed=True) if size else noise
     fixed = len(statistics.fixed)
     parts = [drawn[:, :fixed]]
     deviations: Deviations = {}
@@ -158,7 +166,9 @@ def _chain(marginal: Marginal, hyper: Hyper, reduced: Reduced, columns: Array, r
         return deviations
     finest = statistics.finest
     start = sum(raw.shape[2] for raw in above)
-    tables = [np.ascontiguousarray(finest.others[:, a, start:].T) for a in range(finest.own.shape[1])]
+    tables = [table.T for table in finest.sparse] or [
+        np.ascontiguousarray(finest.others[:, a, start:].T) for a in range(finest.own.shape[1])
+    ]
 
     def said(some: slice) -> list[Array]:
         rows = [columns[some] @ table for table in tables]
@@ -200,7 +210,7 @@ def _finest(marginal: Marginal, said: Said, hyper: Hyper, load: Array, rng: Gene
     assert kinds is not None
     spread = _spread_out(finest.grouping, hyper, marginal)
     pulls, factors = _conditional(finest.own[kinds.first], finest.classes[kinds.first], load, spread, hyper)
-    count, units = len(load), len(finest.own)
+    count, units = len(hyper.log_prior), len(finest.own)
     found = np.empty((count, units, len(pulls)))
     step = max(1, IN_CACHE // units)
     for start in range(0, count, step):

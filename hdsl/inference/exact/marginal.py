@@ -12,6 +12,7 @@ from hdsl.inference.exact import small
 from hdsl.inference.exact.hyper import known_scales, size_of
 from hdsl.model.functions import dims_of
 from hdsl.model.ir import Expr, Model, ModelData
+from hdsl.passes import wide
 from hdsl.passes.marginal.forms import NotLinear
 from hdsl.passes.marginal.recognise import Linear, Unrecognised, recognise
 from hdsl.passes.marginal.structure import structure_of
@@ -54,12 +55,31 @@ class Patterns:
         For each pair of pseudo-rows of a kind: the lower triangle of the products of the columns integrated out
         together; then for each coarser grouping, unit by unit, those of its own columns with themselves and with
         all that come after.
+    sparse : SparseProducts, or None
+        In place of `products`, where most of them are zero.
     """
 
     own: Array
     classes: Codes
     count: Array
     products: Array
+    sparse: SparseProducts | None = None
+
+
+@dataclass(frozen=True)
+class SparseProducts:
+    """Sums of products of columns: `table` (n, kinds * pairs) of the entries (row, column) of the lower triangle."""
+
+    table: wide.Sparse
+    row: Codes
+    column: Codes
+
+    def add_to(self, gram: Array, weights: Array) -> None:
+        """Add the products, weighted by kind and pair (b, kinds * pairs), to cross-products (b, q, q)."""
+        values = (self.table @ weights.T).T
+        gram[:, self.row, self.column] += values
+        off = self.row != self.column
+        gram[:, self.column[off], self.row[off]] += values[:, off]
 
 
 @dataclass(frozen=True)
@@ -96,7 +116,10 @@ def marginal_of(model: Model, data: ModelData) -> Marginal | Unrecognised:
     light = replace(linear, columns=(), outcome=linear.outcome[:0], weights=None)
     kinds = _kinds(statistics, light)
     ancestors = _ancestors(statistics)
-    patterns = _patterns(statistics, kinds, ancestors)
+    try:
+        patterns = _patterns(statistics, kinds, ancestors)
+    except NotLinear as reason:
+        return Unrecognised(str(reason))
     return Marginal(light, statistics, kinds, patterns, ancestors, _diagonal(statistics))
 
 
@@ -125,24 +148,28 @@ def _patterns(statistics: Statistics, kinds: Kinds | None, ancestors: tuple[tupl
     finest = statistics.finest
     if finest is None or kinds is None:
         return None
-    rank, wide = finest.others.shape[1:]
+    rank, columns = finest.others.shape[1:]
+    number, pairs = len(kinds.first), rank * (rank + 1) // 2
+    count = np.bincount(kinds.of_group, minlength=number).astype(np.float64)
+    if finest.sparse:
+        sparse = SparseProducts(*wide.products(finest.sparse, kinds.of_group, number))
+        none = np.zeros((number * pairs, 0))
+        return Patterns(finest.own[kinds.first], finest.classes[kinds.first], count, none, sparse)
     if rank > small.WRITTEN_OUT:
         return None
-    number, pairs = len(kinds.first), rank * (rank + 1) // 2
-    last = wide - sum(len(level.scales) for level in statistics.coarser)
-    total, after = last * (last + 1) // 2, wide
+    last = columns - sum(len(level.scales) for level in statistics.coarser)
+    total, after = last * (last + 1) // 2, columns
     for level in statistics.coarser:
         total += level.grouping.size * len(level.scales) * after
         after -= len(level.scales)
     if number * pairs * total > OUTER_AT_MOST:
         return None
-    every = [_triangles(finest.others[:, :, wide - last :], kinds, number)]
+    every = [_triangles(finest.others[:, :, columns - last :], kinds, number)]
     at = 0
     for level, units in zip(statistics.coarser, ancestors[0], strict=True):
-        count = len(level.scales)
-        every.append(_by_unit_of(finest.others[:, :, at:], count, kinds, number, units, level.grouping.size))
-        at += count
-    count = np.bincount(kinds.of_group, minlength=number).astype(np.float64)
+        own = len(level.scales)
+        every.append(_by_unit_of(finest.others[:, :, at:], own, kinds, number, units, level.grouping.size))
+        at += own
     products = np.concatenate(every, axis=1) if len(every) > 1 else every[0]
     return Patterns(finest.own[kinds.first], finest.classes[kinds.first], count, products)
 

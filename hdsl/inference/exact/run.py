@@ -25,6 +25,7 @@ MOST_HYPERPARAMETERS = 15
 EFFECTIVE_PER_CHAIN = 100
 COSTLY = 200_000
 LEAST_PROPOSALS = 1_200
+COSTLY_PROPOSALS = 2_000
 CHEAP = 40_000_000
 MOST_THINNED = 4
 
@@ -109,7 +110,7 @@ def _amounts(marginal: Marginal, settings: Settings) -> tuple[int, int]:
     """Return how many proposals to try and to draw: several for each draw where they cost little."""
     wanted, cost = settings.chains * settings.draws, per_point(marginal)
     if cost > COSTLY:
-        trial, final = TRIAL // 3, min(max(wanted, LEAST_PROPOSALS), LEAST_PROPOSALS)
+        trial, final = TRIAL // 3, min(max(wanted, LEAST_PROPOSALS), COSTLY_PROPOSALS)
     else:
         trial, final = TRIAL, max(wanted * max(1, min(MOST_THINNED, CHEAP // (wanted * cost))), LEAST_PROPOSALS)
     return trial, final + -final % settings.chains
@@ -122,7 +123,7 @@ def _starts(marginal: Marginal, rng: np.random.Generator) -> Array:
     points = packed(linear, drawn)
     points = points[np.all(np.isfinite(points), axis=1)]
     order = np.argsort(-log_density(marginal, points))
-    return points[order[:STARTS]]
+    return points[order[: 1 if per_point(marginal) > COSTLY else STARTS]]
 
 
 def _finished(

@@ -12,6 +12,8 @@ from hdsl.inference.exact.marginal import Marginal
 from hdsl.passes.suffice import Statistics
 from hdsl.reference.values import Array
 
+LARGE = 200
+
 
 @dataclass(frozen=True)
 class Together:
@@ -37,21 +39,33 @@ def solve_together(marginal: Marginal, hyper: Hyper, reduced: Reduced) -> Togeth
     left = reduced.gram[:, :columns]
     linear = np.einsum("bij,bj->bi", left[:, :, columns:], signs)
     square = np.einsum("bi,bij,bj->b", signs, reduced.gram[:, columns:, columns:], signs)
-    half = loaded(np.concatenate([left[:, :, :columns], linear[:, :, None]], axis=2), statistics, loads)
-    matrix = loaded(half[:, :, :columns].transpose(0, 2, 1), statistics, loads)
-    vector = half[:, :, columns].copy()
-    fixed = len(statistics.fixed)
-    vector[:, :fixed] -= statistics.middle
+    matrix, vector = _whitened(left[:, :, :columns], linear, statistics, loads)
+    vector[:, : len(statistics.fixed)] -= statistics.middle
     size = matrix.shape[1]
-    matrix = matrix + np.eye(size)
+    matrix[:, np.arange(size), np.arange(size)] += 1.0
     bad = ~(np.all(np.isfinite(matrix), axis=(1, 2)) & np.all(np.isfinite(vector), axis=1))
     matrix[bad] = np.eye(size)
     factor = _factors(matrix)
     factor[bad] = np.nan
-    pull = solve_lower(factor, vector) if size else vector
+    pull = solve_factor(factor, vector) if size else vector
     rest = square + np.sum(statistics.middle**2) - np.sum(pull**2, axis=1)
     log_determinant = 2 * np.sum(np.log(np.diagonal(factor, axis1=1, axis2=2)), axis=1)
     return Together(factor, pull, rest, log_determinant, loads)
+
+
+def _whitened(square: Array, linear: Array, statistics: Statistics, loads: tuple[Array, ...]) -> tuple[Array, Array]:
+    """Return load' square load and load' linear: (b, raw columns, raw columns) and (b, raw columns)."""
+    if all(load.shape[2:] == (1, 1) for load in loads):
+        parts = [np.ones((len(linear), len(statistics.fixed)))]
+        for block, load in zip(statistics.blocks, loads, strict=True):
+            parts.append(np.broadcast_to(load[:, :, 0, 0], (len(linear), block.grouping.size)))
+        scale = np.concatenate(parts, axis=1)
+        matrix = square * scale[:, :, None]
+        matrix *= scale[:, None, :]
+        return matrix, linear * scale
+    half = loaded(np.concatenate([square, linear[:, :, None]], axis=2), statistics, loads)
+    turned = loaded(half[:, :, :-1].transpose(0, 2, 1), statistics, loads)
+    return np.ascontiguousarray(turned), half[:, :, -1].copy()
 
 
 def _factors(matrix: Array) -> Array:
@@ -64,9 +78,20 @@ def _factors(matrix: Array) -> Array:
         return np.concatenate([_factors(each[None]) for each in matrix])
 
 
-def solve_lower(factor: Array, vector: Array) -> Array:
-    """Return factor^-1 vector for (b, k, k) and (b, k)."""
-    return np.linalg.solve(np.where(np.isfinite(factor), factor, np.eye(factor.shape[1])), vector[..., None])[..., 0]
+def solve_factor(factor: Array, vector: Array, transposed: bool = False) -> Array:
+    """Return factor^-1 vector, or that of the transposed factor, for lower triangles (b or 1, k, k) and (b, k)."""
+    if not np.all(np.isfinite(factor)):
+        factor = np.where(np.isfinite(factor), factor, np.eye(factor.shape[1]))
+    if factor.shape[1] < LARGE:
+        turned = factor.transpose(0, 2, 1) if transposed else factor
+        return np.linalg.solve(turned, vector[..., None])[..., 0]
+    from scipy.linalg import solve_triangular
+
+    trans = int(transposed)
+    if len(factor) == 1:
+        return np.ascontiguousarray(solve_triangular(factor[0], vector.T, lower=True, trans=trans).T)
+    pairs = zip(factor, vector, strict=True)
+    return np.stack([solve_triangular(each, own, lower=True, trans=trans) for each, own in pairs])
 
 
 def loaded(columns: Array, statistics: Statistics, loads: tuple[Array, ...]) -> Array:
