@@ -37,7 +37,7 @@ with its sd. Where the reference has no standard error, ours is the interval in 
 known not to agree the verdict gives the reason.
 
 Left out: figures at the boundary (a standard deviation estimated as zero), sums of squares, the synthetic data of the
-National Study of Learning Mindsets (their terms do not allow a copy here), the 73,421 rows of InstEval.
+National Study of Learning Mindsets (their terms do not allow a copy here).
 """
 
 
