@@ -111,7 +111,12 @@ def ranks(model: Model, data: ModelData, backend: Backend, seed: int) -> Mapping
     slot = model.observations[0].slot
     values = replace(values, values={**values.values, slot: drawn.values[slot]})
     sampled = backend.sample(backend.lower(prepared, values), prepared, values, replace(SETTINGS, seed=seed))
-    draws = reported(model, data, recover(prepared, values, model, sampled.values))
+    return ranks_of(model, data, recover(prepared, values, model, sampled.values), truth)
+
+
+def ranks_of(model: Model, data: ModelData, drawn: Mapping[str, Array], truth: Mapping[str, Array]) -> dict[str, int]:
+    """Return the rank of the first two elements of each reported quantity's true value among every fifth draw."""
+    draws = reported(model, data, drawn)
     true = reported(model, data, {name: value[None, None] for name, value in truth.items()})
     found: dict[str, int] = {}
     for role, value in true.items():
