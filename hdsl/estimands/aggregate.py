@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,20 @@ class Units:
     cell_of_unit: Integers
     cells: int
     weights: Array
+
+    def in_parts(self, parts: int) -> Units:
+        """Return the same units with each row in so many parts, of weight 1."""
+        if parts == 1:
+            return self
+        by_row = self.unit_of is None
+        return replace(
+            self,
+            rows=self.rows * parts,
+            chosen=np.repeat(self.chosen, parts),
+            unit_of=None if self.unit_of is None else np.repeat(self.unit_of, parts),
+            cell_of_unit=np.repeat(self.cell_of_unit, parts) if by_row else self.cell_of_unit,
+            weights=np.ones(self.rows * parts),
+        )
 
     def row_value(self, node: study.Ref) -> Values:
         """Return a covariate's value for each row."""
@@ -85,11 +99,11 @@ def _sums(values: Array, codes: Integers, size: int) -> Array:
 
 
 def aggregate(
-    values: Array, units: Units, node: Aggregate, drawn: NDArray[np.bool_] | None = None
+    values: Array, units: Units, node: Aggregate, drawn: NDArray[np.bool_] | NDArray[np.int64] | None = None
 ) -> Array:
     """Return the aggregate of values by draw and cell: (draws, rows) to (draws,) or (draws, cells).
 
-    `drawn`, shape (draws, rows): the rows that count in each draw, where that differs between draws.
+    `drawn`, shape (draws, rows): how often each row counts in each draw, where that differs between draws.
     """
     weights = units.weights * units.chosen
     data = np.asarray(values, dtype=np.float64)

@@ -14,7 +14,7 @@ from hdsl.design.expr import Aggregate, Potential, walk
 from hdsl.design.ir import Estimand
 from hdsl.estimands.aggregate import Units, aggregate, units_of
 from hdsl.estimands.rows import EstimandError, arithmetic, compare_labels
-from hdsl.estimands.strata import Kinds, tested_stratum, within_strata
+from hdsl.estimands.strata import Kinds, counted, tested_stratum, within_strata
 from hdsl.estimands.worlds import World, coupled, expected, kinds_of, new_groups, simulated, world
 from hdsl.model.ir import Model, ModelData
 from hdsl.reference.values import Array
@@ -79,7 +79,7 @@ def compute(
     step = max(1, CELLS // max(bound.rows, 1))
     for start in range(0, chains * number, step):
         chunk = {name: value[start : start + step] for name, value in flat.items()}
-        memory = _Memory(bound.rows, chunk, seed + start, model, data)
+        memory = _Memory(bound, chunk, seed + start, model, data)
         for place, group in enumerate(atoms):
             for inner, atom in enumerate(group):
                 results[place][inner].append(_chunk(atom, memory))
@@ -95,7 +95,7 @@ def _atoms(
     found: list[_Atom] = []
     for node in dict.fromkeys(n for n in walk(estimand.value) if isinstance(n, Aggregate)):
         if node.cells:
-            raise EstimandError("HDM620", f"`over \"{node.over}\"` (poststratification) is not computed yet.")
+            raise EstimandError("HDM620", f'`over "{node.over}"` (poststratification) is not computed yet.')
         potentials = [n for n in walk(node.of) if isinstance(n, Potential)]
         for potential in potentials:
             if potential not in cache:
@@ -113,19 +113,18 @@ class _Memory:
     `kinds` are the principal strata of the rows in the data, drawn given the data; None without strata.
     """
 
-    def __init__(
-        self, rows: int, draws: Mapping[str, Array], seed: int, model: Model, data: ModelData
-    ) -> None:
-        self.rows = rows
+    def __init__(self, bound: Bound, draws: Mapping[str, Array], seed: int, model: Model, data: ModelData) -> None:
+        self.rows = bound.rows
+        self.counts = counted(bound)
         self.draws = draws
         self.seed = seed
         self.found: dict[int, Array] = {}
         self.model, self.data = model, data
-        self.kinds = kinds_of(model, data, draws, np.random.default_rng(seed), new=False)
+        self.kinds = kinds_of(model, data, draws, np.random.default_rng(seed), self.counts, new=False)
 
-    def new_kinds(self, draws: Mapping[str, Array], seed: int) -> Kinds:
+    def new_kinds(self, draws: Mapping[str, Array], seed: int) -> Kinds | None:
         """Return the principal strata of new rows with the covariates of those in the data."""
-        return kinds_of(self.model, self.data, draws, np.random.default_rng(seed), new=True)
+        return kinds_of(self.model, self.data, draws, np.random.default_rng(seed), self.counts, new=True)
 
     def expected(self, place: World) -> Array:
         """Return the expected potential outcome of the units in the data, shape (draws, rows)."""
@@ -194,11 +193,11 @@ def _means_suffice(place: World) -> bool:
 
 def _in_new_groups(
     atom: _Atom, memory: _Memory, rng: np.random.Generator | None
-) -> tuple[dict[Potential, Array], Kinds]:
+) -> tuple[dict[Potential, Array], Kinds | None]:
     """Return expected outcomes in new groups, and the strata of their rows; the same new groups in every world."""
     seed = None if rng is None else int(rng.integers(2**62))
     found: dict[Potential, Array] = {}
-    kinds: Kinds = None
+    kinds: Kinds | None = None
     for potential, place in atom.worlds.items():
         shared = None if seed is None else np.random.default_rng(seed)
         draws = new_groups(place.model, place.data, memory.draws, shared)
@@ -248,12 +247,15 @@ def _shape(memory: _Memory) -> tuple[int, int]:
     return next(iter(memory.draws.values())).shape[0], memory.rows
 
 
-def _aggregated(atom: _Atom, outcomes: Mapping[Potential, Array], kinds: Kinds) -> Array:
+def _aggregated(atom: _Atom, outcomes: Mapping[Potential, Array], kinds: Kinds | None) -> Array:
+    units = atom.units if kinds is None else atom.units.in_parts(kinds.parts_of_row)
+
     def lookup(node: study.Expr) -> Array | None:
         if isinstance(node, Potential):
             return outcomes[node]
         if isinstance(node, study.Ref):
-            return atom.units.row_value(node)
+            found = units.row_value(node)
+            return found if kinds is None else kinds.spread(found)
         if isinstance(node, study.Comparison) and isinstance(node.left, Potential):
             return _against_label(node, outcomes[node.left], atom.units)
         if isinstance(node, study.Comparison):
@@ -262,10 +264,19 @@ def _aggregated(atom: _Atom, outcomes: Mapping[Potential, Array], kinds: Kinds) 
 
     values = arithmetic(atom.node.of, lookup)
     if values.ndim < 2:
-        number = next(iter(outcomes.values())).shape[0] if outcomes else 1 if kinds is None else len(kinds)
-        values = np.broadcast_to(values, (number, atom.units.rows))
-    drawn = within_strata(atom.units.bound, atom.node.where, kinds)
-    return aggregate(values, atom.units, atom.node, drawn)
+        number = next(iter(outcomes.values())).shape[0] if outcomes else _draws(kinds)
+        values = np.broadcast_to(values, (number, units.rows))
+    drawn = within_strata(units.bound, atom.node.where, kinds)
+    if kinds is not None and kinds.counts is not None:
+        drawn = kinds.counts if drawn is None else kinds.counts * drawn
+    return aggregate(values, units, atom.node, drawn)
+
+
+def _draws(kinds: Kinds | None) -> int:
+    """Return the number of draws of the strata, 1 without."""
+    if kinds is None:
+        return 1
+    return len(kinds.of_part if kinds.counts is None else kinds.counts)
 
 
 def _against_label(test: study.Comparison, simulated: Array, units: Units) -> Array | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def arithmetic(expr: study.Expr, lookup: Lookup) -> Values:
                 return np.logical_not(arithmetic(inner, lookup))
             case study.Logical(operator=operator, operands=operands):
                 combine = np.logical_and if operator == "and" else np.logical_or
-                return combine.reduce([arithmetic(operand, lookup) for operand in operands])
+                return reduce(combine, [arithmetic(operand, lookup) for operand in operands])
             case study.Call(function=function, args=(argument,)) if function in FUNCTIONS:
                 return FUNCTIONS[function](arithmetic(argument, lookup))
             case _:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from hdsl.data.bound import Bound
 from hdsl.design import expr as study
@@ -14,7 +15,7 @@ from hdsl.design.expr import Setting
 from hdsl.estimands.histories import check_histories, expected_in_sequence, occasion, set_lagged
 from hdsl.estimands.joint import drawn, jointly, scored
 from hdsl.estimands.rows import EstimandError, row_values
-from hdsl.estimands.strata import Kinds
+from hdsl.estimands.strata import Kinds, drawn_kinds
 from hdsl.model.distributions import DISTRIBUTIONS
 from hdsl.model.ir import Const, Mixture, Model, ModelData, Observation, RandomVariable, Slot
 from hdsl.passes.precompute import precompute
@@ -88,10 +89,10 @@ def law_arguments(world: World, draws: Draws) -> list[Value]:
     return [evaluate(argument, env) for argument in law.args]
 
 
-def expected(world: World, draws: Draws, rows: int, kinds: Kinds = None) -> Array:
+def expected(world: World, draws: Draws, rows: int, kinds: Kinds | None = None) -> Array:
     """Return the expected potential outcome, shape (draws, rows).
 
-    `kinds`, shape (draws, rows): which of its kinds each row is, where the rows are of several.
+    With `kinds` (where the rows are of several kinds) that of the kind drawn, (draws, parts).
     """
     law, dims = world.observation.law, world.observation.dims
     if DISTRIBUTIONS[law.distribution].support == "category":
@@ -106,7 +107,7 @@ def expected(world: World, draws: Draws, rows: int, kinds: Kinds = None) -> Arra
     return _full(world, found, draws, rows, kinds)
 
 
-def simulated(world: World, draws: Draws, rows: int, rng: Generator, kinds: Kinds = None) -> Array:
+def simulated(world: World, draws: Draws, rows: int, rng: Generator, kinds: Kinds | None = None) -> Array:
     """Return one replicate of the potential outcome for each draw and row, shape (draws, rows)."""
     if world.joint:
         pick = drawn(world.model, rng, count(draws))
@@ -118,7 +119,7 @@ def simulated(world: World, draws: Draws, rows: int, rng: Generator, kinds: Kind
     return _full(world, found, draws, rows, kinds)
 
 
-def coupled(world: World, draws: Draws, rows: int, normal: Array, kinds: Kinds = None) -> Array:
+def coupled(world: World, draws: Draws, rows: int, normal: Array, kinds: Kinds | None = None) -> Array:
     """Return the potential outcome at standard normal scores (a Gaussian copula), shape (draws, rows)."""
     from scipy.special import ndtr
 
@@ -131,10 +132,13 @@ def coupled(world: World, draws: Draws, rows: int, normal: Array, kinds: Kinds =
     return _full(world, found, draws, rows, kinds)
 
 
-def kinds_of(model: Model, data: ModelData, draws: Draws, rng: Generator, *, new: bool) -> Kinds:
-    """Draw which of its kinds (principal strata) each row is, shape (draws, rows); None where there are no kinds.
+def kinds_of(
+    model: Model, data: ModelData, draws: Draws, rng: Generator, counts: NDArray[np.int64] | None, *, new: bool
+) -> Kinds | None:
+    """Draw which of its kinds (principal strata) each row, or unit of a row, is; None where there are no kinds.
 
-    `new`: rows of which nothing but the covariates is known; else given the row's data.
+    `new`: rows of which nothing but the covariates is known; else given the row's data. `counts`: the units of each
+    row, where they are several.
     """
     mixture = mixture_of(model)
     if mixture is None:
@@ -142,8 +146,8 @@ def kinds_of(model: Model, data: ModelData, draws: Draws, rng: Generator, *, new
     name = mixture.share if new else mixture.joint
     value = definitions(model, data, draws, [name], BATCH)[name]
     logits = expand(value, (*BATCH, model.unit, mixture.dim))
-    gumbel = -np.log(-np.log(rng.uniform(size=(count(draws), *logits.shape[1:]))))
-    return np.argmax(logits + gumbel, axis=-1)
+    sizes = model.sizes
+    return drawn_kinds(np.broadcast_to(logits, (count(draws), sizes[model.unit], sizes[mixture.dim])), counts, rng)
 
 
 def mixture_of(model: Model) -> Mixture | None:
@@ -156,7 +160,7 @@ def count(draws: Draws) -> int:
     return next(iter(draws.values())).shape[0] if draws else 1
 
 
-def _full(world: World, value: Value, draws: Draws, rows: int, kinds: Kinds) -> Array:
+def _full(world: World, value: Value, draws: Draws, rows: int, kinds: Kinds | None) -> Array:
     mixture = world.observation.mixture
     if mixture is None or kinds is None:
         array = value.real
@@ -164,7 +168,7 @@ def _full(world: World, value: Value, draws: Draws, rows: int, kinds: Kinds) -> 
         return np.broadcast_to(array, (count(draws), rows))
     array = expand(value, (*BATCH, *world.observation.dims))
     whole = np.broadcast_to(array, (count(draws), rows, world.model.sizes[mixture.dim]))
-    return np.take_along_axis(whole, kinds[..., None], axis=-1)[..., 0]
+    return kinds.chosen(whole)
 
 
 def new_groups(model: Model, data: ModelData, draws: Draws, rng: Generator | None) -> dict[str, Array]:

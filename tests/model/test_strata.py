@@ -15,9 +15,10 @@ from hdsl import driver
 from hdsl.backend import Settings
 from hdsl.checks import check_data, check_study
 from hdsl.data.bind import bind
-from hdsl.design.parts import bernoulli, covariate, intermediate, outcome
+from hdsl.design.parts import bernoulli, covariate, intermediate, outcome, weight
 from hdsl.design.study import Study
 from hdsl.diagnostics import Diagnostic, has_errors
+from hdsl.estimands.compute import compute
 from hdsl.estimands.instrument import against_instrument, instrumental
 from hdsl.model.derivation import model_of
 from hdsl.model.ir import Model, ModelData
@@ -183,6 +184,53 @@ def test_truth_is_recovered(tmp_path: Path) -> None:
     assert not [d for d in result.warnings if d.code == "HDM717"]
 
 
+ESTIMANDS = {
+    "everybody": "average over person of y(z = yes) - y(z = no)",
+    "compliers": "average over person where stratum = complier of y(z = yes) - y(z = no)",
+    "new compliers": "average over population person where stratum = complier of y(z = yes)",
+    "others, low x": "average over person where stratum != complier and x < 0.5 of y(z = no)",
+    "how many": "share over person of stratum = always",
+}
+
+
+@pytest.mark.parametrize("name", ESTIMANDS)
+def test_counted_cells_say_what_their_persons_say(name: str, tmp_path: Path) -> None:
+    """At fixed parameters, the estimand has the same mean and spread from cells with counts as from persons."""
+    g = np.random.default_rng(11)
+    every = {**_data(800, 12, "binary"), "x": g.integers(0, 2, 800), "site": np.arange(800) % 4}
+    table = np.column_stack([np.asarray(column, dtype=float) for column in every.values()])
+    cells, counts = np.unique(table, axis=0, return_counts=True)
+    counted = {**dict(zip(every, cells.T.astype(int), strict=True)), "persons": counts}
+    single = _study("binary").estimand("wanted", ESTIMANDS[name])
+    person = replace_level(single, weight("persons", "count"))
+    found = [_wanted(study, tmp_path, data) for study, data in ((single, every), (person, counted))]
+    one, other = found
+    error = np.hypot(one.std(), other.std()) / np.sqrt(len(one))
+    assert abs(one.mean() - other.mean()) < 5 * error + 1e-9
+    assert other.std() == pytest.approx(one.std(), rel=0.3, abs=1e-9)
+
+
+def replace_level(study: Study, extra: Any) -> Study:
+    """Return the study with one more variable at the level of its rows."""
+    level = study.levels[-1]
+    changed = level.model_copy(update={"variables": (*level.variables, extra)})
+    return study.model_copy(update={"levels": (*study.levels[:-1], changed)})
+
+
+def _wanted(study: Study, folder: Path, data: Mapping[str, Column]) -> Any:
+    model, values = _made(study, folder, data)
+    bound, _ = bind(study, folder)
+    assert bound is not None
+    truth = {"intercept[never]": -1.0, "intercept[always]": 1.0, "slope(x)": 0.5, "effect(z)[complier]": 1.5}
+    ones = {"sd(intercept, site)", "sd(log_odds(complier), site)", "sd(log_odds(always), site)"}
+    draws = {
+        v.name: np.full((1, 250, *(model.sizes[dim] for dim in v.dims)), truth.get(v.role, 0.3 * float(v.role in ones)))
+        for v in model.variables
+    }
+    (found,) = compute(study.estimands, model, values, bound, draws, seed=5)
+    return found.draws.reshape(-1)
+
+
 @pytest.mark.parametrize(("effect", "codes"), [(1.5, []), (-2.0, ["HDM717"])])
 def test_an_effect_far_from_the_instrument_is_warned_of(effect: float, codes: list[str], tmp_path: Path) -> None:
     """At posteriors made by hand, one round the truth and one of the wrong sign."""
@@ -207,7 +255,7 @@ def test_an_effect_far_from_the_instrument_is_warned_of(effect: float, codes: li
 
 def test_the_instrumental_variable_estimate_is_that_of_two_stage_least_squares(tmp_path: Path) -> None:
     data = _data(500, 9, sites=1)
-    study = Study(**{**dict(_study()), "assignments": ()}).assign("z", to="person", by=bernoulli(0.5))
+    study = _study().model_copy(update={"assignments": ()}).assign("z", to="person", by=bernoulli(0.5))
     write(tmp_path / "d.csv", data)
     bound, problems = bind(study, tmp_path)
     assert bound is not None, problems
