@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hdsl.commands import compare, pictures, report, run, runs
+from hdsl.commands import compare, fit_check, pictures, report, run, runs
 from hdsl.commands.output import (
     FINDINGS,
     FINE,
@@ -117,9 +117,10 @@ def _study_argument(parser: argparse.ArgumentParser, what: str = "the .hdm file"
 
 
 def _add_check(commands: Any) -> None:
-    parser = _command(commands, "check", "Check a study against itself and its data.", _check)
+    parser = _command(commands, "check", "Check a study against itself and its data, or its fit or priors.", _check)
     _study_argument(parser)
     parser.add_argument("--no-data", action="store_true", help="do not look at the data")
+    fit_check.add_arguments(parser)
 
 
 def _add_explain(commands: Any) -> None:
@@ -175,6 +176,8 @@ def _add_doctor(commands: Any) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    if arguments.fit or arguments.prior:
+        return fit_check.run(arguments)
     from hdsl.driver import check
 
     checked = check(arguments.study, arguments.data, with_data=not arguments.no_data)

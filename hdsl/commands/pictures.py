@@ -8,7 +8,7 @@ from pathlib import Path
 from hdsl.commands.output import FINDINGS, FINE, findings_json, print_json, refused, say, show, unwritable, write
 from hdsl.commands.results import HELP, result_of
 
-KINDS = ("forest", "shrinkage", "curve", "ppc", "design", "variance", "prior", "trace", "rank")
+KINDS = ("forest", "shrinkage", "curve", "ppc", "fit", "design", "variance", "prior", "trace", "rank")
 PICTURES = (".svg", ".pdf", ".png")
 TABLES = {".md": "markdown", ".tex": "latex", ".csv": "csv"}
 PARTS = ("estimands", "parameters", "all")

@@ -247,6 +247,10 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM716": CodeInfo("effects that cannot be integrated out"),
         "HDM717": CodeInfo("an effect on compliers far from the instrumental-variable estimate", "warning"),
         "HDM720": CodeInfo("a curve beyond the reach of its approximation", "warning"),
+        "HDM721": CodeInfo("data that the fitted model would not make", "warning"),
+        "HDM722": CodeInfo("rows that the others do not foresee", "warning"),
+        "HDM723": CodeInfo("data that the priors do not expect", "warning"),
+        "HDM724": CodeInfo("groups that the others do not foresee", "warning"),
         "HDM799": CodeInfo("a defect of hdsl itself"),
     }
 )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from hdsl.design.ir import StudyFields
     from hdsl.report.pictures import Plots
+    from hdsl.report.predictive import FitCheck
     from hdsl.report.versus import Comparison
 
 SCHEMA = 1
@@ -241,6 +242,22 @@ class Result:
         from hdsl.report.versus import versus
 
         return versus((self, *others), names, by)
+
+    def check_fit(self, seed: int = 1) -> FitCheck:
+        """Check whether the fitted model could have made the data, with checks that the design suggests.
+
+        Statistics such as the intraclass correlation, the ratio of variances between arms and the spread of site
+        effects are held against replicates, rows and whole groups are left out, and priors are held against the data.
+
+        Examples
+        --------
+        >>> found = result.check_fit()
+        >>> list(found.table().columns)[:3], isinstance(found.verdict, str)
+        (['name', 'observed', 'low'], True)
+        """
+        from hdsl.report.predictive import check_fit
+
+        return check_fit(self, seed)
 
     @property
     def plot(self) -> Plots:

@@ -94,7 +94,7 @@ class TestPage:
     def test_pictures_have_titles_and_words(self, page: str) -> None:
         tree = parsed(page)
         pictures = list(tree.iter("{http://www.w3.org/2000/svg}svg")) or list(tree.iter("svg"))
-        assert len(pictures) == 8
+        assert len(pictures) == 9
         for each in pictures:
             assert each.get("role") == "img"
             named = {part.get("id"): words(part) for part in each.iter() if str(part.tag).endswith(("title", "desc"))}
@@ -242,7 +242,7 @@ class TestBrowser:
         assert tab.title() == f"{NASTY} within schools"
         assert tab.evaluate("document.images.length") == 0
         sizes = tab.evaluate("[...document.querySelectorAll('figure svg')].map(s => s.getBoundingClientRect().height)")
-        assert len(sizes) == 8
+        assert len(sizes) == 9
         assert min(sizes) > 60
 
     def test_nothing_is_wider_than_a_narrow_screen(self, opened: Callable[..., Any]) -> None:

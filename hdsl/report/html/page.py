@@ -27,6 +27,7 @@ from hdsl.report.pictures.curve import curve_names
 from hdsl.report.pictures.design import described
 from hdsl.report.pictures.shrinkage import levels_of
 from hdsl.report.pictures.style import inline_svg
+from hdsl.report.predictive.terminal import cells, left_out_words
 from hdsl.report.summary import Summary
 from hdsl.report.words import design_words
 
@@ -106,6 +107,7 @@ def page_of(result: Result) -> dict[str, Any]:
         "parameters": _table("Parameters", [p for p in result.parameter_summaries if not p.index]),
         "variance": pictures.of("variance", "Variance components", _said(_spreads(result))),
         "ppc": pictures.of("ppc", "Predictive check", "The outcome as observed, and as the model predicts it."),
+        **_fit_check(result, pictures),
         "verdicts": [(v.name, v.value, v.grade, GRADES[v.grade], v.words) for v in verdicts(result.diagnosis)],
         "rank": pictures.of("rank", "Ranks by chain", "Where chains agree, lines stay near zero."),
         "warnings": [found for found in result.warnings if found.waived is None],
@@ -116,6 +118,20 @@ def page_of(result: Result) -> dict[str, Any]:
         "methods": methods(result),
         "references": [work.text for work in works(result)],
         "bibtex": "\n\n".join(work.bibtex for work in works(result)),
+    }
+
+
+def _fit_check(result: Result, pictures: _Pictures) -> dict[str, Any]:
+    found = result.check_fit()
+    rows = tuple((*cells(check)[:-1], check.words) for check in found.checks)
+    headings = ("statistic", "data", "90% of replicates", "share above", "verdict")
+    return {
+        "fit_verdict": found.verdict,
+        "fit_grade": "ok" if found.passed else "warn",
+        "fit_table": Table("The data against data drawn from the fitted model and from the priors", headings, rows),
+        "fit_words": [*map(left_out_words, found.left_out), *(f"Not checked: {each}." for each in found.unchecked)],
+        "fit_findings": found.findings,
+        "fit": pictures.of("fit", "Checks that the design suggests", found.verdict) if rows else None,
     }
 
 

@@ -17,6 +17,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "shrinkage": ("shrinkage", "group effects with no, partial and complete pooling"),
     "curve": ("curve", "expected outcome and effect along a covariate, wave or dose"),
     "ppc": ("checks", "the outcome as observed and as predicted"),
+    "fit": ("fit", "checks that the design suggests, against data from the fitted model"),
     "design": ("design", "levels, their sizes, and where treatments were assigned"),
     "variance": ("forest", "variance components"),
     "prior": ("checks", "priors against posteriors"),
@@ -65,6 +66,10 @@ class Plots:
     def ppc(self, seed: int = 1) -> Figure:
         """The outcome as observed and as predicted."""
         return picture(self.result, "ppc", seed=seed)
+
+    def fit(self, seed: int = 1) -> Figure:
+        """Checks that the design suggests: the data's statistics against those of data from the fitted model."""
+        return picture(self.result, "fit", seed=seed)
 
     def design(self) -> Figure:
         """Levels with their sizes, and where treatments were assigned."""
