@@ -33,7 +33,7 @@ from hdsl.design.expr import (
     Setting,
     Text,
 )
-from hdsl.design.ir import Estimand
+from hdsl.design.ir import Estimand, Family
 from hdsl.design.roles import role_text
 
 MATHS = ("log", "log1p", "exp", "sqrt", "square", "abs")
@@ -134,6 +134,18 @@ def numbers(scope: Scope) -> Findings:
                 yield finding("HDM512", f"There is no correlation of {node.correlation:g}.", place, "Give -1 to 1.")
 
 
+def of_quantiles(scope: Scope) -> Findings:
+    """HDM523: a family of quantiles says nothing of the potential outcomes themselves."""
+    laws = {item.outcome: item.law.function for item in scope.study.analysis if isinstance(item, Family)}
+    for estimand, path in each(scope):
+        for node, place, _ in potentials(estimand, path):
+            if laws.get(node.outcome) == "quantile":
+                message = f"The family of `{node.outcome}` gives some of its quantiles, not its distribution."
+                help = "The effects on these quantiles are reported by themselves; for others choose another family."
+                yield finding("HDM523", message, place, help)
+                break
+
+
 def settings(scope: Scope) -> Findings:
     """HDM504, 507, 508, 226 to 229: a potential outcome sets treatments of the study to their arms, each once."""
     for estimand, path in each(scope):
@@ -231,4 +243,5 @@ RULES: tuple[Rule, ...] = (
     index,
     numbers,
     settings,
+    of_quantiles,
 )

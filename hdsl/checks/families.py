@@ -7,10 +7,8 @@ from hdsl.checks.finding import Findings, Path, Rule, finding, listed, suggestio
 from hdsl.checks.scope import Scope
 from hdsl.checks.terms import LABELLED
 from hdsl.design import ir
-from hdsl.design.expr import Call, Ref
+from hdsl.design.expr import Call, Number, Ref
 from hdsl.model.derive.scales import FAMILIES
-
-KNOWN = (*FAMILIES, "quantile")
 
 
 def family(scope: Scope) -> Findings:
@@ -22,17 +20,35 @@ def family(scope: Scope) -> Findings:
 
 def _family(scope: Scope, item: ir.Family, path: Path) -> Findings:
     name, outcome = item.law.function, scope.outcomes.get(item.outcome)
-    if name not in KNOWN:
-        yield finding("HDM258", f"There is no family `{name}`.", path, suggested_law(name, KNOWN))
-        return
-    if name == "quantile":
+    if name not in FAMILIES:
+        yield finding("HDM258", f"There is no family `{name}`.", path, suggested_law(name, FAMILIES))
         return
     kind = None if outcome is None else "count of" if outcome.kind.trials is not None else outcome.kind.name
     if kind is not None and kind not in FAMILIES[name].kinds:
         fits = [known for known, family in FAMILIES.items() if kind in family.kinds]
         message = f"The family `{name}` does not fit `{item.outcome}`, which is {kind}."
         yield finding("HDM259", message, path, f"For {kind}: {listed(fits)}.")
-    yield from _options(item.law, FAMILIES[name].links, path)
+    if name == "quantile":
+        yield from _probabilities(item.law, path)
+    else:
+        yield from _options(item.law, FAMILIES[name].links, path)
+
+
+def _probabilities(law: Call, path: Path) -> Findings:
+    mend = "Write them in order, for instance `quantile(0.1, 0.5, 0.9)`."
+    for i, option in enumerate(law.options):
+        yield finding("HDM258", f"`quantile` has no option `{option.name}`.", (*path, "options", i), mend)
+    if not law.args:
+        yield finding("HDM258", "`quantile` takes the probabilities of the quantiles.", path, mend)
+    before = 0.0
+    for i, arg in enumerate(law.args):
+        place = (*path, "args", i)
+        if not isinstance(arg, Number) or not 0 < arg.value < 1:
+            yield finding("HDM258", "A probability is a number above 0 and below 1.", place, mend)
+        elif arg.value <= before:
+            yield finding("HDM258", f"{arg.value:g} does not come after {before:g}.", place, mend)
+        else:
+            before = arg.value
 
 
 def _options(law: Call, links: tuple[str, ...], path: Path) -> Findings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hdsl.design.expr import Aggregate, Expr, Number, Operation, Potential, Ref, Setting
-from hdsl.design.ir import Condition, Estimand, StudyFields, Treatment
+from hdsl.design.ir import Condition, Estimand, Family, StudyFields, Treatment
 from hdsl.design.levels import assignment_of, outcomes, row_level
 
 
@@ -11,15 +11,22 @@ def with_defaults(study: StudyFields) -> tuple[Estimand, ...]:
     """Return the declared estimands, or one average effect per treatment arm where there are none.
 
     A dose is compared with itself plus one unit. Where a treatment was assigned only under an arm of another
-    (`if T2 = arm`), both potential outcomes have that arm.
+    (`if T2 = arm`), both potential outcomes have that arm. A family of quantiles has no average: the effects on them
+    are its parameters.
     """
-    if study.estimands:
+    if study.estimands or quantiles_only(study):
         return study.estimands
     found: list[Estimand] = []
     for treatment in study.treatments:
         for name, treated, control in _contrasts(treatment):
             found.append(_average(study, treatment, name, treated, control))
     return tuple(found)
+
+
+def quantiles_only(study: StudyFields) -> bool:
+    """Return whether the outcome's family says nothing but some quantiles of it."""
+    laws = [item.law.function for item in study.analysis if isinstance(item, Family)]
+    return bool(laws) and laws[-1] == "quantile"
 
 
 def _contrasts(treatment: Treatment) -> list[tuple[str, Expr, Expr]]:

@@ -15,8 +15,8 @@ from hdsl.design import expr as study
 from hdsl.design import ir
 from hdsl.diagnostics import Diagnostic
 from hdsl.model.derive import amendments as amend
+from hdsl.model.derive import quantiles, together
 from hdsl.model.derive import strata as principal
-from hdsl.model.derive import together
 from hdsl.model.derive.coefficients import (
     Coefficient,
     find,
@@ -64,6 +64,7 @@ class _Plan:
     free: Dims = ()
     correlate: ir.Correlate | None = None
     strata: principal.Strata | None = None
+    probabilities: tuple[float, ...] = ()
     in_strata: dict[str, dict[str, Expr]] = field(default_factory=dict)
 
 
@@ -120,12 +121,17 @@ def _plan(draft: Draft) -> _Plan:
     offset = _offset(bound, family)
     scale = scale_of(outcome, family, offset)
     free: Dims = ()
+    probabilities: tuple[float, ...] = ()
+    if family.name == "quantile":
+        probabilities = quantiles.probabilities_of(laws[-1])
+        free = quantiles.free_dims(draft, probabilities)
+        draft.diagnostics.append(quantiles.working_likelihood(outcome))
     if family.name == "categorical":
         free = (draft.index_set("category", outcome.labels[1:], "categories"),)
     correlate = together.correlated(draft, amendments, outcome, family)
     strata = principal.strata_of(draft, outcome, family.name)
     priors = Priors.of(bound.study.priors)
-    return _Plan(draft, amendments, priors, outcome, family, scale, offset, free, correlate, strata)
+    return _Plan(draft, amendments, priors, outcome, family, scale, offset, free, correlate, strata, probabilities)
 
 
 def _offset(bound: Bound, family: Family) -> Reals | None:
@@ -455,10 +461,15 @@ def _observe(plan: _Plan, predictor: Expr, coefficients: list[Coefficient]) -> N
         law = _ordinal(plan, predictor)
     elif plan.family.name == "categorical":
         law = categorical_law(draft, outcome, predictor, plan.free[0])
+    elif plan.family.name == "quantile":
+        law = quantiles.quantile_law(draft, predictor, plan.probabilities, plan.free, plan.scale, plan.priors)
     else:
         law = outcome_law(draft, outcome, plan.family, predictor, plan.amendments, plan.scale, plan.priors)
     slot = observed_slot(draft, outcome)
     weight, event = weight_slot(draft), event_slot(draft, outcome)
+    if plan.probabilities and plan.free:
+        dims = (*dims, *plan.free)
+        slot, weight = quantiles.repeated(draft, outcome, plan.free), quantiles.repeated_weight(draft, plan.free)
     reason = f"family {plan.family.name}" + ("" if plan.family.declared else f", the default for {outcome.kind}")
     if plan.strata is not None:
         levels = _levels_with_shares(plan)

@@ -12,6 +12,7 @@ from hdsl.data.bound import Bound
 from hdsl.design.ir import Estimand
 from hdsl.diagnostics import Diagnostic
 from hdsl.estimands import Computed, EstimandError, compute, with_defaults
+from hdsl.estimands.crossing import crossing
 from hdsl.estimands.instrument import against_instrument
 from hdsl.inference.diagnose import diagnose
 from hdsl.inference.fit import Fit, fit
@@ -58,6 +59,7 @@ def fit_and_finish(
     diagnosis, more = diagnose({**fitted.roles, **roles}, fitted.sampled)
     more += beyond_limits(model, fitted.parameters)
     more += against_instrument(bound, model, data, fitted.parameters)
+    more += crossing(model, data, fitted.parameters)
     return Result(
         study=bound.study,
         backend=fitted.backend,

@@ -5,6 +5,7 @@ The tolerance classes are those of the collection of cases:
 - A: the same model and priors, sampled by other software.
 - B: weak priors against a (restricted) maximum likelihood estimate; B2 the same with few groups.
 - C: flat or very weak priors against least squares or a closed form.
+- D: a working likelihood against quantile regression.
 - G: an average effect against a design-based or robust estimate.
 """
 
@@ -21,7 +22,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Tolerance = Literal["A", "B", "B2", "C", "G"]
+Tolerance = Literal["A", "B", "B2", "C", "D", "G"]
 Draws = NDArray[np.float64]
 
 MONTE_CARLO = 4.0
@@ -101,7 +102,7 @@ def checks(tolerance: Tolerance, reference: Reference, estimate: Estimate) -> tu
             value, se = _estimated(reference)
             mean = Check("mean, in standard errors", abs(estimate.mean - value) / se, 0.1)
             return mean, Check("sd against standard error", abs(estimate.sd / se - 1), 0.1)
-        case "G":
+        case "D" | "G":
             value, se = _estimated(reference)
             return (Check("mean, in standard errors", abs(estimate.mean - value) / se, 0.5),)
 

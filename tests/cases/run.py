@@ -30,7 +30,8 @@ Tolerance classes: **A** same model and priors (mean within 0.1 sd and Monte Car
 quantiles within 0.2 sd). **B** weak priors against likelihood (mean within 0.25 standard errors, sd within 20%, a
 standard deviation or correlation inside the central 90% interval). **B2** the same with few groups (0.35 standard
 errors, sd from 0.85 to 1.4 times, 95% interval). **C** flat or weak priors against least squares (0.1 standard errors,
-sd within 10%). **G** against a design-based or robust estimate (0.5 standard errors).
+sd within 10%). **D** a working likelihood against quantile regression (0.5 standard errors).
+**G** against a design-based or robust estimate (0.5 standard errors).
 
 A reference is a mean with its sd (A) or an estimate with its standard error (the others); ours is the posterior mean
 with its sd. Where the reference has no standard error, ours is the interval in which it must lie. Where the two are

@@ -40,6 +40,7 @@ FAMILIES: Mapping[str, FamilyName] = {
     "weibull": FamilyName(("positive", "duration"), ("log",)),
     "ordinal": FamilyName(("ordered",), ("logit", "probit")),
     "categorical": FamilyName(("category",), ("logit",)),
+    "quantile": FamilyName(("real", "positive", "proportion", "count"), ("identity",)),
 }
 DEFAULTS: Mapping[str, str] = {
     "real": "normal",
@@ -84,12 +85,6 @@ def choose(outcome: BoundVariable, law: study.Call | None) -> Family:
     if law is None:
         name = DEFAULTS[kind]
         return Family(name, FAMILIES[name].links[0], declared=False)
-    if law.function == "quantile":
-        raise NotDerivable(
-            "HDM620",
-            "`family ... quantile(...)` is not derived yet.",
-            "Quantiles of potential outcomes under any other family: `quantile(0.9) over UNIT of ...`.",
-        )
     if law.function not in FAMILIES:
         raise NotDerivable("HDM626", f"There is no family `{law.function}`.", f"Families: {', '.join(FAMILIES)}.")
     family = FAMILIES[law.function]
@@ -99,6 +94,8 @@ def choose(outcome: BoundVariable, law: study.Call | None) -> Family:
             f"The family `{law.function}` does not fit the outcome `{outcome.name}`, which is {kind}.",
             f"It fits: {', '.join(family.kinds)}.",
         )
+    if law.function == "quantile":
+        return Family("quantile", "identity", declared=True)
     return Family(law.function, _link(law, family), declared=True)
 
 
@@ -123,7 +120,7 @@ def _link(law: study.Call, family: FamilyName) -> str:
 def scale_of(outcome: BoundVariable, family: Family, offset: Reals | None) -> Scale:
     """Return the scale of the linear predictor of `outcome` under `family`."""
     y = outcome.values
-    if family.name in ("normal", "student", "skewnormal"):
+    if family.name in ("normal", "student", "skewnormal", "quantile"):
         return _measured(y, outcome.name)
     if family.name == "lognormal":
         return _measured(np.log(y), f"log({outcome.name})")

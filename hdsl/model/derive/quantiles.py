@@ -1,0 +1,78 @@
+"""Quantile regression: each quantile of the outcome has a linear predictor and coefficients of its own.
+
+The likelihood is the asymmetric Laplace law, whose location is the quantile and whose mode minimises the check
+loss; several quantiles are independent of each other given the data.
+Source: Yu & Moyeed (2001), Statistics & Probability Letters 54.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hdsl.data.bound import BoundVariable
+from hdsl.design import expr as study
+from hdsl.diagnostics import Diagnostic
+from hdsl.model.derive.draft import Draft
+from hdsl.model.derive.priors import Priors, halfnormal
+from hdsl.model.derive.scales import Scale
+from hdsl.model.derive.terms import NotDerivable
+from hdsl.model.ir import Dims, Expr, Law, const
+
+DIM = "quantile"
+
+
+def probabilities_of(law: study.Call) -> tuple[float, ...]:
+    """Return the probabilities of `quantile(...)`, which the checks have found to be in order."""
+    found = tuple(arg.value for arg in law.args if isinstance(arg, study.Number))
+    if not found or len(found) < len(law.args) or law.options:
+        raise NotDerivable("HDM626", "`quantile` takes probabilities between 0 and 1.", "For instance `quantile(0.5)`.")
+    return found
+
+
+def free_dims(draft: Draft, probabilities: Sequence[float]) -> Dims:
+    """Return the index set of the quantiles, none where there is one."""
+    if len(probabilities) < 2:
+        return ()
+    return (draft.index_set(DIM, [f"{p:g}" for p in probabilities], "terms"),)
+
+
+def quantile_law(
+    draft: Draft, predictor: Expr, probabilities: Sequence[float], free: Dims, scale: Scale, priors: Priors
+) -> Law:
+    """Return the law of the outcome at its quantiles, adding the scale of the check loss, `residual`."""
+    prior = priors.positive(halfnormal(2 * scale.sd), "residual")
+    spread = draft.random("residual", prior, free, "scale of the weighted distances from the quantile")
+    draft.report("residual", spread)
+    wanted: Expr = const(probabilities[0])
+    if free:
+        wanted = draft.slot("probability", free, np.array(probabilities), source="which quantiles")
+    return Law(distribution="asymmetric_laplace", args=(predictor, spread, wanted))
+
+
+def repeated(draft: Draft, variable: BoundVariable, free: Dims) -> str:
+    """Return the name of a slot with a variable's values once for each quantile, (rows, quantiles)."""
+    dims = (draft.level(draft.bound.row), *free)
+    count = len(draft.coords[free[0]])
+    table = np.repeat(np.asarray(variable.values, dtype=np.float64)[:, None], count, axis=1)
+    text = f"{variable.name} at quantiles"
+    return draft.slot(text, dims, table, variable=variable.name, source=f"{variable.name}, for each quantile").name
+
+
+def repeated_weight(draft: Draft, free: Dims) -> str | None:
+    """Return the name of the slot of the rows' weights once for each quantile, None without a weight."""
+    for variable in draft.bound.variables.values():
+        if variable.role == "weight":
+            return repeated(draft, variable, free)
+    return None
+
+
+def working_likelihood(outcome: BoundVariable) -> Diagnostic:
+    """HDM425: intervals under the asymmetric Laplace law need not have their coverage."""
+    message = f"The intervals of the quantiles of {outcome.name} rest on a working likelihood."
+    help_ = (
+        "The estimates are those of quantile regression; the intervals may be too narrow or too wide. "
+        "For intervals that hold, model the whole distribution and ask for `quantile(q) over ... of ...`."
+    )
+    return Diagnostic("HDM425", message, severity="warning", help=help_)
