@@ -237,6 +237,33 @@ def spread_of_no_effect(scope: Scope) -> Findings:
             yield finding("HDM420", message, ("analysis", i), f"Write `vary {text} across {item.across}`.")
 
 
+def spread_with_others(scope: Scope) -> Findings:
+    """HDM426: the spread of an effect across groups depends on covariates that each group has one value of."""
+    for i, item in enumerate(scope.study.analysis):
+        if not isinstance(item, ir.EffectVarianceWith) or item.across not in scope.levels:
+            continue
+        text, group, path = role_text(item.term), item.across, ("analysis", i, "term")
+        given = [name for name in names(item.term) if name in scope.treatments]
+        if given:
+            help = f"Name a covariate; for the residual spread write `variance of OUTCOME by {given[0]}`."
+            yield finding("HDM426", f"`{given[0]}` is a treatment, not what {group}s differ in before it.", path, help)
+        elif isinstance(item.term, Call) and item.term.function in ("spline", "gp"):
+            help = "Write the covariate itself, or a transformation such as `log(x)`."
+            yield finding("HDM426", f"The log spread is linear; `{text}` is a curve.", path, help)
+        elif not _is_group_mean(item.term, group):
+            for level in sorted(scope.levels_of(item.term)):
+                if not scope.contains(level, group):
+                    message = (
+                        f"`{text}` differs within a {group}, so it cannot tell one {group}'s spread from another's."
+                    )
+                    yield finding("HDM426", message, path, f"Name a covariate of {group}, or `mean({text}, {group})`.")
+                    break
+
+
+def _is_group_mean(term: Expr, group: str) -> bool:
+    return isinstance(term, Call) and term.function == "mean" and term.args[1:] == (Ref(name=group),)
+
+
 def moderators(scope: Scope) -> Findings:
     """HDM421: what varies with a moderator is an effect, and not with itself."""
     for i, item in enumerate(scope.study.analysis):
@@ -301,6 +328,7 @@ RULES: tuple[Rule, ...] = (
     propensity_of_randomised,
     nothing_to_shrink,
     spread_of_no_effect,
+    spread_with_others,
     moderators,
     lag_after_treatment,
     fixed_effects_beside_lag,

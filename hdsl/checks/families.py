@@ -114,6 +114,8 @@ def _subject(item: ir.Amendment) -> tuple[str, ...] | None:
             return "variance of", outcome, "by"
         case ir.VarianceAcross(outcome=outcome, across=group):
             return "variance of", outcome, "across", group
+        case ir.EffectVarianceWith(effect=effect, across=group, term=term):
+            return "variance of", role_text(effect), "across", group, "with", role_text(term)
         case ir.VarianceWith(outcome=outcome, term=term):
             return "variance of", outcome, "with", role_text(term)
         case ir.Correlate(outcome=outcome):

@@ -16,7 +16,8 @@ from hdsl.model.derive.priors import HALVES, LAW_NAMES
 from hdsl.model.distributions import DISTRIBUTIONS
 
 PLAIN = ("intercept", "residual", "df", "skew", "shape", "precision", "zero", "cutpoint")
-FUNCTIONS = ("effect", "slope", "interaction", "sd", "lengthscale", "corr", "residual", "df", "removed", "log_odds")
+LOGS = ("log_odds", "log_sd")
+FUNCTIONS = ("effect", "slope", "interaction", "sd", "lengthscale", "corr", "residual", "df", "removed", *LOGS)
 POSITIVE = ("residual", "df", "shape", "precision", "sd", "lengthscale")
 ANY_NUMBER = ("mean", "location", "meanlog", "low", "high")
 SHAPES = "`effect(z)`, `slope(x)`, `intercept`, `residual`, `sd(effect(z), group)`, `corr(group)`"
@@ -70,6 +71,10 @@ def _role(scope: Scope, expr: Expr, path: Path) -> Findings:
             yield from _stratum(scope, stratum, path)
             for place, term in enumerate(terms, 1):
                 yield from check_term(scope, term, (*path, "args", place))
+        case Call(function="log_sd", args=(role, Ref(name=group), term)):
+            yield from _role(scope, role, (*path, "args", 0))
+            yield from want_level(scope, group, (*path, "args", 1))
+            yield from check_term(scope, term, (*path, "args", 2))
         case Call(function="corr", args=(Ref(name=group),)):
             yield from want_level(scope, group, (*path, "args", 0))
         case Call(function="corr", args=(Ref(name="residual"), Ref(name=group))):

@@ -6,7 +6,7 @@ Source: Feller & Gelman (2015). The rules are those of the language definition; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -272,7 +272,22 @@ def _effects(plan: _Plan, coefficients: list[Coefficient]) -> dict[str, list[Eff
             size = plan.scale.group_sd / coefficient.prior_scale
             reason = f"{coefficient.role} varies across {level}"
             effects.append(Effect(coefficient.role, size, reason, statement.law, statement.uncorrelated))
+    for statement in plan.amendments.effect_variances:
+        _spread_with(coefficients, statement, by_level.get(statement.across, []))
     return by_level
+
+
+def _spread_with(coefficients: list[Coefficient], statement: ir.EffectVarianceWith, effects: list[Effect]) -> None:
+    """`variance of EFFECT across GROUP with x`: mark the effects whose spread depends on x."""
+    intercept = _is_intercept(statement.effect)
+    roles = ["intercept"] if intercept else [found.role for found in find(coefficients, statement.effect)]
+    places = [place for place, effect in enumerate(effects) if effect.role in roles]
+    if not places:
+        text, level = term_text(statement.effect), statement.across
+        message = f"`{text}` does not vary across {level}, so it has no spread."
+        raise NotDerivable("HDM629", message, f"Write `vary {text} across {level}`.")
+    for place in places:
+        effects[place] = replace(effects[place], log_sd=(*effects[place].log_sd, statement.term))
 
 
 def _amend_intercept(plan: _Plan, level: str, effects: list[Effect], law: str, uncorrelated: bool) -> None:

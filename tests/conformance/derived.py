@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hdsl.model.ir import Model, ModelData
 from tests.estimands import test_histories
-from tests.model import test_serial
+from tests.model import test_effect_scales, test_serial
 
 Builder = Callable[[], tuple[Model, ModelData]]
 
@@ -25,6 +25,11 @@ def _lagged(kind: str) -> tuple[Model, ModelData]:
         return test_serial.made(test_histories.study(Path(folder), kind=kind, more=more))
 
 
+def _scales(kind: str, analysis: str) -> tuple[Model, ModelData]:
+    with tempfile.TemporaryDirectory() as folder:
+        return test_effect_scales.model_of(test_effect_scales.made(Path(folder), analysis, kind, groups=5, per=4))
+
+
 _TOGETHER = (
     ("ar1", "real"),
     ("ar1", "positive"),
@@ -35,5 +40,9 @@ _TOGETHER = (
 )
 DERIVED: Mapping[str, Builder] = {
     **{f"rows together: {structure}, {kind}": partial(_serial, structure, kind) for structure, kind in _TOGETHER},
+    **{f"spread of effects: {kind}": partial(_scales, kind, test_effect_scales.BOTH) for kind in ("real", "binary")},
+    "spread of effects: student": partial(
+        _scales, "real", "vary x across school uncorrelated as student variance of x across school with size"
+    ),
     **{f"lagged outcome: {kind}": partial(_lagged, kind) for kind in ("real", "binary")},
 }

@@ -101,7 +101,7 @@ def spread_of(effect: RandomVariable, hyper: Hyper, linear: Linear) -> Array:
     """
     count = len(hyper.log_prior)
     if effect.law.distribution == "multinormal_cholesky":
-        return np.tril(_cholesky(effect, hyper, linear, count))[:, None]
+        return np.tril(_cholesky(effect, hyper, linear, count))
     dims, across = unit_dims(effect, linear.model)
     value = evaluate(effect.law.args[1], hyper.env)
     own = dims if set(dims) & set(value.dims) else ()
@@ -114,11 +114,13 @@ def spread_of(effect: RandomVariable, hyper: Hyper, linear: Linear) -> Array:
 
 def _cholesky(effect: RandomVariable, hyper: Hyper, linear: Linear, count: int) -> Array:
     value = evaluate(effect.law.args[1], hyper.env)
-    event = effect.dims[-1]
-    (other,) = (dim for dim in value.dims if dim not in ("draw", event))
+    units, event = effect.dims[:-1], effect.dims[-1]
+    own = units if set(units) & set(value.dims) else ()
+    (other,) = (dim for dim in value.dims if dim not in ("draw", event, *units))
     sizes = {**linear.model.sizes, other: value.sizes[other]}
-    full = broadcast(value, (event, other), sizes)
-    return np.broadcast_to(full, (count, *full.shape[-2:]))
+    full = broadcast(value, (*own, event, other), sizes)
+    places = full.shape[-2:]
+    return np.broadcast_to(full, (count, *full.shape[-2 - len(own) :])).reshape(count, -1, *places)
 
 
 def loading(grouping: Grouping, scales: Array, hyper: Hyper, linear: Linear) -> Array:

@@ -22,6 +22,7 @@ class Amendments:
     variance_by: tuple[ir.VarianceBy, ...]
     variance_with: tuple[ir.VarianceWith, ...]
     variance_across: tuple[ir.VarianceAcross, ...]
+    effect_variances: tuple[ir.EffectVarianceWith, ...]
     pools: dict[str, str]
     correlations: tuple[ir.Correlate, ...] = ()
 
@@ -42,6 +43,7 @@ def sort(design: ir.StudyFields) -> Amendments:
         variance_by=pick(ir.VarianceBy),
         variance_with=pick(ir.VarianceWith),
         variance_across=pick(ir.VarianceAcross),
+        effect_variances=pick(ir.EffectVarianceWith),
         pools={pool.group: pool.how for pool in pick(ir.Pool)},
         correlations=pick(ir.Correlate),
     )
@@ -68,8 +70,6 @@ def _unsupported(item: ir.Amendment) -> list[tuple[str, str]]:
     match item:
         case ir.Shrink(prior=prior):
             return [(f"`shrink interactions as {prior}`", "")]
-        case ir.EffectVarianceWith(effect=effect, across=across):
-            return [(f"`variance of {role_text(effect)} across {across} with ...`", "")]
         case ir.Propensity(treatment=treatment):
             return [(f"`propensity for {treatment} ...`", "")]
         case ir.Surface(outcome=outcome, law=law):

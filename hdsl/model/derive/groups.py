@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hdsl.design import expr as study
 from hdsl.model.derive.draft import Draft
+from hdsl.model.derive.effect_scales import scaled, spread_role
 from hdsl.model.derive.priors import Priors, halfnormal
 from hdsl.model.derive.terms import NotDerivable
-from hdsl.model.ir import Dims, Expr, Law, Var, column, const, dot, mul, stack
+from hdsl.model.ir import Dims, Expr, Law, column, const, dot, mul, stack
 
 
 @dataclass(frozen=True)
 class Effect:
-    """An effect that varies: its role, the roles under which a prior may be given, its default spread, why."""
+    """An effect that varies: its role, its default spread, why, its law, and the terms its log spread depends on."""
 
     role: str
     prior_sd: float
     reason: str
     law: str = "normal"
     uncorrelated: bool = False
+    log_sd: tuple[study.Expr, ...] = ()
 
 
-def deviations(
-    draft: Draft, level: str, effects: Sequence[Effect], priors: Priors, free: Dims = ()
-) -> dict[str, Expr]:
+def deviations(draft: Draft, level: str, effects: Sequence[Effect], priors: Priors, free: Dims = ()) -> dict[str, Expr]:
     """Add the deviations of a level's effects and return them by role, each of dims (level, *free).
 
     With `free` dims (the categories of a categorical outcome) each category has its own spreads, and effects
@@ -51,18 +52,18 @@ def deviations(
     return found
 
 
-def _sd(draft: Draft, level: str, effect: Effect, priors: Priors, free: Dims = ()) -> Var:
-    role = f"sd({effect.role}, {level})"
+def _sd(draft: Draft, level: str, effect: Effect, priors: Priors, free: Dims = ()) -> Expr:
+    role = spread_role(effect.role, level)
     law = priors.positive(halfnormal(effect.prior_sd), role, *_parent(effect.role, level))
     found = draft.random(role, law, free, effect.reason)
     draft.report(role, found)
-    return found
+    return scaled(draft, effect.role, level, effect.log_sd, found, priors, free)
 
 
 def _parent(role: str, level: str) -> tuple[str, ...]:
     """Return the role without its arm, under which one prior serves all arms."""
     whole = role.split("[", 1)[0]
-    return (f"sd({whole}, {level})",) if whole != role else ()
+    return (spread_role(whole, level),) if whole != role else ()
 
 
 def _single(draft: Draft, level: str, effect: Effect, priors: Priors, free: Dims) -> Expr:
