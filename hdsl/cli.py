@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hdsl.commands import compare, fit_check, pictures, report, run, runs
+from hdsl.commands import compare, fit_check, lsp, pictures, report, run, runs
 from hdsl.commands.output import (
     FINDINGS,
     FINE,
@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_new(commands)
     _add_compare(commands)
     _add_doctor(commands)
+    lsp.add_arguments(_command(commands, "lsp", "Serve an editor: messages, completion, hover, rename.", lsp.run))
     return parser
 
 

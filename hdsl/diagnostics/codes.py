@@ -40,6 +40,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM120": CodeInfo("a kept run of what has changed since", "warning"),
         "HDM121": CodeInfo("a formula that cannot be translated"),
         "HDM122": CodeInfo("pooling that cannot be compared"),
+        "HDM123": CodeInfo("a part of hdsl whose packages are not installed"),
         "HDM201": CodeInfo("no `study` statement"),
         "HDM202": CodeInfo("a statement given twice"),
         "HDM203": CodeInfo("`analysis` together with `model`"),

@@ -52,6 +52,14 @@ class Machine:
         index = self._advance(0)
         return self._stack.failure(index) if index < len(self._tokens) else None
 
+    def states_after(self) -> list[Any]:
+        """Return the states of the parser after the tokens (without an end token), for what may come next."""
+        index = self._advance(0)
+        while index < len(self._tokens):
+            again = self._recover(index)
+            index = self._advance(again if again > index else index + 1)
+        return list(self._stack.states)
+
     def _advance(self, index: int) -> int:
         """Feed tokens from `index` on; return the index of the one that fails, or the number of tokens."""
         feed, values = self._feed, self._stack.values

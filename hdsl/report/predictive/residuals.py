@@ -76,6 +76,8 @@ def why_not(bound: Bound) -> str:
         return f"{outcome.name} is censored, and replicates would have to be censored alike"
     if outcome.kind == "category":
         return f"{outcome.name} is a category, which has no mean or spread"
+    if any(variable.role == "weight" and variable.kind == "count" for variable in bound.variables.values()):
+        return "rows are counted, and a replicate of a row would be many outcomes"
     return ""
 
 

@@ -108,6 +108,8 @@ class FitCheck:
             return "Nothing could be checked."
         if not failed and not self.left_out and all(check.replicates == "prior" for check in self.checks):
             return "The priors expect data like these."
+        if not self.checks:
+            return "The outcome itself was not checked; see why above."
         if failed:
             return f"{failed} of {len(self.checks)} checks fail: read them before you use the numbers."
         if many:
