@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from hdsl.report.frames import rows_of
-from hdsl.report.numbers import format_number
+from hdsl.report.numbers import format_number, significant
 from hdsl.report.summary import Summary
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _frame(title: str, frame: Any) -> str:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return significant(value) if isinstance(value, float) else str(value)
 
 
 def table_html(title: str, headings: Sequence[str], body: Iterable[Sequence[str]]) -> str:

@@ -66,11 +66,11 @@ def summarise(
     low, middle, high = np.quantile(flat, QUANTILES, axis=0)
     columns = zip(
         _elements(index),
-        flat.mean(axis=0).tolist(),
+        (flat.mean(axis=0) + 0.0).tolist(),  # adding 0.0 turns -0.0 into 0.0
         _spread(flat).tolist(),
-        low.tolist(),
-        middle.tolist(),
-        high.tolist(),
+        (low + 0.0).tolist(),
+        (middle + 0.0).tolist(),
+        (high + 0.0).tolist(),
         (flat > 0).mean(axis=0).tolist(),
         strict=True,
     )

@@ -34,7 +34,18 @@ def test_each_element_is_summarised_under_its_labels() -> None:
         (0.00012345, 0.00002, "0.000123"),
         (2.0, 0.0, "2"),
         (float("nan"), 1.0, "-"),
+        (-0.04, 1.7, "0.0"),
+        (-0.06, 1.7, "-0.1"),
+        (-0.4, 210.0, "0"),
+        (-0.0, 0.0, "0"),
+        (-10.0, 30.0, "-10"),
     ],
 )
 def test_numbers_have_the_digits_their_sd_warrants(value: float, sd: float, text: str) -> None:
     assert format_number(value, sd) == text
+
+
+def test_zero_has_no_sign() -> None:
+    (found,) = summarise("nothing", np.full((2, 5), -0.0), {})
+    numbers = (found.mean, found.q5, found.q50, found.q95)
+    assert [str(number) for number in numbers] == ["0.0"] * 4

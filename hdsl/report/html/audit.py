@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hdsl.data.bound import Bound, BoundTreatment, BoundVariable
+from hdsl.report.numbers import significant
 
 if TYPE_CHECKING:
     from hdsl.report.result import Result
@@ -80,4 +81,4 @@ def _means(bound: Bound, variable: BoundVariable, codes: np.ndarray, arms: int) 
     spread = float(np.nanstd(values))
     means = [float(np.nanmean(values[codes == place])) if (codes == place).any() else np.nan for place in range(arms)]
     apart = (np.nanmax(means) - np.nanmin(means)) / spread if spread > 0 else 0.0
-    return [*(f"{mean:.4g}" for mean in means), f"{apart:.2f}"]
+    return [*map(significant, means), f"{apart:.2f}"]
