@@ -18,7 +18,7 @@ from hdsl.model.distributions import DISTRIBUTIONS
 PLAIN = ("intercept", "residual", "df", "skew", "shape", "precision", "zero", "cutpoint")
 LOGS = ("log_odds", "log_sd")
 FUNCTIONS = ("effect", "slope", "interaction", "sd", "lengthscale", "corr", "residual", "df", "removed", *LOGS)
-POSITIVE = ("residual", "df", "shape", "precision", "sd", "lengthscale")
+POSITIVE = ("residual", "df", "shape", "precision", "sd", "slab", "lengthscale")
 ANY_NUMBER = ("mean", "location", "meanlog", "low", "high")
 SHAPES = "`effect(z)`, `slope(x)`, `intercept`, `residual`, `sd(effect(z), group)`, `corr(group)`"
 
@@ -63,6 +63,8 @@ def _role(scope: Scope, expr: Expr, path: Path) -> Findings:
         case Call(function="sd" | "df", args=(role, Ref(name=group))):
             yield from _role(scope, role, (*path, "args", 0))
             yield from want_level(scope, group, (*path, "args", 1))
+        case Call(function="sd" | "slab" | "r2", args=(Ref(name="interactions"),)):
+            return
         case Call(function="sd" | "lengthscale", args=(term,)) if _curve(term) is not None:
             yield from check_term(scope, term, (*path, "args", 0))
         case Call(function="sd", args=(Call(function="residual", args=(term,)),)) if _curve(term) is not None:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
 from hdsl.design import ir
 from hdsl.design.from_exprs import Reading
 from hdsl.design.spans import Path
 from hdsl.syntax import ast
+
+
+def one_by_one(amendments: Iterable[ast.Amendment]) -> Iterator[ast.Amendment]:
+    """Yield the amendments, `vary EFFECT with a, b` as one for each moderator."""
+    for node in amendments:
+        if isinstance(node, ast.VaryWith):
+            yield from (replace(node, terms=(term,)) for term in node.terms)
+        else:
+            yield node
 
 
 def read_amendment(node: ast.Amendment, path: Path, reading: Reading) -> ir.Amendment:
@@ -43,7 +55,8 @@ def read_amendment(node: ast.Amendment, path: Path, reading: Reading) -> ir.Amen
 def _vary(node: ast.VaryAcross | ast.VaryWith, path: Path, reading: Reading) -> ir.VaryAcross | ir.VaryWith:
     effect = reading.expr((*path, "effect"), node.effect)
     if isinstance(node, ast.VaryWith):
-        term = reading.expr((*path, "term"), node.term)
+        (one,) = node.terms
+        term = reading.expr((*path, "term"), one)
         return ir.VaryWith(effect=effect, term=term, shape=node.shape or "linear", status=node.status)
     return ir.VaryAcross(
         effect=effect,

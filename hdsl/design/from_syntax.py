@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from hdsl.design import ir
-from hdsl.design.from_blocks import read_amendment, read_assumption, read_equation, read_prior
+from hdsl.design.from_blocks import one_by_one, read_amendment, read_assumption, read_equation, read_prior
 from hdsl.design.from_exprs import Reading
 from hdsl.design.from_statements import read_assignment, read_estimand, read_level, read_principal, read_treatment
 from hdsl.design.spans import Path, Spans
@@ -51,7 +51,7 @@ def to_study(file: ast.File) -> tuple[Study | None, Spans, list[Diagnostic]]:
         treatments=_each("treatments", _all(file, ast.Treatment), read_treatment, reading),
         assignments=_each("assignments", _all(file, ast.Assign), read_assignment, reading),
         principals=_each("principals", _all(file, ast.Principal), read_principal, reading),
-        analysis=_each("analysis", analysis.amendments if analysis else (), read_amendment, reading),
+        analysis=_each("analysis", list(one_by_one(analysis.amendments if analysis else ())), read_amendment, reading),
         equations=_each("equations", model.equations if model else (), read_equation, reading),
         priors=_each("priors", priors.priors if priors else (), read_prior, reading),
         estimands=_each("estimands", _all(file, ast.Estimand), read_estimand, reading),

@@ -165,7 +165,7 @@ class Study(ir.StudyFields):
         effect: str,
         *,
         across: Names | None = None,
-        moderator: str | None = None,
+        moderator: Names | None = None,
         uncorrelated: bool = False,
         law: Literal["normal", "student", "dirichlet", "array"] = "normal",
         shape: ir.Shape = "linear",
@@ -174,7 +174,7 @@ class Study(ir.StudyFields):
         """Let an effect vary across groups, or with a moderator.
 
         `across` is a group, several, or `"A * B"`; `uncorrelated` and `law` go with it. `shape` and
-        `prespecified` (False: exploratory) go with `moderator`.
+        `prespecified` (False: exploratory) go with `moderator`, which is a term or several.
         """
         if (across is None) == (moderator is None):
             raise unfit("`vary` wants either `across` or `moderator`.")
@@ -193,9 +193,12 @@ class Study(ir.StudyFields):
                 )
             )
         status = None if prespecified is None else "prespecified" if prespecified else "exploratory"
-        term = snippets.term(moderator or "")
-        found = made(ir.VaryWith, effect=snippets.term(effect), term=term, shape=shape, status=status)
-        return self._amend(found)
+        named = (moderator,) if isinstance(moderator, str) else moderator or ()
+        study = self
+        for text in named:
+            term = snippets.term(text)
+            study = study._amend(made(ir.VaryWith, effect=snippets.term(effect), term=term, shape=shape, status=status))
+        return study
 
     def interact(self, *treatments: str) -> Study:
         """Let treatments interact."""

@@ -42,6 +42,7 @@ from hdsl.model.derive.predictor import Parts, total
 from hdsl.model.derive.priors import Priors, normal, rounded
 from hdsl.model.derive.scales import FAMILIES, Family, Scale, choose, scale_of
 from hdsl.model.derive.serial import RESIDUALS, takes_intercept
+from hdsl.model.derive.shrinkage import Candidate, candidates, is_shrunken, shrink
 from hdsl.model.derive.terms import NotDerivable, at_rows, columns, spread, term_text
 from hdsl.model.derive.unstructured import spread_at_rows
 from hdsl.model.ir import Dims, Expr, Law, Model, ModelData, Observation, add, apply, const, mul, stack, sub
@@ -171,8 +172,11 @@ def _starting(plan: _Plan) -> str | None:
 def _fixed(plan: _Plan, coefficients: list[Coefficient]) -> dict[str, Expr]:
     """Add the population coefficients and return them by role; moderated effects come after their moderators."""
     made: dict[str, Expr] = {}
+    exploratory: list[Candidate] = []
     for statement in plan.amendments.moderators:
-        if has_straight_part(statement):
+        if is_shrunken(_setting(plan), statement):
+            exploratory += candidates(plan.draft, find(coefficients, statement.effect), statement)
+        elif has_straight_part(statement):
             _moderate(plan, coefficients, statement.effect, statement.term, made)
         if statement.shape != "linear":
             for coefficient in find(coefficients, statement.effect):
@@ -186,6 +190,7 @@ def _fixed(plan: _Plan, coefficients: list[Coefficient]) -> dict[str, Expr]:
         law = _centred(plan, coefficient.role, normal(0, size), shift, coefficient.role, coefficient.family)
         made[coefficient.role] = plan.draft.random(coefficient.role, law, plan.free, coefficient.reason)
         plan.draft.report(coefficient.role, made[coefficient.role])
+    shrink(_setting(plan), exploratory, plan.amendments.shrink, made)
     return made
 
 

@@ -356,10 +356,10 @@ class VaryAcross:
 
 @dataclass(frozen=True, slots=True)
 class VaryWith:
-    """`vary EFFECT with TERM [as SHAPE] [prespecified / exploratory]`."""
+    """`vary EFFECT with TERM, ... [as SHAPE] [prespecified / exploratory]`."""
 
     effect: Expr
-    term: Expr
+    terms: tuple[Expr, ...]
     shape: Shape | None = None
     status: Status | None = None
     span: Span = _span()

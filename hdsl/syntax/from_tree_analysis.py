@@ -117,11 +117,11 @@ def _vary_across(node: Tree[Token], report: Report) -> ast.VaryAcross:
 
 
 def _vary_with(node: Tree[Token], report: Report) -> ast.VaryWith:
-    effect, term, *options = _parts(node)
+    effect, terms, *options = _parts(node)
     chosen = _Options(options, report)
     shape: ast.Shape | None = _optional(chosen.law, SHAPES, "a shape of effect variation", report)
     status = None if chosen.flag is None else cast("ast.Status", str(chosen.flag))
-    return ast.VaryWith(expression(effect, report), expression(term, report), shape, status, span=place(node))
+    return ast.VaryWith(expression(effect, report), _terms(terms, report), shape, status, span=place(node))
 
 
 def _interact(node: Tree[Token], report: Report) -> ast.Interact:

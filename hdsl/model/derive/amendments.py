@@ -24,6 +24,7 @@ class Amendments:
     variance_across: tuple[ir.VarianceAcross, ...]
     effect_variances: tuple[ir.EffectVarianceWith, ...]
     pools: dict[str, str]
+    shrink: str = "halft"
     correlations: tuple[ir.Correlate, ...] = ()
 
 
@@ -45,6 +46,7 @@ def sort(design: ir.StudyFields) -> Amendments:
         variance_across=pick(ir.VarianceAcross),
         effect_variances=pick(ir.EffectVarianceWith),
         pools={pool.group: pool.how for pool in pick(ir.Pool)},
+        shrink=next((shrink.prior for shrink in pick(ir.Shrink)), "halft"),
         correlations=pick(ir.Correlate),
     )
 
@@ -68,18 +70,11 @@ def not_yet(design: ir.StudyFields) -> list[Diagnostic]:
 
 def _unsupported(item: ir.Amendment) -> list[tuple[str, str]]:
     match item:
-        case ir.Shrink(prior=prior):
-            return [(f"`shrink interactions as {prior}`", "")]
         case ir.Propensity(treatment=treatment):
             return [(f"`propensity for {treatment} ...`", "")]
         case ir.Surface(outcome=outcome, law=law):
             return [(f"`surface of {outcome} ... as {law}`", "")]
-        case ir.Poststratify():
-            return [("`poststratify over ...`", "")]
         case ir.VaryAcross(law=law, effect=effect) if law in ("dirichlet", "array"):
             return [(f"`vary {role_text(effect)} ... as {law}`", "")]
-        case ir.VaryWith(status="exploratory", effect=effect):
-            help_ = "A prespecified moderator (`prespecified`) has a wide prior and is derived."
-            return [(f"`vary {role_text(effect)} with ... exploratory` (a shared shrinkage prior)", help_)]
         case _:
             return []

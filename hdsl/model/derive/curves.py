@@ -77,7 +77,8 @@ def moderate_along(setting: Setting, coefficient: Coefficient, statement: ir.Var
     smooth = smooth_of(setting.draft, shaped(statement))
     family = f"{term_text(statement.effect)} * {smooth.text}"
     arm = f"[{coefficient.column.label}]" if "[" in coefficient.role else ""
-    size = setting.scale.group_sd / coefficient.prior_scale
+    narrower = 0.5 if statement.status == "exploratory" else 1.0
+    size = narrower * setting.scale.group_sd / coefficient.prior_scale
     reason = f"{coefficient.role} varies with {term_text(statement.term)} along a curve"
     made = curve(setting.draft, smooth, family + arm, family, size, setting.priors, setting.free, reason)
     coefficient.curves.append(made)
