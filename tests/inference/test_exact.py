@@ -15,6 +15,7 @@ from hdsl.inference.convergence import convergence
 from hdsl.inference.exact.importance import Weighted, adapted, chains_of, weighted
 from hdsl.inference.exact.mode import modes_of
 from hdsl.inference.exact.pareto import khat
+from hdsl.inference.exact.together import solve_factor
 from hdsl.inference.fit import Fit, fit
 from tests import models
 from tests.passes import shapes
@@ -155,3 +156,11 @@ def test_an_engine_or_another_backend_is_obeyed() -> None:
     assert not choose(model, data, "numpyro", Settings(engine="nuts")).exact
     assert not choose(model, data, "stan", Settings()).exact
     assert choose(model, data, "stan", Settings(inference="exact")).exact
+
+
+def test_points_where_numbers_overflow_have_no_density() -> None:
+    """One point cannot be solved: it drops out, the others keep their solutions."""
+    factor = np.stack([np.eye(3), np.zeros((3, 3)), 2 * np.eye(3)])
+    found = solve_factor(factor, np.ones((3, 3)))
+    np.testing.assert_allclose(found[[0, 2]], [[1.0] * 3, [0.5] * 3])
+    assert not np.all(np.isfinite(found[1]))

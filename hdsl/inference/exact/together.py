@@ -84,7 +84,7 @@ def solve_factor(factor: Array, vector: Array, transposed: bool = False) -> Arra
         factor = np.where(np.isfinite(factor), factor, np.eye(factor.shape[1]))
     if factor.shape[1] < LARGE:
         turned = factor.transpose(0, 2, 1) if transposed else factor
-        return np.linalg.solve(turned, vector[..., None])[..., 0]
+        return _solved(turned, vector)
     from scipy.linalg import solve_triangular
 
     trans = int(transposed)
@@ -92,6 +92,17 @@ def solve_factor(factor: Array, vector: Array, transposed: bool = False) -> Arra
         return np.ascontiguousarray(solve_triangular(factor[0], vector.T, lower=True, trans=trans).T)
     pairs = zip(factor, vector, strict=True)
     return np.stack([solve_triangular(each, own, lower=True, trans=trans) for each, own in pairs])
+
+
+def _solved(matrix: Array, vector: Array) -> Array:
+    """Return matrix^-1 vector for (b or 1, k, k) and (b, k); NaN where the numbers of a matrix overflow."""
+    try:
+        return np.linalg.solve(matrix, vector[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        if len(vector) == 1:
+            return np.full(vector.shape, np.nan)
+        matrix = np.broadcast_to(matrix, (len(vector), *matrix.shape[1:]))
+        return np.concatenate([_solved(m[None], v[None]) for m, v in zip(matrix, vector, strict=True)])
 
 
 def loaded(columns: Array, statistics: Statistics, loads: tuple[Array, ...]) -> Array:
