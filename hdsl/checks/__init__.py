@@ -8,6 +8,7 @@ from hdsl.checks import (
     analysis,
     assignment,
     blocks,
+    cells,
     data,
     equations,
     estimands,
@@ -45,6 +46,7 @@ RULES: tuple[Rule, ...] = (
     *planning.RULES,
     *estimands.RULES,
     *quantities.RULES,
+    *cells.RULES,
     *identified.RULES,
 )
 

@@ -111,11 +111,11 @@ def index(scope: Scope) -> Findings:
             if level in estimand.index[:j]:
                 yield finding("HDM505", f"The index names `{level}` twice.", place)
             for node, _ in aggregates(estimand, path):
-                below = node.cells or (level in scope.levels and node.over in scope.levels)
-                if below and (node.cells or level == node.over or not scope.contains(level, node.over)):
-                    over = "population cells" if node.cells else node.over
+                over = scope.row or "" if node.cells else node.over
+                below = level in scope.levels and over in scope.levels
+                if below and (level == over or not scope.contains(level, over)):
                     message = f"`[{level}]`: {over} does not lie in {level}."
-                    upper = sorted(scope.above.get(node.over, frozenset()))
+                    upper = sorted(scope.above.get(over, frozenset()))
                     help = f"Levels above {over}: {listed(upper)}." if upper else "Leave the index out."
                     yield finding("HDM505", message, place, help)
                 elif node.population and level in scope.levels:

@@ -124,6 +124,8 @@ def _subject(item: ir.Amendment) -> tuple[str, ...] | None:
             return ("shrink interactions",)
         case ir.Propensity(treatment=treatment):
             return "propensity for", treatment
+        case ir.Poststratify(file=file):
+            return "poststratify over", file
         case ir.Surface(outcome=outcome):
             return "surface of", outcome
         case ir.Interact(treatments=treatments):

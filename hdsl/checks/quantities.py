@@ -28,12 +28,15 @@ def expressions(scope: Scope) -> Findings:
     """HDM227, 236, 237, 246, 504: what stands in an aggregate is arithmetic of potential outcomes and covariates."""
     for estimand, path in each(scope):
         for node, place in aggregates(estimand, path):
-            yield from _inside(scope, node.of, (*place, "of"))
+            yield from _inside(scope, node.of, (*place, "of"), cells=node.cells)
 
 
-def _inside(scope: Scope, expr: Expr, path: Path) -> Findings:
+def _inside(scope: Scope, expr: Expr, path: Path, *, cells: bool = False) -> Findings:
+    """Check a quantity; over population `cells` the outcome's name is what the model predicts."""
     match expr:
         case Number() | Potential() | Aggregate():
+            return
+        case Ref(name=name) if cells and name in scope.outcomes:
             return
         case Ref(name=name):
             role = scope.variables[name].role if name in scope.variables else ""
@@ -46,10 +49,10 @@ def _inside(scope: Scope, expr: Expr, path: Path) -> Findings:
                 return
             yield from value_name(scope, name, path)
         case Comparison():
-            yield from check_test(scope, expr, path, inner=True)
+            yield from check_test(scope, expr, path, inner=True, cells=cells)
         case Logical(operands=operands):
             for i, operand in enumerate(operands):
-                yield from _inside(scope, operand, (*path, "operands", i))
+                yield from _inside(scope, operand, (*path, "operands", i), cells=cells)
         case Call(function=function) if function in scope.outcomes:
             help = f"Write `{function}({_some_setting(scope)})`."
             yield finding("HDM504", f"`{role_text(expr)}` sets no treatment to an arm.", path, help)
@@ -58,12 +61,12 @@ def _inside(scope: Scope, expr: Expr, path: Path) -> Findings:
                 yield from unknown_function(scope, function, MATHS, path)
                 return
             for i, argument in enumerate(args):
-                yield from _inside(scope, argument, (*path, "args", i))
+                yield from _inside(scope, argument, (*path, "args", i), cells=cells)
         case Text() | Indexed() | Sequence():
             yield finding("HDM247", f"`{role_text(expr)}` cannot stand in an estimand.", path)
         case _:
             for part, place in parts(expr, path):
-                yield from _inside(scope, part, place)
+                yield from _inside(scope, part, place, cells=cells)
 
 
 def _some_setting(scope: Scope) -> str:
@@ -80,19 +83,19 @@ def tests(scope: Scope) -> Findings:
                 yield from check_test(scope, node.where, (*place, "where"), inner=False)
 
 
-def check_test(scope: Scope, expr: Expr, path: Path, *, inner: bool) -> Findings:
+def check_test(scope: Scope, expr: Expr, path: Path, *, inner: bool, cells: bool = False) -> Findings:
     """Check a test; `inner` tells that it stands in an aggregate's expression, where potential outcomes may."""
     match expr:
         case Logical(operands=operands):
             for i, operand in enumerate(operands):
-                yield from check_test(scope, operand, (*path, "operands", i), inner=inner)
+                yield from check_test(scope, operand, (*path, "operands", i), inner=inner, cells=cells)
         case Comparison(left=Ref(name=name), right=right) if _has_labels(scope, name):
             yield from _labelled_test(scope, name, right, (*path, "right"))
         case Comparison(left=left, right=right):
             for side, place in ((left, (*path, "left")), (right, (*path, "right"))):
-                yield from _side(scope, side, place, inner)
+                yield from _side(scope, side, place, inner, cells)
         case Ref(name=name) if name in scope.variables and scope.variables[name].kind.name == "binary":
-            yield from _side(scope, expr, path, inner)
+            yield from _side(scope, expr, path, inner, cells)
         case _:
             message = f"`{role_text(expr)}` is no test."
             yield finding("HDM247", message, path, "Compare: `where age > 40`, `where tutor = tutored`.")
@@ -113,10 +116,10 @@ def _labelled_test(scope: Scope, name: str, right: Expr, path: Path) -> Findings
         yield finding("HDM229", f"`{name}` has no arm `{said}`.", path, help)
 
 
-def _side(scope: Scope, expr: Expr, path: Path, inner: bool) -> Findings:
+def _side(scope: Scope, expr: Expr, path: Path, inner: bool, cells: bool) -> Findings:
     if inner:
         if not isinstance(expr, Ref | Text) or (isinstance(expr, Ref) and scope.described(expr.name) is not None):
-            yield from _inside(scope, expr, path)
+            yield from _inside(scope, expr, path, cells=cells)
         return
     strata = {s.name: p.name for p in scope.study.principals for s in p.strata}
     for name, place in outside_lag(expr, path):

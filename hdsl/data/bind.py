@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hdsl.data import columns as kinds
 from hdsl.data.bound import Audit, Bound, BoundLag, BoundLevel, BoundTreatment, BoundVariable, Integers, Reals
+from hdsl.data.cells import with_populations
 from hdsl.data.censoring import to_censored
 from hdsl.data.keys import Key, lookup, to_key
 from hdsl.data.lags import Lagged, bound_lag, lags_of, sources, wave_and_units
@@ -22,7 +23,7 @@ from hdsl.data.used import used_names
 from hdsl.data.within import varies
 from hdsl.design import expr as study
 from hdsl.design import ir
-from hdsl.design.levels import assignment_of, row_level
+from hdsl.design.levels import assignment_of, id_column, row_level
 from hdsl.design.levels import level as level_named
 from hdsl.design.words import column_text
 from hdsl.diagnostics import Diagnostic, did_you_mean
@@ -88,11 +89,21 @@ def bind(design: ir.StudyFields, base: Path, table: str | None = None) -> tuple[
     Bound or None
         None where an error makes the data unusable.
     diagnostics
-        HDM2xx for tables and columns, HDM3xx for values, HDM363 (a warning) for dropped rows.
+        HDM2xx for tables and columns, HDM3xx for values, HDM363 (a warning) for dropped rows, HDM525 to HDM528 for
+        population cells.
     """
     opened = _open(design, base, table)
     if isinstance(opened, list):
         return None, opened
+    bound, problems = _bind(design, base, opened, table or design.table or "")
+    if bound is None:
+        return None, problems
+    whole, more = with_populations(bound, base, lambda cells, table: _bind(cells, base, table, table.source))
+    failed = any(problem.severity == "error" for problem in more)
+    return (None if failed else whole), [*problems, *more]
+
+
+def _bind(design: ir.StudyFields, base: Path, opened: Table, source: str) -> tuple[Bound | None, list[Diagnostic]]:
     work = _Work(design, base, opened, problems=list(opened.notes))
     for step in (_join_tables, _read_keys, _read_variables, _read_treatments):
         step(work)
@@ -107,7 +118,7 @@ def bind(design: ir.StudyFields, base: Path, table: str | None = None) -> tuple[
         help_ = "See the missing values above."
         work.problems.append(Diagnostic("HDM364", "No row of the data is complete.", help=help_))
         return None, work.problems
-    bound = _assemble(work, keep, table or design.table or "", lags)
+    bound = _assemble(work, keep, source, lags)
     failed = any(problem.severity == "error" for problem in work.problems)
     return (None if failed else bound), work.problems
 
@@ -125,16 +136,6 @@ def _open(design: ir.StudyFields, base: Path, table: str | None) -> Table | list
         return missing
     wanted = [column for column in _columns_wanted(design) if column in names]
     return open_table(locator, base if table is None else Path.cwd(), wanted or None)
-
-
-def id_column(level: ir.Level) -> str | None:
-    """Return the id column of a level: as declared, else (for groups and waves) the column of its own name.
-
-    Levels that cross others need none: their units are the combinations met.
-    """
-    if level.id is not None or level.crosses:
-        return level.id
-    return level.name if level.word in ("group", "wave") else None
 
 
 def _kind_columns(kind: ir.Kind) -> list[str]:

@@ -120,6 +120,15 @@ class Audit:
 
 
 @dataclass(frozen=True)
+class Population:
+    """Cells of a population, bound as rows of the study, with the number of units in each, shape (cells,)."""
+
+    file: str
+    cells: Bound
+    weights: Reals
+
+
+@dataclass(frozen=True)
 class Bound:
     """A study with its data. `row` is the level of the rows; levels without ids have one element per row."""
 
@@ -130,6 +139,7 @@ class Bound:
     treatments: Mapping[str, BoundTreatment]
     audit: Audit
     lags: Mapping[tuple[str, int], BoundLag] = field(default_factory=dict)
+    populations: Mapping[str, Population] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

@@ -61,6 +61,16 @@ def row_level(study: StudyFields) -> Level:
     return units[-1]
 
 
+def id_column(level: Level) -> str | None:
+    """Return the id column of a level: as declared, else (for groups and waves) the column of its own name.
+
+    Levels that cross others need none: their units are the combinations met.
+    """
+    if level.id is not None or level.crosses:
+        return level.id
+    return level.name if level.word in ("group", "wave") else None
+
+
 def ancestors(study: StudyFields, name: str) -> tuple[str, ...]:
     """Return all declared levels above a level, through nesting and crossing, nearest first.
 

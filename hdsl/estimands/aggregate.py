@@ -37,6 +37,7 @@ class Units:
     cell_of_unit: Integers
     cells: int
     weights: Array
+    copies: int = 1
 
     def in_parts(self, parts: int) -> Units:
         """Return the same units with each row in so many parts, of weight 1."""
@@ -52,9 +53,21 @@ class Units:
             weights=np.ones(self.rows * parts),
         )
 
+    def repeated(self, number: int) -> Units:
+        """Return rows that are units as so many copies of all of them, one after the other."""
+        return replace(
+            self,
+            rows=self.rows * number,
+            chosen=np.tile(self.chosen, number),
+            cell_of_unit=np.tile(self.cell_of_unit, number),
+            weights=np.tile(self.weights, number),
+            copies=number,
+        )
+
     def row_value(self, node: study.Ref) -> Values:
         """Return a covariate's value for each row."""
-        return row_values(self.bound, node)
+        found = row_values(self.bound, node)
+        return found if self.copies == 1 or found.ndim == 0 else np.tile(found, self.copies)
 
 
 def units_of(bound: Bound, node: Aggregate, index: tuple[str, ...]) -> Units:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from hdsl.design import expr as study
 from hdsl.design.expr import Aggregate, Potential, walk
 from hdsl.design.ir import Estimand
 from hdsl.estimands.aggregate import Units, aggregate, units_of
+from hdsl.estimands.poststratify import Cells, cells_of, check_settings, copies, with_outcomes
 from hdsl.estimands.rows import EstimandError, arithmetic, compare_labels
 from hdsl.estimands.strata import Kinds, counted, tested_stratum, within_strata
 from hdsl.estimands.worlds import World, coupled, expected, kinds_of, new_groups, simulated, world
@@ -42,11 +43,17 @@ class Computed:
 
 @dataclass(frozen=True)
 class _Atom:
-    """One aggregate of an estimand with its index, units and worlds."""
+    """One aggregate of an estimand with its index, units and worlds.
+
+    `node` is the aggregate as it is computed, `stated` as it stands in the study; `cells` are those of the population
+    over which it runs.
+    """
 
     node: Aggregate
     units: Units
     worlds: Mapping[Potential, World]
+    stated: Aggregate
+    cells: Cells | None = None
 
 
 def compute(
@@ -74,37 +81,69 @@ def compute(
     chains, number = next(iter(draws.values())).shape[:2]
     flat = {name: value.reshape(chains * number, *value.shape[2:]) for name, value in draws.items()}
     cache: dict[Potential, World] = {}
-    atoms = [_atoms(estimand, model, data, bound, cache) for estimand in estimands]
+    populations: dict[str, Cells] = {}
+    atoms = [_atoms(estimand, model, data, bound, cache, populations) for estimand in estimands]
     results: list[list[list[Array]]] = [[[] for _ in group] for group in atoms]
-    step = max(1, CELLS // max(bound.rows, 1))
+    step = max(1, CELLS // max(bound.rows, *(_simulated_rows(atom) for group in atoms for atom in group), 1))
     for start in range(0, chains * number, step):
         chunk = {name: value[start : start + step] for name, value in flat.items()}
         memory = _Memory(bound, chunk, seed + start, model, data)
         for place, group in enumerate(atoms):
             for inner, atom in enumerate(group):
-                results[place][inner].append(_chunk(atom, memory))
+                results[place][inner].append(_chunk(atom, memory.over(atom.cells)))
     return [
-        _combined(estimand, group, found, bound, (chains, number))
+        _combined(estimand, group, found, (chains, number))
         for estimand, group, found in zip(estimands, atoms, results, strict=True)
     ]
 
 
+def _simulated_rows(atom: _Atom) -> int:
+    """Return how many rows an aggregate over cells takes for each draw."""
+    return 0 if atom.cells is None else atom.cells.bound.rows * copies(atom.cells.bound.rows)
+
+
 def _atoms(
-    estimand: Estimand, model: Model, data: ModelData, bound: Bound, cache: dict[Potential, World]
+    estimand: Estimand,
+    model: Model,
+    data: ModelData,
+    bound: Bound,
+    cache: dict[Potential, World],
+    populations: dict[str, Cells],
 ) -> list[_Atom]:
     found: list[_Atom] = []
-    for node in dict.fromkeys(n for n in walk(estimand.value) if isinstance(n, Aggregate)):
-        if node.cells:
-            raise EstimandError("HDM620", f'`over "{node.over}"` (poststratification) is not computed yet.')
-        potentials = [n for n in walk(node.of) if isinstance(n, Potential)]
+    for stated in dict.fromkeys(n for n in walk(estimand.value) if isinstance(n, Aggregate)):
+        if stated.cells:
+            if stated.over not in populations:
+                populations[stated.over] = cells_of(model, data, bound, stated.over)
+            found.append(_over_cells(stated, estimand, bound, populations[stated.over]))
+            continue
+        potentials = [n for n in walk(stated.of) if isinstance(n, Potential)]
         for potential in potentials:
             if potential not in cache:
                 cache[potential] = world(model, data, bound, potential.outcome, potential.settings)
-        units = units_of(bound, node, estimand.index)
-        found.append(_Atom(node, units, {p: cache[p] for p in potentials}))
+        units = units_of(bound, stated, estimand.index)
+        found.append(_Atom(stated, units, {p: cache[p] for p in potentials}, stated))
     if not found:
         raise EstimandError("HDM520", f"The estimand `{estimand.name}` has no aggregate such as `average over ...`.")
+    if estimand.index and len({_index_of(atom, estimand.index) for atom in found}) > 1:
+        raise EstimandError("HDM520", "The data and the cells do not have the same units of the index.", "")
     return found
+
+
+def _over_cells(stated: Aggregate, estimand: Estimand, bound: Bound, cells: Cells) -> _Atom:
+    outcomes = frozenset(name for name, variable in bound.variables.items() if variable.role == "outcome")
+    node = with_outcomes(stated, outcomes)
+    check_settings(cells, node)
+    here = cells.bound
+    potentials = [n for n in walk(node.of) if isinstance(n, Potential)]
+    worlds = {p: world(cells.model, cells.data, here, p.outcome, p.settings) for p in potentials}
+    units = units_of(here, node.model_copy(update={"over": here.row}), estimand.index)
+    return _Atom(node, replace(units, weights=cells.weights), worlds, stated, cells)
+
+
+def _index_of(atom: _Atom, index: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the labels of the index's units."""
+    return tuple(atom.units.bound.levels[level].labels for level in index)
 
 
 class _Memory:
@@ -113,14 +152,34 @@ class _Memory:
     `kinds` are the principal strata of the rows in the data, drawn given the data; None without strata.
     """
 
-    def __init__(self, bound: Bound, draws: Mapping[str, Array], seed: int, model: Model, data: ModelData) -> None:
+    def __init__(
+        self,
+        bound: Bound,
+        draws: Mapping[str, Array],
+        seed: int,
+        model: Model,
+        data: ModelData,
+        *,
+        new: bool = False,
+    ) -> None:
         self.rows = bound.rows
         self.counts = counted(bound)
         self.draws = draws
         self.seed = seed
         self.found: dict[int, Array] = {}
         self.model, self.data = model, data
-        self.kinds = kinds_of(model, data, draws, np.random.default_rng(seed), self.counts, new=False)
+        self.populations: dict[int, _Memory] = {}
+        self.kinds = kinds_of(model, data, draws, np.random.default_rng(seed), self.counts, new=new)
+
+    def over(self, cells: Cells | None) -> _Memory:
+        """Return the memory of population cells, whose new groups are the same for all estimands; this one for None."""
+        if cells is None:
+            return self
+        if id(cells) not in self.populations:
+            draws = cells.draws(self.draws, self.seed)
+            made = _Memory(cells.bound, draws, self.seed, cells.model, cells.data, new=True)
+            self.populations[id(cells)] = made
+        return self.populations[id(cells)]
 
     def new_kinds(self, draws: Mapping[str, Array], seed: int) -> Kinds | None:
         """Return the principal strata of new rows with the covariates of those in the data."""
@@ -209,6 +268,8 @@ def _in_new_groups(
 def _simulated(atom: _Atom, memory: _Memory) -> Array:
     """Return an aggregate over simulated outcomes, averaged over replicates where there are few rows."""
     node = atom.node
+    if atom.cells is not None:
+        return _simulated_in_cells(atom, memory)
     replicates = int(np.clip(5000 // max(memory.rows, 1), 1, REPLICATES))
     rng = np.random.default_rng(memory.seed)
     total: Array | float = 0.0
@@ -229,6 +290,27 @@ def _simulated(atom: _Atom, memory: _Memory) -> Array:
                 found[potential] = coupled(place, draws, memory.rows, scores, kinds)
         total = total + _aggregated(atom, found, kinds)
     return np.asarray(total / replicates)
+
+
+def _simulated_in_cells(atom: _Atom, memory: _Memory) -> Array:
+    """Return an aggregate over simulated outcomes of many units in each cell, which share its weight."""
+    number = copies(memory.rows)
+    if memory.kinds is not None or any(place.joint for place in atom.worlds.values()):
+        message = "Principal strata, or rows that go together, have only averages of linear quantities over cells."
+        raise EstimandError("HDM520", message, "Take an average over the cells, or units of the data.")
+    rng = np.random.default_rng(memory.seed)
+    parts: dict[Potential, list[Array]] = {potential: [] for potential in atom.worlds}
+    for _ in range(number):
+        seed = int(rng.integers(2**62))
+        for each, (potential, place) in enumerate(atom.worlds.items()):
+            own = np.random.default_rng(seed)
+            if atom.node.correlation is None:
+                parts[potential].append(simulated(place, memory.draws, memory.rows, own))
+            else:
+                scores = _scores(own, each, len(atom.worlds), atom.node.correlation, memory)
+                parts[potential].append(coupled(place, memory.draws, memory.rows, scores))
+    whole = {potential: np.concatenate(found, axis=1) for potential, found in parts.items()}
+    return _aggregated(replace(atom, units=atom.units.repeated(number)), whole, None)
 
 
 def _scores(rng: np.random.Generator, number: int, worlds: int, correlation: float, memory: _Memory) -> Array:
@@ -287,14 +369,14 @@ def _against_label(test: study.Comparison, simulated: Array, units: Units) -> Ar
 
 
 def _combined(
-    estimand: Estimand, atoms: Sequence[_Atom], found: Sequence[list[Array]], bound: Bound, shape: tuple[int, int]
+    estimand: Estimand, atoms: Sequence[_Atom], found: Sequence[list[Array]], shape: tuple[int, int]
 ) -> Computed:
-    whole = {atom.node: np.concatenate(parts, axis=0) for atom, parts in zip(atoms, found, strict=True)}
+    whole = {atom.stated: np.concatenate(parts, axis=0) for atom, parts in zip(atoms, found, strict=True)}
 
     def lookup(node: study.Expr) -> Array | None:
         return whole[node] if isinstance(node, Aggregate) else None
 
     values = arithmetic(estimand.value, lookup)
-    index = {level: bound.levels[level].labels for level in estimand.index}
+    index = {level: atoms[0].units.bound.levels[level].labels for level in estimand.index}
     sizes = tuple(len(labels) for labels in index.values())
     return Computed(estimand.name, np.asarray(values, dtype=np.float64).reshape(*shape, *sizes), index)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from hdsl.design.expr import Aggregate, Expr, Number, Operation, Potential, Ref, Setting
-from hdsl.design.ir import Condition, Estimand, Family, StudyFields, Treatment
+from hdsl.design.ir import Condition, Estimand, Family, Poststratify, StudyFields, Treatment
 from hdsl.design.levels import assignment_of, outcomes, row_level
 
 
 def with_defaults(study: StudyFields) -> tuple[Estimand, ...]:
     """Return the declared estimands, or one average effect per treatment arm where there are none.
 
+    With `poststratify` it is over the population cells; without a treatment it is then the average outcome.
     A dose is compared with itself plus one unit. Where a treatment was assigned only under an arm of another
     (`if T2 = arm`), both potential outcomes have that arm. A family of quantiles has no average: the effects on them
     are its parameters.
@@ -17,6 +18,8 @@ def with_defaults(study: StudyFields) -> tuple[Estimand, ...]:
     if study.estimands or quantiles_only(study):
         return study.estimands
     found: list[Estimand] = []
+    if not study.treatments:
+        return tuple(_outcome(study, file) for file in _files(study))
     for treatment in study.treatments:
         for name, treated, control in _contrasts(treatment):
             found.append(_average(study, treatment, name, treated, control))
@@ -51,8 +54,22 @@ def _average(study: StudyFields, treatment: Treatment, name: str, treated: Expr,
         return Potential(outcome=outcome, settings=(*under, Setting(treatment=treatment.name, value=value)))
 
     difference = Operation(operator="-", left=potential(treated), right=potential(control))
-    value = Aggregate(aggregate="average", over=row_level(study).name, of=difference)
+    files = _files(study)
+    over = files[0] if len(files) == 1 else row_level(study).name
+    value = Aggregate(aggregate="average", over=over, cells=len(files) == 1, of=difference)
     return Estimand(name=name, value=value)
+
+
+def _files(study: StudyFields) -> list[str]:
+    """Return the files of population cells."""
+    return [item.file for item in study.analysis if isinstance(item, Poststratify)]
+
+
+def _outcome(study: StudyFields, file: str) -> Estimand:
+    outcome = outcomes(study)[0][1].name
+    where = "" if len(_files(study)) == 1 else f"_{_files(study).index(file) + 1}"
+    value = Aggregate(aggregate="average", over=file, cells=True, of=Ref(name=outcome))
+    return Estimand(name=f"average_{outcome}{where}", value=value)
 
 
 def _setting(condition: Condition) -> Setting:

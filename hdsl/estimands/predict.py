@@ -8,7 +8,7 @@ effects, new ones are drawn from their laws given the draws.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,11 +16,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hdsl.data.bind import bind, id_column
+from hdsl.data.bind import bind
 from hdsl.data.bound import Bound, BoundTreatment
 from hdsl.design import ir
 from hdsl.design.expr import Setting
-from hdsl.design.levels import assignment_of, row_level
+from hdsl.design.levels import assignment_of, id_column, row_level
 from hdsl.design.levels import level as level_named
 from hdsl.diagnostics import Diagnostic, has_errors
 from hdsl.estimands.rows import EstimandError
@@ -105,9 +105,9 @@ def to_new_rows(
     if isinstance(made, list):
         return made
     levels = levels_of_sets(model, data, bound)
-    resized, found = _model(model, data, bound, made, levels)
-    places = {dim: _places(bound, made, level) for dim, level in levels.items()}
-    return NewRows(resized, found, made, _draws(resized, found, draws, places, seed), own=False)
+    small, found = resized(model, data, bound, made, levels)
+    places = {dim: places_of(bound, made, level) for dim, level in levels.items()}
+    return NewRows(small, found, made, draws_of(small, found, draws, places, seed), own=False)
 
 
 def _bound(bound: Bound, columns: Columns, set_: set[str]) -> Bound | list[Diagnostic]:
@@ -130,7 +130,7 @@ def _bound(bound: Bound, columns: Columns, set_: set[str]) -> Bound | list[Diagn
     if found.audit.rows_used < found.audit.rows_read:
         gaps = ", ".join(found.audit.dropped)
         return [Diagnostic(ABSENT, f"The new data have missing values: {gaps}.", help="Leave those rows out.")]
-    return replace(found, study=bound.study, treatments={**found.treatments, **_set(bound.study, found, set_)})
+    return with_settings(replace(found, study=bound.study), set_)
 
 
 def _of_new_data(problem: Diagnostic, folder: str) -> Diagnostic:
@@ -155,6 +155,7 @@ def _reduced(design: ir.StudyFields, table: Columns, set_: set[str]) -> ir.Study
             "assignments": tuple(a for a in design.assignments if a.treatment not in set_),
             "analysis": (),
             "principals": (),
+            "estimands": (),
         }
     )
 
@@ -167,15 +168,16 @@ def _write(path: Path, table: Columns) -> None:
     pyarrow.feather.write_feather(arrow, str(path), compression="uncompressed")
 
 
-def _set(design: ir.StudyFields, bound: Bound, set_: set[str]) -> dict[str, BoundTreatment]:
-    found: dict[str, BoundTreatment] = {}
-    for treatment in design.treatments:
+def with_settings(bound: Bound, set_: Collection[str]) -> Bound:
+    """Return rows with treatments that will be set and have no columns, all at zero."""
+    found = dict(bound.treatments)
+    for treatment in bound.study.treatments:
         if treatment.name in set_:
-            assigned = assignment_of(design, treatment.name)
+            assigned = assignment_of(bound.study, treatment.name)
             level = bound.row if assigned is None else assigned.to
             values = np.zeros(bound.levels[level].size)
             found[treatment.name] = BoundTreatment(treatment.name, level, values, tuple(a.name for a in treatment.arms))
-    return found
+    return replace(bound, treatments=found)
 
 
 def levels_of_sets(model: Model, data: ModelData, bound: Bound) -> dict[str, str]:
@@ -192,7 +194,7 @@ def levels_of_sets(model: Model, data: ModelData, bound: Bound) -> dict[str, str
     return found
 
 
-def _model(
+def resized(
     model: Model, data: ModelData, old: Bound, new: Bound, levels: Mapping[str, str]
 ) -> tuple[Model, ModelData]:
     """Return the model over the new units, with its arrays."""
@@ -291,11 +293,11 @@ def _coded(name: str, old: Bound, new: Bound) -> Any:
 
 def _known(before: Any, old: Bound, new: Bound, level: str) -> Any:
     """Return the values of units that the study knows, None where one is new."""
-    places = _places(old, new, level)
+    places = places_of(old, new, level)
     return None if np.any(places < 0) else before[places]
 
 
-def _places(old: Bound, new: Bound, level: str) -> NDArray[np.int64]:
+def places_of(old: Bound, new: Bound, level: str) -> NDArray[np.int64]:
     """Return which unit of the study each new unit is, -1 for those that it does not know, shape (new units,)."""
     if level == new.row and id_column(row_level(old.study)) is None:
         return np.full(new.levels[level].size, -1)
@@ -322,7 +324,7 @@ def _flat(key: tuple[object, ...]) -> list[str]:
     return [text for part in key for text in (_flat(part) if isinstance(part, tuple) else [str(part)])]
 
 
-def _draws(
+def draws_of(
     model: Model, data: ModelData, draws: Draws, places: Mapping[str, NDArray[np.int64]], seed: int
 ) -> dict[str, Array]:
     """Return draws for the new units: those that the study knows keep theirs, others are drawn from their laws.

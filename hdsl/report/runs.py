@@ -84,7 +84,8 @@ def key_of(bound: Bound, model: Model, data: ModelData, backend: str, settings: 
         array = np.ascontiguousarray(value)
         digest.update(f"{name}\0{array.dtype}\0{array.shape}\0".encode())
         digest.update(array.tobytes())
-    for name, labels in sorted({**data.coords, **{n: level.labels for n, level in bound.levels.items()}}.items()):
+    labelled = {**data.coords, **{n: level.labels for n, level in bound.levels.items()}, **_labels_of_cells(bound)}
+    for name, labels in sorted(labelled.items()):
         digest.update(json.dumps([name, list(labels)]).encode())
     return digest.hexdigest()[:KEY_LENGTH]
 
@@ -94,6 +95,18 @@ def _arrays(bound: Bound, data: ModelData) -> Iterator[tuple[str, Any]]:
     yield from ((f"level {level.name}", level.rows) for level in bound.levels.values())
     yield from ((f"variable {variable.name}", variable.values) for variable in bound.variables.values())
     yield from ((f"treatment {treatment.name}", treatment.values) for treatment in bound.treatments.values())
+    for file, population in bound.populations.items():
+        yield f"weights {file}", population.weights
+        yield from ((f"{file} {name}", array) for name, array in _arrays(population.cells, ModelData({}, {})))
+
+
+def _labels_of_cells(bound: Bound) -> dict[str, tuple[str, ...]]:
+    """Return the labels of population cells, which their arrays of codes do not say."""
+    found: dict[str, tuple[str, ...]] = {}
+    for file, population in bound.populations.items():
+        found |= {f"{file} {n}": level.labels for n, level in population.cells.levels.items()}
+        found |= {f"{file} {n}": variable.labels for n, variable in population.cells.variables.items()}
+    return found
 
 
 def _code(backend: str) -> str:

@@ -40,6 +40,9 @@ def write_tables(study: ir.StudyFields, folder: Path) -> None:
     _write(folder / str(study.table), columns)
     for name, listed in files.values():
         _write(folder / name, listed)
+    for item in study.analysis:
+        if isinstance(item, ir.Poststratify):
+            _write(folder / item.file, {**columns, item.weight: list(range(ROWS))})
 
 
 def _places(study: ir.StudyFields) -> Mapping[str, np.ndarray]:
