@@ -16,6 +16,7 @@ from pygls.exceptions import JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
+from hdsl.lsp.colours import LEGEND, colours
 from hdsl.lsp.completion import complete
 from hdsl.lsp.document import Document, read
 from hdsl.lsp.edits import NotRenamed, formatted, outline, renamable, rename
@@ -136,12 +137,16 @@ def _tell(server: Server) -> None:
     def symbols(params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:
         return outline(server.document(params.text_document.uri))
 
+    def coloured(params: lsp.SemanticTokensParams) -> lsp.SemanticTokens:
+        return lsp.SemanticTokens(colours(server.document(params.text_document.uri).source))
+
     starts = lsp.CompletionOptions(trigger_characters=[" ", "(", "=", ":", "~", ","])
     _feature(server, lsp.TEXT_DOCUMENT_COMPLETION, completion, starts)
     _feature(server, lsp.TEXT_DOCUMENT_HOVER, hovered)
     _feature(server, lsp.TEXT_DOCUMENT_DEFINITION, definition)
     _feature(server, lsp.TEXT_DOCUMENT_REFERENCES, references)
     _feature(server, lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL, symbols)
+    _feature(server, lsp.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL, coloured, LEGEND)
 
 
 def _edit(server: Server) -> None:

@@ -183,6 +183,34 @@ def test_the_outline_has_levels_with_their_variables(path: Path) -> None:
     session(path, use)
 
 
+def test_colours_tell_keywords_from_names(path: Path) -> None:
+    text = "study weight\nunit id id id { outcome group : real }\n"
+
+    async def use(editor: Editor) -> None:
+        editor.open(text)
+        params = lsp.SemanticTokensParams(editor.document)
+        found = await editor.client.text_document_semantic_tokens_full_async(params)
+        assert found is not None
+        lines, line, column, seen = text.splitlines(), 0, 0, []
+        for down, right, length, kind, _ in zip(*[iter(found.data)] * 5, strict=True):
+            line, column = line + down, right + (0 if down else column)
+            seen.append((lines[line][column : column + length], kind))
+        keyword, type_, name = 0, 1, 2
+        assert seen == [
+            ("study", keyword),
+            ("weight", name),
+            ("unit", keyword),
+            ("id", name),
+            ("id", keyword),
+            ("id", name),
+            ("outcome", keyword),
+            ("group", name),
+            ("real", type_),
+        ]
+
+    session(path, use)
+
+
 def test_any_half_written_text_is_borne(path: Path) -> None:
     async def use(editor: Editor) -> None:
         editor.open("")
