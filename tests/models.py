@@ -511,6 +511,7 @@ _PRIORS: dict[str, tuple[Term, ...]] = {
     "uniform": (-2, 3),
     "beta": ("s", 2),
     "beta_mean": (0.4, "s"),
+    "normal_mixture": ("logits", mul(var("m"), var("logits")), apply("exp", mul(var("s"), var("logits")))),
     "multinormal_cholesky": ("m", mul(var("s"), var("factor"))),
     "lkj_cholesky": ("s",),
     "ordered_normal": ("m", "s"),
@@ -528,10 +529,12 @@ def prior(distribution: str) -> Case:
         level("row", 3),
         IndexSet(name="part", size=3, kind="effects"),
         IndexSet(name="part_2", size=3, kind="effects"),
+        IndexSet(name="component", size=4, kind="terms"),
     )
     values: dict[str, Numbers] = {
         "y": np.array([0.3, -1.2, 0.8]),
         "factor": np.array([[1.0, 0, 0], [0.5, 0.8, 0], [-0.4, 0.3, 0.9]]),
+        "logits": np.array([0.3, -0.9, 1.2, -2.0]),
         "part_index": np.array([2, 0, 1], dtype=np.int64),
         "group_index": np.array([1, 0, 1], dtype=np.int64),
     }
@@ -545,6 +548,7 @@ def prior(distribution: str) -> Case:
         slots=(
             real_slot("y", ("row",)),
             real_slot("factor", ("part", "part_2")),
+            real_slot("logits", ("component",)),
             int_slot("part_index", ("row",), indexes="part"),
             int_slot("group_index", ("row",), indexes="group"),
         ),

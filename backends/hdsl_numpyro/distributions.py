@@ -29,6 +29,7 @@ DISTRIBUTIONS: Mapping[str, Row] = {
     "logistic": Row("dist.Logistic({mean}, {scale})"),
     "skewnormal": Row("SkewNormal({location}, {scale}, {shape})"),
     "asymmetric_laplace": Row("dist.AsymmetricLaplaceQuantile({quantile}, {scale}, {probability})"),
+    "normal_mixture": Row("NormalMixture({logits}, {means}, {sds})"),
     "halfnormal": Row("dist.HalfNormal({sd})"),
     "halfstudent": Row("dist.FoldedDistribution(dist.StudentT({df}, 0.0, {scale}))"),
     "halfcauchy": Row("dist.HalfCauchy({scale})"),
@@ -104,6 +105,30 @@ class SkewNormal(dist.Distribution):
         z = (value - self.loc) / self.scale
         tilt = jax.scipy.special.log_ndtr(self.shape_ * z)
         return jnp.log(2.0) + jax.scipy.stats.norm.logpdf(z) - jnp.log(self.scale) + tilt
+''',
+    "NormalMixture": '''
+class NormalMixture(dist.Distribution):
+    """A mixture of normals, its components along the last axis."""
+
+    support = dist.constraints.real
+
+    def __init__(self, logits, loc, scale):
+        self.logits, self.loc, self.scale = jnp.broadcast_arrays(logits, loc, scale)
+        super().__init__(self.logits.shape[:-1])
+
+    def sample(self, key, sample_shape=()):
+        which, other = jax.random.split(key)
+        shape = (*sample_shape, *self.batch_shape)
+        full = (*shape, self.logits.shape[-1])
+        kind = jax.random.categorical(which, jnp.broadcast_to(self.logits, full))[..., None]
+        loc, scale = (
+            jnp.take_along_axis(jnp.broadcast_to(each, full), kind, axis=-1)[..., 0] for each in (self.loc, self.scale)
+        )
+        return loc + scale * jax.random.normal(other, shape)
+
+    def log_prob(self, value):
+        each = dist.Normal(self.loc, self.scale).log_prob(jnp.asarray(value)[..., None])
+        return jax.nn.logsumexp(jax.nn.log_softmax(self.logits) + each, axis=-1)
 ''',
     "OrderedNormal": '''
 class OrderedNormal(dist.Distribution):

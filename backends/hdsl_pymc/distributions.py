@@ -37,6 +37,7 @@ DISTRIBUTIONS: Mapping[str, Row] = {
     "logistic": Row("pm.Logistic", "mu={mean}, s={scale}"),
     "skewnormal": _function("skewnormal_logp", "{location}, {scale}, {shape}"),
     "asymmetric_laplace": _function("asymmetric_laplace_logp", "{quantile}, {scale}, {probability}"),
+    "normal_mixture": Row("pm.NormalMixture", "w=pt.special.softmax({logits}, axis=-1), mu={means}, sigma={sds}"),
     "halfnormal": Row("pm.HalfNormal", "sigma={sd}"),
     "halfstudent": Row("pm.HalfStudentT", "nu={df}, sigma={scale}"),
     "halfcauchy": Row("pm.HalfCauchy", "beta={scale}"),

@@ -92,6 +92,7 @@ DISTRIBUTIONS: Mapping[str, Density] = {
     "logistic": _plain("logistic", mirror="logistic"),
     "skewnormal": _plain("skew_normal", survival=False, random="skewed_normal_rng"),
     "asymmetric_laplace": Density("skew_double_exponential", _asymmetric_laplace, random="asymmetric_laplace_rng"),
+    "normal_mixture": _user("normal_mixture"),
     "halfnormal": Density("normal", _half_normal, doubled=True, mirror="normal"),
     "halfstudent": Density("student_t", _half_student, doubled=True),
     "halfcauchy": Density("cauchy", _half_normal, doubled=True),

@@ -20,7 +20,9 @@ def prior(context: Context, variable: RandomVariable) -> None:
     target = context.stored[variable.name]
     event = KINDS[variable.law.distribution].event
     batch = variable.dims[: len(variable.dims) - event]
-    if variable.law.distribution == "ordered_normal":
+    if variable.law.distribution == "normal_mixture":
+        _mixture(context, target, variable.law, batch)
+    elif variable.law.distribution == "ordered_normal":
         nested(context, batch, {}, lambda env: _elementwise(context, target, variable.law, env))
     elif event:
         joint(context, target, variable.law, batch)
@@ -50,6 +52,19 @@ def _elementwise(context: Context, target: Stored, law: Law, env: Env) -> None:
         return
     dim = dims[-1] if len(dims) == 2 else dims[0]
     loop(context, dim, env, lambda inner: _elementwise(context, target, law, inner))
+
+
+def _mixture(context: Context, target: Stored, law: Law, batch: Dims) -> None:
+    """Write the law of numbers that are each of one of several components, its arguments vectors over these."""
+    row, name, args = stan_law(law)
+    context.functions.add(f"{name}_lpdf")
+    (over,) = {dim for arg in args for dim in free_dims(context, arg)} - set(batch)
+
+    def write(env: Env) -> None:
+        nodes = tuple(fit(lower(context, arg, env), (over,), context.sizes).node for arg in args)
+        context.body.append(Tilde(element(target, env), row.name, nodes))
+
+    nested(context, batch, {}, write)
 
 
 def joint(context: Context, target: Stored, law: Law, batch: Dims) -> None:

@@ -5,6 +5,7 @@ Each is written only into the programs that call it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 from hdsl_stan.context import POSITIONS
@@ -141,6 +142,16 @@ def _binomial_logits() -> Function:
     return Function("int", "binomial_logits_rng", arguments, (Return(draw),))
 
 
+def _normal_mixture() -> Function:
+    means, sds = Name("means"), Name("sds")
+    scaled = binary("./", binary("-", _Y, means), sds)
+    square = binary("*", Number(0.5), call("square", scaled))
+    each = binary("-", binary("-", call("log_softmax", Name("logits")), square), call("log", sds))
+    summed = binary("-", call("log_sum_exp", each), Number(0.5 * math.log(2 * math.pi)))
+    arguments = (Argument("real", "y"), *(Argument("vector", name) for name in ("logits", "means", "sds")))
+    return Function("real", "normal_mixture_lpdf", arguments, (Return(summed),), "A mixture of normals.")
+
+
 def _positions() -> Function:
     """Return the function that gives the positions at which an array or vector has a value."""
     x, value, found, k, i = (Name(name) for name in ("x", "value", "found", "k", "i"))
@@ -163,6 +174,7 @@ FUNCTIONS: Mapping[str, Function] = {
     function.name: function
     for function in (
         _positions(),
+        _normal_mixture(),
         _zero_inflated_poisson(),
         _hurdle("poisson_log", "lpmf", ("log_mean",), "a Poisson"),
         _hurdle("neg_binomial_2_log", "lpmf", ("log_mean", "shape"), "a negative binomial"),

@@ -16,7 +16,7 @@ from hdsl.model.derive.priors import HALVES, LAW_NAMES
 from hdsl.model.distributions import DISTRIBUTIONS
 
 PLAIN = ("intercept", "residual", "df", "skew", "shape", "precision", "zero", "cutpoint")
-LOGS = ("log_odds", "log_sd")
+LOGS = ("log_odds", "log_sd", "concentration")
 FUNCTIONS = ("effect", "slope", "interaction", "sd", "lengthscale", "corr", "residual", "df", "removed", *LOGS)
 POSITIVE = ("residual", "df", "shape", "precision", "sd", "slab", "lengthscale")
 ANY_NUMBER = ("mean", "location", "meanlog", "low", "high")
@@ -60,7 +60,7 @@ def _role(scope: Scope, expr: Expr, path: Path) -> Findings:
             yield from _slope(scope, term, path)
         case Call(function="interaction", args=(Operation(operator="*") as term,)):
             yield from check_term(scope, term, (*path, "args", 0))
-        case Call(function="sd" | "df", args=(role, Ref(name=group))):
+        case Call(function="sd" | "df" | "concentration", args=(role, Ref(name=group))):
             yield from _role(scope, role, (*path, "args", 0))
             yield from want_level(scope, group, (*path, "args", 1))
         case Call(function="sd" | "slab" | "r2", args=(Ref(name="interactions"),)):

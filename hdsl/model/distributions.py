@@ -54,6 +54,7 @@ _ALL = (
     _real("logistic", "mean", "scale", scale="scale"),
     _real("skewnormal", "location", "scale", "shape", location="location", scale="scale"),
     _real("asymmetric_laplace", "quantile", "scale", "probability", location="quantile", scale="scale"),
+    Distribution("normal_mixture", ("logits", "means", "sds"), "real"),
     Distribution("halfnormal", ("sd",), "positive", scale="sd"),
     Distribution("halfstudent", ("df", "scale"), "positive", scale="scale"),
     Distribution("halfcauchy", ("scale",), "positive", scale="scale"),

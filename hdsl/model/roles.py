@@ -9,6 +9,7 @@ _WORDS = {
     "centred": "{} at average predictors",
     "anchored": "{} plus the mean deviation",
     "total": "{} and its mean",
+    "mixture": "clusters of {}",
     "shift": "what average predictors add to {}",
 }
 _WRAPPED = re.compile(rf"({'|'.join(_WORDS)})\((.*)\)", re.DOTALL)

@@ -85,7 +85,7 @@ def _is_shown(definition: Definition, model: Model) -> bool:
 
 def _is_inlined(definition: Definition, model: Model) -> bool:
     """Shifts, stacked scales and the predictor are written out where they are used."""
-    helper = definition.role is not None and definition.role.startswith("shift(")
+    helper = definition.role is not None and definition.role.startswith(("shift(", "mixture("))
     stacked = isinstance(definition.value, Apply) and definition.value.function == "stack"
     rows = definition.role is None and model.unit in definition.dims and references(definition.value) - {
         slot.name for slot in model.slots
@@ -133,6 +133,9 @@ def _vary(variable: RandomVariable, left: list[str], means: list[str], names: _N
         assert isinstance(scale, Apply)
         sds, corr = (names.text(arg) for arg in scale.args)
         return f"{', '.join(left)} ~ multinormal(({', '.join(means)}), sd = {sds}, corr = {corr})"
+    if variable.law.distribution == "normal_mixture" and isinstance(variable.law.args[1], Apply):
+        spread, _ = variable.law.args[1].args
+        return f"{left[0]} ~ dirichlet_process_mixture({means[0]}, {names.text(spread)})"
     if variable.law.distribution == "student":
         return f"{left[0]} ~ student({names.text(variable.law.args[0])}, {means[0]}, {names.text(scale)})"
     return f"{left[0]} ~ normal({means[0]}, {names.text(scale)})"

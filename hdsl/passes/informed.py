@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.model.distributions import DISTRIBUTIONS
-from hdsl.model.ir import Dims, Model, ModelData, RandomVariable
+from hdsl.model.ir import Apply, Dims, Expr, Law, Model, ModelData, RandomVariable
 from hdsl.reference.density import log_likelihood
 from hdsl.reference.values import Array, Value, evaluate
 
@@ -142,11 +142,23 @@ def _ratio(model: Model, data: ModelData, variable: RandomVariable, point: dict[
 
 def _prior_sd(model: Model, data: ModelData, variable: RandomVariable, point: dict[str, Array], place: int) -> float:
     env = _environment(model, data, point)
-    scale = evaluate(variable.law.args[-1], env).real
+    scale = evaluate(mixture_scale(variable.law) or variable.law.args[-1], env).real
     if scale.ndim >= 2:
         factor = scale.reshape(-1, *scale.shape[-2:])[0]
         return float(np.sqrt(np.sum(factor[place] ** 2)))
     return float(np.mean(scale))
+
+
+def mixture_scale(law: Law) -> Expr | None:
+    """Return the factor by which the means and spreads of a mixture are multiplied, None where there is none."""
+    if law.distribution != "normal_mixture":
+        return None
+    means, sds = law.args[1:]
+    if not all(isinstance(each, Apply) and each.function == "mul" for each in (means, sds)):
+        return None
+    assert isinstance(means, Apply)
+    assert isinstance(sds, Apply)
+    return means.args[0] if means.args[0] == sds.args[0] else None
 
 
 def _environment(model: Model, data: ModelData, point: dict[str, Array]) -> dict[str, Value]:
@@ -183,7 +195,7 @@ def _middle(variable: RandomVariable, args: list[Array], shape: tuple[int, ...])
         return np.linspace(-1.0, 1.0, shape[-1])
     if family.support == "simplex":
         return np.full(shape, 1.0 / shape[-1])
-    if family.support == "vector":
+    if family.support == "vector" or family.name == "normal_mixture":
         return np.zeros(shape)
     if family.location is not None:
         return np.broadcast_to(args[family.parameters.index(family.location)], shape).astype(np.float64)

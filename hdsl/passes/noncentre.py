@@ -35,18 +35,20 @@ from hdsl.model.ir import (
 from hdsl.model.names import fresh
 from hdsl.model.sums import is_summand, parts_of, summands, total_of, without
 from hdsl.passes.anchor import anchored
-from hdsl.passes.informed import informed
+from hdsl.passes.informed import informed, mixture_scale
 from hdsl.passes.rewrite import Statement, in_order, replaced
 
 INTERCEPT_ABOVE = 10.0
 EFFECT_ABOVE = 100.0
+MIXTURE_ABOVE = 1.0
 
 
 def reparameterise(model: Model, data: ModelData) -> Model:
     """Return the model with each varying effect in the form that suits how much the data say about it.
 
     An effect's spread is often far below the scale of its prior, by which its information is judged: it must
-    be ten times as clear as an intercept's to be centred.
+    be ten times as clear as an intercept's to be centred. Of effects in clusters the data know where the clusters
+    lie rather than the mean of all, so these are centred earlier.
     """
     varying = _varying(model)
     clear = [variable for variable in varying if _clear(model, data, variable)]
@@ -75,6 +77,8 @@ def _mean_of_total(model: Model, variable: RandomVariable) -> list[Expr]:
 
 
 def _limit(variable: RandomVariable) -> float:
+    if mixture_scale(variable.law) is not None:
+        return MIXTURE_ABOVE
     return INTERCEPT_ABOVE if variable.role.startswith("deviation(intercept, ") else EFFECT_ABOVE
 
 
@@ -89,6 +93,8 @@ def _varying(model: Model) -> list[RandomVariable]:
     found: list[RandomVariable] = []
     for variable in model.variables:
         family = DISTRIBUTIONS[variable.law.distribution]
+        if mixture_scale(variable.law) is not None and set(variable.dims) & levels:
+            found.append(variable)
         if family.location is None or family.name not in ("normal", "student", "multinormal_cholesky"):
             continue
         mean = variable.law.args[family.parameters.index(family.location)]
@@ -103,11 +109,20 @@ def _noncentred(model: Model, variable: RandomVariable) -> Model:
     if variable.law.distribution == "multinormal_cholesky":
         raw, value = _standard_vectors(model, variable, name)
     else:
-        args = (*variable.law.args[:-1], const(1))
-        law = Law(distribution=variable.law.distribution, args=args)
+        law, scale = _standard(variable.law)
         raw = variable.model_copy(update={"name": name, "law": law, "role": f"standard({variable.role})"})
-        value = mul(variable.law.args[-1], var(name))
+        value = mul(scale, var(name))
     return replaced(model, {variable.name: [raw, _definition(variable, value)]})
+
+
+def _standard(law: Law) -> tuple[Law, Expr]:
+    """Return the law of a deviation divided by its scale, and the scale."""
+    scale = mixture_scale(law)
+    if scale is None:
+        return Law(distribution=law.distribution, args=(*law.args[:-1], const(1))), law.args[-1]
+    logits, *sized = law.args
+    args = (logits, *(arg.args[1] for arg in sized if isinstance(arg, Apply)))
+    return Law(distribution=law.distribution, args=args), scale
 
 
 def _standard_vectors(model: Model, variable: RandomVariable, name: str) -> tuple[RandomVariable, Expr]:
@@ -135,7 +150,10 @@ def _centred(model: Model, variable: RandomVariable) -> Model | None:
     mean, shift = _moved_mean(without(total.value, part), total, model)
     family = DISTRIBUTIONS[variable.law.distribution]
     args = list(variable.law.args)
-    args[family.parameters.index(str(family.location))] = mean
+    if family.location is None:
+        args[1] = add(args[1], mean)
+    else:
+        args[family.parameters.index(family.location)] = mean
     moved = variable.model_copy(
         update={
             "name": name,

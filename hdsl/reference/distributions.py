@@ -3,8 +3,8 @@
 Every function takes `dims`: the dims of the random variable or observation, whose last `event` dims (see
 `hdsl.model.distributions`) are those of one draw. Where a function takes the variable `x`, they default to
 x's own. Batch dims on `x` or on any argument carry through. Arguments are aligned by name; the categories of
-`categorical_logit`, the cutpoints of `ordinal_*` and the columns of a Cholesky factor are the one dim that
-the argument has and `dims` has not.
+`categorical_logit`, the components of `normal_mixture`, the cutpoints of `ordinal_*` and the columns of a Cholesky
+factor are the one dim that the argument has and `dims` has not.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from hdsl.reference.categories import CATEGORIES
 from hdsl.reference.continuous import LOCATED
 from hdsl.reference.discrete import COUNTS
 from hdsl.reference.joint import JOINT
+from hdsl.reference.mixtures import MIXTURES
 from hdsl.reference.positive import POSITIVE
 from hdsl.reference.rules import Array, Function, Rules
 from hdsl.reference.values import BATCH, Value, common_sizes, expand, union, without_batch
 
-RULES: Mapping[str, Rules] = {**LOCATED, **POSITIVE, **COUNTS, **CATEGORIES, **JOINT}
+RULES: Mapping[str, Rules] = {**LOCATED, **POSITIVE, **COUNTS, **CATEGORIES, **JOINT, **MIXTURES}
 
 _TRAILING: Mapping[str, tuple[str, ...]] = {
     "ordinal_logit": ("", "extra"),
     "ordinal_probit": ("", "extra"),
     "categorical_logit": ("extra",),
+    "normal_mixture": ("extra", "extra", "extra"),
     "multinormal_cholesky": ("event", "event extra"),
     "ordered_normal": ("event", "event"),
     "dirichlet": ("event",),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hdsl.model.ir import Model, ModelData
 from tests.estimands import test_histories
-from tests.model import test_effect_scales, test_serial
+from tests.model import test_effect_scales, test_mixture_effects, test_serial
 
 Builder = Callable[[], tuple[Model, ModelData]]
 
@@ -30,6 +30,12 @@ def _scales(kind: str, analysis: str) -> tuple[Model, ModelData]:
         return test_effect_scales.model_of(test_effect_scales.made(Path(folder), analysis, kind, groups=5, per=4))
 
 
+def _clusters(kind: str, analysis: str) -> tuple[Model, ModelData]:
+    with tempfile.TemporaryDirectory() as folder:
+        path, _ = test_mixture_effects.made(Path(folder), analysis, kind, groups=6, per=4)
+        return test_mixture_effects.model_of(path)
+
+
 _TOGETHER = (
     ("ar1", "real"),
     ("ar1", "positive"),
@@ -43,6 +49,13 @@ DERIVED: Mapping[str, Builder] = {
     **{f"spread of effects: {kind}": partial(_scales, kind, test_effect_scales.BOTH) for kind in ("real", "binary")},
     "spread of effects: student": partial(
         _scales, "real", "vary x across school uncorrelated as student variance of x across school with size"
+    ),
+    **{
+        f"effects in clusters: {kind}": partial(_clusters, kind, test_mixture_effects.BOTH)
+        for kind in ("real", "binary")
+    },
+    "effects in clusters, their spread by group": partial(
+        _clusters, "real", f"{test_mixture_effects.EFFECT} variance of z across school with size"
     ),
     **{f"lagged outcome: {kind}": partial(_lagged, kind) for kind in ("real", "binary")},
 }

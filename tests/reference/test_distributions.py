@@ -73,7 +73,7 @@ def _support(name: str, args: tuple[float, ...], frozen: object = None) -> np.nd
 def test_every_distribution_has_rules_and_a_case() -> None:
     assert set(RULES) == set(DISTRIBUTIONS)
     joint = {name for name, each in DISTRIBUTIONS.items() if each.event}
-    categories = {"ordinal_logit", "ordinal_probit", "categorical_logit"}
+    categories = {"ordinal_logit", "ordinal_probit", "categorical_logit", "normal_mixture"}
     assert set(IDS) == set(DISTRIBUTIONS) - joint - categories
 
 

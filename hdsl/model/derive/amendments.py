@@ -74,7 +74,7 @@ def _unsupported(item: ir.Amendment) -> list[tuple[str, str]]:
             return [(f"`propensity for {treatment} ...`", "")]
         case ir.Surface(outcome=outcome, law=law):
             return [(f"`surface of {outcome} ... as {law}`", "")]
-        case ir.VaryAcross(law=law, effect=effect) if law in ("dirichlet", "array"):
+        case ir.VaryAcross(law=law, effect=effect) if law == "array":
             return [(f"`vary {role_text(effect)} ... as {law}`", "")]
         case _:
             return []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hdsl.design import expr as study
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.effect_scales import scaled, spread_role
+from hdsl.model.derive.mixture_effects import clustered
 from hdsl.model.derive.priors import Priors, halfnormal
 from hdsl.model.derive.terms import NotDerivable
 from hdsl.model.ir import Dims, Expr, Law, column, const, dot, mul, stack
@@ -34,8 +35,8 @@ def deviations(draft: Draft, level: str, effects: Sequence[Effect], priors: Prio
     Source: Feller & Gelman (2015), the bivariate normal model for (alpha_g, tau_g); with more effects the
     covariance is diag(sd) Omega diag(sd), Omega ~ LKJ.
     """
-    joint = [effect for effect in effects if not effect.uncorrelated]
-    alone = [effect for effect in effects if effect.uncorrelated]
+    joint = [effect for effect in effects if not (effect.uncorrelated or effect.law == "dirichlet")]
+    alone = [effect for effect in effects if effect not in joint]
     if len(joint) == 1 or free:
         joint, alone = [], [*joint, *alone]
     for effect in joint:
@@ -70,6 +71,11 @@ def _single(draft: Draft, level: str, effect: Effect, priors: Priors, free: Dims
     sd = _sd(draft, level, effect, priors, free)
     dims: Dims = (draft.level(level), *free)
     role = f"deviation({effect.role}, {level})"
+    if effect.law == "dirichlet":
+        if free:
+            message = f"`vary ... across {level} as dirichlet` is not derived for outcomes in categories."
+            raise NotDerivable("HDM629", message, f"Write `vary ... across {level}`: a normal law.")
+        return clustered(draft, effect.role, level, sd, effect.reason, priors)
     if effect.law == "student":
         df_role = f"df({effect.role}, {level})"
         default = Law(distribution="gamma", args=(const(2), const(0.1)))
