@@ -217,3 +217,23 @@ def test_the_kurtosis_of_normal_group_means_is_none() -> None:
     values = np.random.default_rng(1).normal(size=(1, 40000))
     level = BoundLevel("g", tuple(map(str, range(20000))), np.repeat(np.arange(20000), 2))
     assert kurtosis_of_means(values, level)[0] == pytest.approx(0, abs=0.15)
+
+
+RICE = Path(__file__).resolve().parents[2] / "examples" / "rice"
+
+
+def rice(folder: Path, analysis: str) -> FitCheck:
+    text = (RICE / "rice.hdm").read_text().replace("rice.csv", str(RICE / "rice.csv"))
+    path = folder / "rice.hdm"
+    path.write_text(text.replace("priors {", f"{analysis}\npriors {{"))
+    return run(path, settings=FAST).check_fit()
+
+
+def test_the_interaction_that_the_analysis_of_variance_finds_is_found(tmp_path: Path) -> None:
+    """Nitrogen by variety: F = 3.57 on 8 and 60 degrees of freedom, p = 0.002 (data of Gomez & Gomez 1984, p. 143)."""
+    apart = {f"spread of the effects of variety ({name}) across main_plot" for name in ("v2", "v3")}
+    additive = rice(tmp_path, "")
+    assert apart <= set(failed(additive))
+    found = next(each for each in additive.findings if "variety (v3) across main_plot" in each.message)
+    assert "interact nitrogen * variety" in (found.help or "")
+    assert not apart & set(failed(rice(tmp_path, "analysis { interact nitrogen * variety }")))

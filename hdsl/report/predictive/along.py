@@ -42,13 +42,13 @@ def _treatments(bound: Bound) -> Iterator[tuple[str, Reals, int]]:
 def along(bound: Bound, residuals: Residuals) -> Iterator[Statistic]:
     """Yield what is left along covariates: bends, changing spread, effects that depend on them."""
     arms = [(name, codes) for name, codes, count in _treatments(bound) if count == 2]
+    for name, values, count in _treatments(bound):
+        if count == 0:
+            arms_help = f"{name} as arms, each dose with an effect of its own: `{name} {{ low = 0, ... }} ordered`."
+            yield from _bend(residuals, name, values, arms_help)
     for name, values in list(covariates(bound))[:MOST_COVARIATES]:
         centred = (values - values.mean()) / values.std()
-        bend = residuals.beyond(centred**2)
-        if len(np.unique(values)) > 2 and bend.any():
-            words = [f"The outcome bends {side} along {name} as the model does not." for side in ("up", "down")]
-            help_ = f"`adjust for spline({name})`, or {name}^2."
-            yield Statistic(f"bend along {name}", _product(residuals, bend), "same", help_, *words)
+        yield from _bend(residuals, name, values, f"`adjust for spline({name})`, or its square.")
         yield _spread(bound, residuals, name, centred)
         for z, codes in arms:
             moved = residuals.beyond(centred * (codes - codes.mean()))
@@ -61,6 +61,13 @@ def along(bound: Bound, residuals: Residuals) -> Iterator[Statistic]:
                     f"`vary {z} with {name}`.",
                     *words,
                 )
+
+
+def _bend(residuals: Residuals, name: str, values: Reals, help_: str) -> Iterator[Statistic]:
+    bend = residuals.beyond(((values - values.mean()) / values.std()) ** 2)
+    if len(np.unique(values)) > 2 and bend.any():
+        words = [f"The outcome bends {side} along {name} as the model does not." for side in ("up", "down")]
+        yield Statistic(f"bend along {name}", _product(residuals, bend), "same", help_, *words)
 
 
 def _spread(bound: Bound, residuals: Residuals, name: str, centred: Reals) -> Statistic:

@@ -15,7 +15,7 @@ from hdsl.diagnostics import Diagnostic
 from hdsl.estimands.replicate import prior_replicated
 from hdsl.estimands.rows import EstimandError
 from hdsl.model.ir import Model, ModelData
-from hdsl.report.predictive.compared import EXTREME, FINE_PRIOR, compared, waived
+from hdsl.report.predictive.compared import FINE_PRIOR, compared, waived
 from hdsl.report.predictive.residuals import Residuals, outcome_variable, outcomes_at_rows, residuals_of, why_not
 from hdsl.report.predictive.statistics import FEW_ROWS, Mask, Statistic
 from hdsl.report.predictive.values import Check, FitCheck
@@ -86,9 +86,7 @@ def _judged(check: Check) -> Check:
         if times > VAGUE:
             size = f"{times:,.0f}" if times < 1e6 else f"{times:.0e}"
             words = f"The priors expect {size} times the spread there is: they say little."
-            return replace(check, passed=True, words=words)
-        if check.p > EXTREME:
-            return replace(check, passed=True, words=FINE_PRIOR)
+            return replace(check, words=words)
     return replace(check, words=FINE_PRIOR) if check.passed else check
 
 

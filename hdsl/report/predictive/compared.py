@@ -34,7 +34,7 @@ def compared(statistic: Statistic, observed: Reals, made: Reals, replicates: str
         return None
     p = float(np.mean(there > here) + 0.5 * np.mean(there == here))
     low, median, high = np.quantile(there, (0.05, 0.5, 0.95)).tolist()
-    passed = EXTREME < p < 1 - EXTREME
+    passed = p > EXTREME and (p < 1 - EXTREME or not statistic.below)
     words = FINE if passed else statistic.above if p <= EXTREME else statistic.below
     return Check(statistic.name, here, low, median, high, p, replicates, passed, words, statistic.help_)
 
@@ -42,7 +42,8 @@ def compared(statistic: Statistic, observed: Reals, made: Reals, replicates: str
 def misfit(check: Check) -> Diagnostic:
     """Return the warning of a check that fails."""
     reach = f"The {check.name} is {check.observed:.3g}; the fitted model makes {check.low:.3g} to {check.high:.3g}."
-    return Diagnostic("HDM721", f"{check.words} {reach}", severity="warning", help=f"Try: {check.help_}")
+    help_ = f"Try {check.help_}" if check.help_.startswith("`") else check.help_
+    return Diagnostic("HDM721", f"{check.words} {reach}", severity="warning", help=help_)
 
 
 def waived(bound: Bound, findings: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.data.bound import Bound, BoundVariable, Reals
+from hdsl.design import ir
 
 MOST_COLUMNS = 60
 LOGGED = ("positive", "duration")
@@ -76,6 +77,9 @@ def why_not(bound: Bound) -> str:
         return f"{outcome.name} is censored, and replicates would have to be censored alike"
     if outcome.kind == "category":
         return f"{outcome.name} is a category, which has no mean or spread"
+    families = [each.law.function for each in bound.study.analysis if isinstance(each, ir.Family)]
+    if "quantile" in families:
+        return "a family of quantiles is no law that data come from"
     if any(variable.role == "weight" and variable.kind == "count" for variable in bound.variables.values()):
         return "rows are counted, and a replicate of a row would be many outcomes"
     return ""

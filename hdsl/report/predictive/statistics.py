@@ -36,7 +36,8 @@ class Statistic:
     help_ : str
         What to try where the model fails it.
     above, below : str
-        What it means for the data's value to lie above or below those of replicates.
+        What it means for the data's value to lie above or below those of replicates; where `below` is empty, a low
+        value does not fail.
     """
 
     name: str
@@ -139,7 +140,14 @@ def of_sites(bound: Bound, residuals: Residuals) -> Iterator[Statistic]:
                 name = f"spread of the effects of {treatment.name}{label} across {level.name}"
                 than = f"between units of {level.name} than the model lets them."
                 words = [f"Effects of {treatment.name}{label} differ {side} {than}" for side in ("more", "less")]
-                yield Statistic(name, of, "new", f"`vary {treatment.name} across {level.name}`.", *words)
+                yield Statistic(name, of, "new", _mend(bound, treatment.name, level.name), *words)
+
+
+def _mend(bound: Bound, treatment: str, level: str) -> str:
+    """Return what lets an effect differ between units: an interaction with what was assigned to them, or variation."""
+    others = [each.treatment for each in bound.study.assignments if each.to == level and each.treatment != treatment]
+    interactions = "".join(f"`interact {other} * {treatment}`, or " for other in others)
+    return f"{interactions}`vary {treatment} across {level}`."
 
 
 def _site_spread(residuals: Residuals, level: BoundLevel, codes: Integers, arm: int, both: Mask) -> Function:
@@ -168,11 +176,9 @@ def of_strata(bound: Bound, residuals: Residuals) -> Iterator[Statistic]:
             codes = bound.at_rows(treatment.level, treatment.values).astype(np.int64)
             of = _largest(residuals, np.asarray(level.rows * len(treatment.arms) + codes, np.int64))
             name = f"largest mean residual of a {block} under one arm of {treatment.name}"
-            words = [
-                f"Some {block} lies further from its prediction than the model makes any.",
-                _tails(block),
-            ]
-            yield Statistic(name, of, "new", f"Look at each {block}, and at `vary ... across {block}`.", *words)
+            words = f"Some {block} lies further from its prediction than the model makes any."
+            help_ = f"Look at each {block}, and at effects that vary across {block}."
+            yield Statistic(name, of, "new", help_, words, "")
 
 
 def _largest(residuals: Residuals, cells: Integers) -> Function:
