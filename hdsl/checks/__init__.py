@@ -20,6 +20,7 @@ from hdsl.checks import (
     occasions,
     planning,
     priors,
+    propensity,
     quantities,
     strata,
     support,
@@ -47,6 +48,7 @@ RULES: tuple[Rule, ...] = (
     *estimands.RULES,
     *quantities.RULES,
     *cells.RULES,
+    *propensity.RULES,
     *identified.RULES,
 )
 

@@ -178,6 +178,8 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM426": CodeInfo("a spread of groups that depends on no covariate of theirs"),
         "HDM427": CodeInfo("a lagged outcome that comes after the treatment", "warning"),
         "HDM428": CodeInfo("fixed effects beside a lagged outcome", "warning"),
+        "HDM430": CodeInfo("weights of all units for the effect on some", "warning"),
+        "HDM431": CodeInfo("a propensity score that cannot be"),
         "HDM501": CodeInfo("a potential outcome that the design rules out"),
         "HDM502": CodeInfo("a quantity that needs a joint distribution"),
         "HDM503": CodeInfo("units chosen by what comes after treatment"),
@@ -262,6 +264,9 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM722": CodeInfo("rows that the others do not foresee", "warning"),
         "HDM723": CodeInfo("data that the priors do not expect", "warning"),
         "HDM724": CodeInfo("groups that the others do not foresee", "warning"),
+        "HDM725": CodeInfo("arms that overlap little", "warning"),
+        "HDM726": CodeInfo("strata of the propensity score with one arm", "warning"),
+        "HDM727": CodeInfo("arms that differ given the propensity score", "warning"),
         "HDM799": CodeInfo("a defect of hdsl itself"),
     }
 )

@@ -32,6 +32,8 @@ class Fit:
     settings : Settings
     how : str
         Why it was sampled as it was, in words.
+    parts : tuple of Fit
+        The fits of which these draws are a mixture, where the data differ between draws.
     """
 
     model: Model
@@ -42,6 +44,7 @@ class Fit:
     roles: Mapping[str, Array]
     settings: Settings
     how: str = ""
+    parts: tuple[Fit, ...] = ()
 
 
 def fit(

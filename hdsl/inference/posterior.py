@@ -89,6 +89,11 @@ def _dataset(fit: Fit, values: Mapping[str, Any], dims: Mapping[str, Dims]) -> D
 
 
 def _log_likelihood(fit: Fit, chains: int, draws: int) -> dict[str, Any]:
+    if fit.parts:
+        from hdsl.inference.propensity import interleaved
+
+        each = [_log_likelihood(part, chains, draws // len(fit.parts)) for part in fit.parts]
+        return {name: interleaved([found[name] for found in each]) for name in each[0]}
     flat = {name: value.reshape(chains * draws, *value.shape[2:]) for name, value in fit.parameters.items()}
     found = log_likelihood(fit.model, fit.data, flat)
     return {name: np.asarray(value).reshape(chains, draws, *value.shape[1:]) for name, value in found.items()}

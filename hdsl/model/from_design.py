@@ -40,6 +40,7 @@ from hdsl.model.derive.likelihood import (
 )
 from hdsl.model.derive.predictor import Parts, total
 from hdsl.model.derive.priors import Priors, normal, rounded
+from hdsl.model.derive.propensity import typical_chances, with_scores
 from hdsl.model.derive.scales import FAMILIES, Family, Scale, choose, scale_of
 from hdsl.model.derive.serial import RESIDUALS, takes_intercept
 from hdsl.model.derive.shrinkage import Candidate, candidates, is_shrunken, shrink
@@ -84,6 +85,8 @@ def derive(bound: Bound) -> tuple[tuple[Model, ModelData] | None, list[Diagnosti
         return None, found
     draft = Draft(bound)
     try:
+        if any(isinstance(item, ir.Propensity) for item in bound.study.analysis):
+            draft = Draft(with_scores(bound, typical_chances(bound)))
         model = _derive(draft)
     except NotDerivable as reason:
         return None, [*draft.diagnostics, Diagnostic(reason.code, reason.message, help=reason.help)]

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from hdsl.backend import Backend, Progress, Settings
 from hdsl.data.bound import Bound
-from hdsl.design.ir import Estimand
+from hdsl.design.ir import Estimand, Propensity
 from hdsl.diagnostics import Diagnostic
 from hdsl.estimands import Computed, EstimandError, compute, with_defaults
 from hdsl.estimands.crossing import crossing
 from hdsl.estimands.instrument import against_instrument
+from hdsl.inference.balance import Balance, balances, dataset, warnings_of
 from hdsl.inference.diagnose import diagnose
 from hdsl.inference.fit import Fit, fit
 from hdsl.inference.limits import beyond_limits
 from hdsl.inference.posterior import posterior
+from hdsl.inference.propensity import fit_in_stages, interleaved
 from hdsl.model.ir import Model, ModelData
 from hdsl.report.result import Result
 from hdsl.report.summary import Summary, summarise
@@ -51,15 +54,21 @@ def fit_and_finish(
     refused = _first_problem(estimands, bound, model, data)
     if refused is not None:
         return refused
-    fitted = fit(model, data, backend, settings, progress)
-    if isinstance(fitted, Diagnostic):
-        return fitted
-    found = compute(estimands, model, data, bound, fitted.parameters, settings.seed)
+    if any(isinstance(item, Propensity) for item in bound.study.analysis):
+        staged = fit_in_stages(bound, model, data, backend, settings, progress)
+    else:
+        staged = fit(model, data, backend, settings, progress)
+    if isinstance(staged, Diagnostic):
+        return staged
+    fitted = staged if isinstance(staged, Fit) else staged.fit
+    found = computed_of(estimands, bound, fitted, settings.seed)
     roles = {computed.name: computed.draws for computed in found}
     diagnosis, more = diagnose({**fitted.roles, **roles}, fitted.sampled)
     more += beyond_limits(model, fitted.parameters)
     more += against_instrument(bound, model, data, fitted.parameters)
     more += crossing(model, data, fitted.parameters)
+    scored = () if isinstance(staged, Fit) else balances(bound, staged.chances)
+    more += [warning for balance in scored for warning in warnings_of(balance)]
     return Result(
         study=bound.study,
         backend=fitted.backend,
@@ -68,7 +77,7 @@ def fit_and_finish(
         parameter_summaries=tuple(_parameters(fitted)),
         diagnosis=diagnosis,
         warnings=(*warnings, *more),
-        posterior=_with_estimands(posterior(fitted, _attributes(bound, fitted)), found),
+        posterior=_with_scores(_with_estimands(posterior(fitted, _attributes(bound, fitted)), found), scored),
         source=source,
         heading=heading_of(bound),
         seconds=fitted.sampled.seconds,
@@ -78,6 +87,14 @@ def fit_and_finish(
         bound=bound,
         how=fitted.how,
     )
+
+
+def computed_of(estimands: Sequence[Estimand], bound: Bound, fitted: Fit, seed: int) -> list[Computed]:
+    """Return the estimands; of a mixture of fits, each with its own data."""
+    if not fitted.parts:
+        return compute(estimands, fitted.model, fitted.data, bound, fitted.parameters, seed)
+    each = [compute(estimands, p.model, p.data, bound, p.parameters, seed + i) for i, p in enumerate(fitted.parts)]
+    return [replace(same[0], draws=interleaved([one.draws for one in same])) for same in zip(*each, strict=True)]
 
 
 def _with_estimands(tree: DataTree, found: Sequence[Computed]) -> DataTree:
@@ -92,9 +109,16 @@ def _with_estimands(tree: DataTree, found: Sequence[Computed]) -> DataTree:
     return tree
 
 
-def _first_problem(
-    estimands: Sequence[Estimand], bound: Bound, model: Model, data: ModelData
-) -> Diagnostic | None:
+def _with_scores(tree: DataTree, scored: tuple[Balance, ...]) -> DataTree:
+    """Return the posterior with a group `propensity`, where there are propensity scores."""
+    from xarray import DataTree
+
+    if scored:
+        tree["propensity"] = DataTree(dataset(scored))
+    return tree
+
+
+def _first_problem(estimands: Sequence[Estimand], bound: Bound, model: Model, data: ModelData) -> Diagnostic | None:
     """Compute each estimand on one prior draw, so that an impossible one is known before sampling."""
     import numpy as np
 

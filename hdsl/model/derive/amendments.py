@@ -70,8 +70,6 @@ def not_yet(design: ir.StudyFields) -> list[Diagnostic]:
 
 def _unsupported(item: ir.Amendment) -> list[tuple[str, str]]:
     match item:
-        case ir.Propensity(treatment=treatment):
-            return [(f"`propensity for {treatment} ...`", "")]
         case ir.Surface(outcome=outcome, law=law):
             return [(f"`surface of {outcome} ... as {law}`", "")]
         case ir.VaryAcross(law=law, effect=effect) if law == "array":

@@ -245,7 +245,7 @@ def _call(draft: Draft, expr: study.Call) -> tuple[Column, ...]:
         with np.errstate(all="ignore"):
             values = _finite(expr, MATHS[name](column.values))
         return (Column(apply(name, column.expr), column.level, values),)
-    special = {"mean": _group_mean, "lag": _lag, "centre": _centre, "factor": _factor}
+    special = {"mean": _group_mean, "lag": _lag, "centre": _centre, "factor": _factor, "propensity": _propensity}
     if name in special:
         return special[name](draft, expr)
     if name in ("spline", "gp"):
@@ -325,6 +325,14 @@ def _lag(draft: Draft, expr: study.Call) -> tuple[Column, ...]:
     from hdsl.model.derive.lags import lag_columns
 
     return lag_columns(draft, expr)
+
+
+def _propensity(draft: Draft, expr: study.Call) -> tuple[Column, ...]:
+    found = draft.bound.variables.get(role_text(expr))
+    if found is None:
+        message = f"`{role_text(expr)}`: the study has no such propensity score."
+        raise NotDerivable("HDM621", message, "Write `propensity for TREATMENT ... as covariate`.")
+    return _variable(draft, found)
 
 
 def spread(values: NDArray[np.float64]) -> float:

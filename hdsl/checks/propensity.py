@@ -1,0 +1,72 @@
+"""Propensity scores: of what, on what they depend, and for which estimands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hdsl.checks.estimands import aggregates, each
+from hdsl.checks.finding import Findings, Path, Rule, finding
+from hdsl.checks.scope import Scope
+from hdsl.design import ir
+from hdsl.design.expr import names
+
+CODE = "HDM431"
+MOST_STRATA = 20
+
+
+def _statements(scope: Scope) -> Iterator[tuple[ir.Propensity, Path]]:
+    for i, item in enumerate(scope.study.analysis):
+        if isinstance(item, ir.Propensity) and item.treatment in scope.treatments:
+            yield item, ("analysis", i)
+
+
+def of_what(scope: Scope) -> Findings:
+    """HDM431: a propensity score is of a treatment with two arms, and depends on something."""
+    for item, path in _statements(scope):
+        name, arms = item.treatment, scope.treatments[item.treatment].arms
+        if len(arms) != 2:
+            what = f"has {len(arms)} arms" if arms else "is a dose"
+            message = f"`{name}` {what}: its propensity is no single number."
+            yield finding(CODE, message, (*path, "treatment"), "Adjust for the covariates themselves.")
+        given = [term for assignment in scope.assignments(name) for term in assignment.mechanism.given]
+        if not item.terms and not given and item.across is None:
+            help = f"Write `propensity for {name} with x, ...`."
+            yield finding(CODE, f"Nothing is said on which the propensity of `{name}` depends.", path, help)
+        for j, term in enumerate(item.terms):
+            if name in names(term):
+                message = f"`{name}` cannot stand in its own propensity."
+                yield finding(CODE, message, (*path, "terms", j), "Name covariates.")
+
+
+def how_many_strata(scope: Scope) -> Findings:
+    """HDM431: there are 2 to 20 strata."""
+    for item, path in _statements(scope):
+        if item.strata is not None and not 2 <= item.strata <= MOST_STRATA:
+            help = "Five are usual; more take away more of the bias and need more units."
+            yield finding(CODE, f"{item.strata} strata of the propensity: 2 to {MOST_STRATA} can be.", path, help)
+
+
+def group_of_units(scope: Scope) -> Findings:
+    """HDM431: the group of `across` is one in which the treated units lie."""
+    for item, path in _statements(scope):
+        to = scope.level_of(item.treatment)
+        if item.across is None or item.across not in scope.levels or to is None or to not in scope.levels:
+            continue
+        if item.across == to or not scope.contains(item.across, to):
+            message = f"The units of `{item.treatment}`, {to}, do not lie in {item.across}."
+            yield finding(CODE, message, (*path, "across"), f"Name a level above {to}, or leave `across` out.")
+
+
+def effect_on_some(scope: Scope) -> Findings:
+    """HDM430: inverse probability weights are for the average over all units."""
+    weighted = {item.treatment for item, _ in _statements(scope) if item.use == "weight"}
+    for estimand, path in each(scope):
+        for node, place in aggregates(estimand, path):
+            named = set() if node.where is None else weighted.intersection(names(node.where))
+            for name in sorted(named):
+                message = f"Weights by the propensity of `{name}` are for the average over all units, not of one arm."
+                help = f"Write `propensity for {name} ... as strata(5)`, or say on what the effect depends."
+                yield finding("HDM430", message, (*place, "where"), help)
+
+
+RULES: tuple[Rule, ...] = (of_what, how_many_strata, group_of_units, effect_on_some)

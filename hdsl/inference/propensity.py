@@ -1,0 +1,159 @@
+"""Two-stage fits: propensity scores are drawn from their own posterior, the outcome model is fitted for each draw.
+
+The posterior of the outcome model is the mixture over draws of the scores (a cut posterior), so that how uncertain the
+scores are is part of every interval; the outcome never informs the scores. Sources: McCandless et al. (2010); Zigler &
+Dominici (2014); Plummer (2015) on cutting by one fit for each draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hdsl.backend import Backend, Draws, Progress, Settings
+from hdsl.data.bound import Bound
+from hdsl.diagnostics import Diagnostic
+from hdsl.inference.fit import Fit, fit
+from hdsl.model.derive.propensity import Score, assignment_bound, scores_of, with_values
+from hdsl.model.ir import Model, ModelData
+from hdsl.reference import distributions
+from hdsl.reference.density import definitions, law_references
+from hdsl.reference.values import Array, evaluate, expand
+
+SCORE_DRAWS = 20
+LEAST = 25
+WARMUP = 300
+BATCH = ("draw",)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A fit of both stages.
+
+    Attributes
+    ----------
+    fit : Fit
+        The draws of the outcome model, those of each draw of the scores one after the other in turn; its data have
+        typical scores.
+    parts : tuple of Fit
+        One for each draw of the scores, with its own data.
+    chances : mapping
+        Treatment to draws of each unit's probability to be treated, shape (score draws, units).
+    assignment : mapping
+        Treatment to the fit of its propensity model.
+    """
+
+    fit: Fit
+    parts: tuple[Fit, ...]
+    chances: Mapping[str, Array]
+    assignment: Mapping[str, Fit]
+
+
+def fit_in_stages(
+    bound: Bound,
+    model: Model,
+    data: ModelData,
+    backend: Backend,
+    settings: Settings,
+    progress: Callable[[Progress], None] | None = None,
+) -> Staged | Diagnostic:
+    """Draw propensity scores, and fit the outcome model for each draw of them.
+
+    Raises
+    ------
+    SamplingFailed
+        The backend gave no usable draws.
+    """
+    assignment: dict[str, Fit] = {}
+    chances: dict[str, Array] = {}
+    for score in scores_of(bound):
+        found = _assignment(bound, score, backend, settings, progress)
+        if isinstance(found, Diagnostic):
+            return found
+        assignment[score.treatment.name] = found
+        chances[score.treatment.name] = _chances(found)
+    draws = max(LEAST, -(-settings.draws // SCORE_DRAWS))
+    parts: list[Fit] = []
+    for number in range(SCORE_DRAWS):
+        here = {name: values[number] for name, values in chances.items()}
+        values = with_values(bound, model, data, here)
+        warmup = min(settings.warmup, WARMUP)
+        own = replace(settings, draws=draws, warmup=warmup, seed=settings.seed + 1000 * (number + 1))
+        part = fit(model, values, backend, own, progress)
+        if isinstance(part, Diagnostic):
+            return part
+        parts.append(part)
+    return Staged(_pooled(model, data, parts, settings, draws), tuple(parts), chances, assignment)
+
+
+def _assignment(
+    bound: Bound,
+    score: Score,
+    backend: Backend,
+    settings: Settings,
+    progress: Callable[[Progress], None] | None,
+) -> Fit | Diagnostic:
+    from hdsl.model.from_design import derive
+
+    made, problems = derive(assignment_bound(bound, score))
+    if made is None:
+        return next(problem for problem in problems if problem.severity == "error")
+    return fit(*made, backend, settings, progress)
+
+
+def _chances(found: Fit) -> Array:
+    """Return evenly spaced draws of the probability of each unit to be treated, shape (score draws, units)."""
+    chains, draws = next(iter(found.parameters.values())).shape[:2]
+    picked = np.linspace(0, chains * draws - 1, SCORE_DRAWS).round().astype(np.int64)
+    flat = {n: v.swapaxes(0, 1).reshape(chains * draws, *v.shape[2:])[picked] for n, v in found.parameters.items()}
+    observation = found.model.observations[0]
+    env = definitions(found.model, found.data, flat, law_references(observation.law), BATCH)
+    args = [evaluate(argument, env) for argument in observation.law.args]
+    mean = distributions.mean(observation.law.distribution, args, observation.dims)
+    rows = found.model.sizes[found.model.unit]
+    return np.broadcast_to(expand(mean, (*BATCH, *observation.dims)), (SCORE_DRAWS, rows))
+
+
+def interleaved(parts: Sequence[Array]) -> Array:
+    """Return draws of several fits as one, (chain, draw, ...): the first of each fit, then the second of each."""
+    whole = np.stack([np.asarray(part) for part in parts], axis=2)
+    return whole.reshape(whole.shape[0], whole.shape[1] * whole.shape[2], *whole.shape[3:])
+
+
+def _pooled(model: Model, data: ModelData, parts: Sequence[Fit], settings: Settings, draws: int) -> Fit:
+    first = parts[0]
+
+    def joined(pick: Callable[[Fit], Mapping[str, Any]]) -> dict[str, Any]:
+        names = [name for name in pick(first) if all(name in pick(part) for part in parts)]
+        return {name: interleaved([pick(part)[name] for part in parts]) for name in names}
+
+    times = {key for part in parts for key in part.sampled.seconds}
+    seconds = {key: sum(part.sampled.seconds.get(key, 0.0) for part in parts) for key in sorted(times)}
+    quality = {
+        key: (max if key == "khat" else min)(part.sampled.quality[key] for part in parts)
+        for key in first.sampled.quality
+        if all(key in part.sampled.quality for part in parts)
+    }
+    sampled = Draws(
+        values=joined(lambda part: part.sampled.values),
+        statistics=joined(lambda part: part.sampled.statistics),
+        engine=first.sampled.engine,
+        seconds=seconds,
+        max_tree_depth=first.sampled.max_tree_depth,
+        quality=quality,
+    )
+    how = f"{len(parts)} draws of the propensity scores, the outcome model fitted for each; {first.how}"
+    return Fit(
+        model=model,
+        data=data,
+        backend=first.backend,
+        sampled=sampled,
+        parameters=joined(lambda part: part.parameters),
+        roles=joined(lambda part: part.roles),
+        settings=replace(settings, draws=draws * len(parts)),
+        how=how,
+        parts=tuple(parts),
+    )
