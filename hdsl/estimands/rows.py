@@ -98,6 +98,9 @@ def _named(bound: Bound, name: str) -> Reals:
         variable = bound.variables[name]
         if variable.labels:
             raise EstimandError("HDM520", f"`{name}` is a category: compare it with one of its values.")
+        if np.any(np.isnan(variable.values)):
+            message = f"`{name}` is missing for some units: who they are is not known from the data."
+            raise EstimandError("HDM520", message, "Choose units by a covariate without gaps.")
         return bound.at_rows(variable.level, variable.values).astype(np.float64)
     if name in bound.treatments:
         treatment = bound.treatments[name]

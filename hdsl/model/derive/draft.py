@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hdsl.data.bound import Bound
+from hdsl.data.bound import Bound, Reals
 from hdsl.diagnostics import Diagnostic
 from hdsl.model.functions import dims_of
 from hdsl.model.ir import (
@@ -50,6 +50,7 @@ class Draft:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     level_dims: dict[str, str] = field(default_factory=dict)
     cache: dict[tuple[str, ...], Var] = field(default_factory=dict)
+    completed: dict[str, tuple[Var, Reals]] = field(default_factory=dict)
     scope: dict[str, Dims] = field(default_factory=dict)
 
     def name(self, text: str) -> str:

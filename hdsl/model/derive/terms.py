@@ -129,6 +129,9 @@ def _named(draft: Draft, name: str) -> tuple[Column, ...]:
 
 
 def _variable(draft: Draft, variable: BoundVariable) -> tuple[Column, ...]:
+    if variable.name in draft.completed:
+        whole, values = draft.completed[variable.name]
+        return (Column(whole, variable.level, values),)
     slot = variable_slot(draft, variable)
     if variable.kind in ("category", "ordered"):
         return indicators(draft, slot, variable.level, variable.values, variable.labels, variable.name)
