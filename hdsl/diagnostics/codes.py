@@ -244,6 +244,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM654": CodeInfo("a law that leaves no deviation to keep when a treatment is set"),
         "HDM655": CodeInfo("an equation that has no model yet"),
         "HDM660": CodeInfo("too few values for a curve"),
+        "HDM667": CodeInfo("a response surface that cannot be"),
         "HDM701": CodeInfo("chains that disagree", "warning"),
         "HDM702": CodeInfo("few effective draws", "warning"),
         "HDM703": CodeInfo("divergent draws", "warning"),

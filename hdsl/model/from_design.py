@@ -44,6 +44,7 @@ from hdsl.model.derive.propensity import typical_chances, with_scores
 from hdsl.model.derive.scales import FAMILIES, Family, Scale, choose, scale_of
 from hdsl.model.derive.serial import RESIDUALS, takes_intercept
 from hdsl.model.derive.shrinkage import Candidate, candidates, is_shrunken, shrink
+from hdsl.model.derive.surface import with_curves
 from hdsl.model.derive.terms import NotDerivable, at_rows, columns, spread, term_text
 from hdsl.model.derive.unstructured import spread_at_rows
 from hdsl.model.ir import Dims, Expr, Law, Model, ModelData, Observation, add, apply, const, mul, stack, sub
@@ -87,6 +88,7 @@ def derive(bound: Bound) -> tuple[tuple[Model, ModelData] | None, list[Diagnosti
     try:
         if any(isinstance(item, ir.Propensity) for item in bound.study.analysis):
             draft = Draft(with_scores(bound, typical_chances(bound)))
+        draft = Draft(with_curves(draft.bound))
         model = _derive(draft)
     except NotDerivable as reason:
         return None, [*draft.diagnostics, Diagnostic(reason.code, reason.message, help=reason.help)]

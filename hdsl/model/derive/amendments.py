@@ -70,7 +70,7 @@ def not_yet(design: ir.StudyFields) -> list[Diagnostic]:
 
 def _unsupported(item: ir.Amendment) -> list[tuple[str, str]]:
     match item:
-        case ir.Surface(outcome=outcome, law=law):
+        case ir.Surface(outcome=outcome, law=law) if law != "gp":
             return [(f"`surface of {outcome} ... as {law}`", "")]
         case ir.VaryAcross(law=law, effect=effect) if law == "array":
             return [(f"`vary {role_text(effect)} ... as {law}`", "")]
