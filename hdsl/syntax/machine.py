@@ -6,6 +6,7 @@ cut back to where that token fits. What stood complete before is kept.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -182,4 +183,7 @@ def _repaired(token: Token, kind: str) -> str:
     if kind == "STRING":
         inner = text.strip("\"'\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019").rstrip("\\")
         return '"' + inner.replace('"', "") + '"'
-    return text.strip("`")
+    if kind == "NAME":
+        name = re.sub(r"\W", "_", text.strip("`")) or "_"
+        return f"_{name}" if name[0].isdigit() else name
+    return text
