@@ -65,6 +65,10 @@ def _role(scope: Scope, expr: Expr, path: Path) -> Findings:
             yield from want_level(scope, group, (*path, "args", 1))
         case Call(function="sd" | "slab" | "r2", args=(Ref(name="interactions"),)):
             return
+        case Call(function="sd", args=(role, Operation(operator="*") as cells)):
+            yield from _role(scope, role, (*path, "args", 0))
+            for name in names(cells):
+                yield from want_level(scope, name, (*path, "args", 1))
         case Call(function="sd" | "lengthscale", args=(term,)) if _curve(term) is not None:
             yield from check_term(scope, term, (*path, "args", 0))
         case Call(function="sd", args=(Call(function="residual", args=(term,)),)) if _curve(term) is not None:
@@ -80,6 +84,9 @@ def _role(scope: Scope, expr: Expr, path: Path) -> Findings:
         case Call(function="corr", args=(Ref(name=group),)):
             yield from want_level(scope, group, (*path, "args", 0))
         case Call(function="corr", args=(Ref(name="residual"), Ref(name=group))):
+            yield from want_level(scope, group, (*path, "args", 1))
+        case Call(function="corr", args=(role, Ref(name=group))):
+            yield from _role(scope, role, (*path, "args", 0))
             yield from want_level(scope, group, (*path, "args", 1))
         case Call(function="corr", args=(one, other, Ref(name=group))):
             yield from _role(scope, one, (*path, "args", 0))

@@ -93,6 +93,8 @@ def group_log_likelihood(model: Model, data: ModelData, bound: Bound, draws: Dra
 def _owns(model: Model, data: ModelData, bound: Bound, draws: Draws, level: str) -> list[_Own]:
     """Return the variables of the level and of those within it, from the top down."""
     sets = levels_of_sets(model, data, bound)
+    if any((definition.role or "").startswith("array(") for definition in model.definitions):
+        raise NotIntegrable("effects over the cells of crossed factors belong to several levels")
     by_level: dict[str, list[RandomVariable]] = {}
     for variable in model.variables:
         here = [sets[dim] for dim in variable.dims if dim in sets]

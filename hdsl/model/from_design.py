@@ -17,6 +17,7 @@ from hdsl.diagnostics import Diagnostic
 from hdsl.model.derive import amendments as amend
 from hdsl.model.derive import quantiles, together
 from hdsl.model.derive import strata as principal
+from hdsl.model.derive.array_effects import ArrayEffects, array_effects
 from hdsl.model.derive.coefficients import (
     Coefficient,
     find,
@@ -259,6 +260,12 @@ def _vary(plan: _Plan, coefficients: list[Coefficient]) -> None:
             raise NotDerivable("HDM629", f"`{statement.across[0]}` is not a level to vary across.")
         if not _is_intercept(statement.effect):
             find(coefficients, statement.effect)
+    for statement in plan.amendments.arrays:
+        for other in plan.amendments.varying:
+            if other.effect == statement.effect and other.across[0] in statement.across:
+                text, level = term_text(other.effect), other.across[0]
+                message = f"`vary {text} across {level}`: the array over {' * '.join(statement.across)} has that part."
+                raise NotDerivable("HDM629", message, "Keep one of the two.")
 
 
 def _is_intercept(effect: study.Expr) -> bool:
@@ -270,7 +277,8 @@ def _effects(plan: _Plan, coefficients: list[Coefficient]) -> dict[str, list[Eff
     by_level: dict[str, list[Effect]] = {}
     for level in plan.draft.bound.levels:
         reason = _intercept_reason(plan, level)
-        if reason is not None and plan.amendments.pools.get(level, "partially") == "partially":
+        arrayed = any(_is_intercept(s.effect) and level in s.across for s in plan.amendments.arrays)
+        if reason is not None and not arrayed and plan.amendments.pools.get(level, "partially") == "partially":
             by_level[level] = [Effect("intercept", plan.scale.group_sd, reason)]
     for statement in plan.amendments.varying:
         level = statement.across[0]
@@ -355,12 +363,17 @@ def _predictor(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str,
     for level, effects in _effects(plan, coefficients).items():
         for role, value in deviations(draft, level, effects, plan.priors, plan.free).items():
             (parts if role == "intercept" else by_role[role].deviations).put(level, value)
+    arrays = _arrays(plan, coefficients, parts)
     _unpooled(plan, parts)
     own = parts.levels()
+    for array in arrays:
+        parts.put(draft.bound.row, array.cells)
     effects = together.latent(draft, plan.correlate, plan.family, plan.scale, plan.priors)
     if effects is not None:
         parts.put(draft.bound.row, effects)
     _intercept(plan, coefficients, fixed, parts)
+    for array in arrays:
+        draft.report(f"intercept[{array.name}]", add(*parts.by_level.get(None, []), array.whole))
     for coefficient in coefficients:
         _contribute(plan, coefficient, fixed, parts)
     add_curves(_setting(plan), plan.amendments, coefficients, fixed, parts)
@@ -374,6 +387,29 @@ def _predictor(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str,
         draft.report(f"intercept[{draft.bound.row}]", truth)
         return truth
     return summed.value
+
+
+def _arrays(plan: _Plan, coefficients: list[Coefficient], parts: Parts) -> list[ArrayEffects]:
+    """`vary EFFECT across A * B as array`: add the parts of the effects, and return those of the intercept."""
+    draft, found = plan.draft, list[ArrayEffects]()
+    for statement in plan.amendments.arrays:
+        if plan.free:
+            message = f"`vary {term_text(statement.effect)} ... as array` is not derived for outcomes in categories."
+            raise NotDerivable("HDM629", message, "Write one `vary` for each factor.")
+        across, size = statement.across, plan.scale.group_sd
+        reason = f"{term_text(statement.effect)} varies across the cells of {' * '.join(across)}"
+        if _is_intercept(statement.effect):
+            made = array_effects(draft, "intercept", across, size, reason, plan.priors)
+            found.append(made)
+            for level, value in made.main.items():
+                parts.put(level, value)
+            continue
+        for coefficient in find(coefficients, statement.effect):
+            made = array_effects(draft, coefficient.role, across, size / coefficient.prior_scale, reason, plan.priors)
+            coefficient.arrays.append(made)
+            for level, value in made.main.items():
+                coefficient.deviations.put(level, value)
+    return found
 
 
 def _unpooled(plan: _Plan, parts: Parts) -> None:
@@ -453,6 +489,9 @@ def _contribute(plan: _Plan, coefficient: Coefficient, fixed: Mapping[str, Expr]
         pieces.put(curve.level, curve.value)
         if curve.constant != const(0):
             pieces.put(None, curve.constant)
+    for array in coefficient.arrays:
+        pieces.put(draft.bound.row, array.cells)
+        draft.report(f"{coefficient.role}[{array.name}]", add(fixed[coefficient.role], array.whole))
     named = {level: f"{coefficient.role}[{level}]" for level in varied}
     summed = total(draft, pieces, coefficient.role, named)
     strata = plan.strata if plan.strata is not None and plan.strata.concerns(coefficient) else None
@@ -462,7 +501,7 @@ def _contribute(plan: _Plan, coefficient: Coefficient, fixed: Mapping[str, Expr]
     level = draft.join(summed.level, coefficient.column.level)
     assert level is not None
     slope = draft.at(summed.value, summed.level, level)
-    if strata is not None and (varied or coefficient.moderators or coefficient.curves):
+    if strata is not None and (varied or coefficient.moderators or coefficient.curves or coefficient.arrays):
         slope = principal.affected_only(draft, strata, slope)
     parts.put(level, mul(slope, draft.at(coefficient.column.expr, coefficient.column.level, level)))
 

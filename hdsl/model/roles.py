@@ -10,6 +10,7 @@ _WORDS = {
     "anchored": "{} plus the mean deviation",
     "total": "{} and its mean",
     "mixture": "clusters of {}",
+    "array": "what the cells add to {}",
     "shift": "what average predictors add to {}",
 }
 _WRAPPED = re.compile(rf"({'|'.join(_WORDS)})\((.*)\)", re.DOTALL)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hdsl.model.ir import Model, ModelData
 from tests.estimands import test_histories
-from tests.model import test_effect_scales, test_mixture_effects, test_serial
+from tests.model import test_array_effects, test_effect_scales, test_mixture_effects, test_serial
 
 Builder = Callable[[], tuple[Model, ModelData]]
 
@@ -36,6 +36,11 @@ def _clusters(kind: str, analysis: str) -> tuple[Model, ModelData]:
         return test_mixture_effects.model_of(path)
 
 
+def _cells(kind: str, analysis: str) -> tuple[Model, ModelData]:
+    with tempfile.TemporaryDirectory() as folder:
+        return test_array_effects.model_of(test_array_effects.made(Path(folder), analysis, kind, per=1))
+
+
 _TOGETHER = (
     ("ar1", "real"),
     ("ar1", "positive"),
@@ -57,5 +62,7 @@ DERIVED: Mapping[str, Builder] = {
     "effects in clusters, their spread by group": partial(
         _clusters, "real", f"{test_mixture_effects.EFFECT} variance of z across school with size"
     ),
+    "effects over cells: two factors": partial(_cells, "real", test_array_effects.TWO),
+    "effects over cells: three factors": partial(_cells, "binary", test_array_effects.THREE),
     **{f"lagged outcome: {kind}": partial(_lagged, kind) for kind in ("real", "binary")},
 }

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from hdsl.design import expr as study
 from hdsl.design import ir
-from hdsl.design.roles import role_text
 from hdsl.diagnostics import Diagnostic
 
 
@@ -17,6 +16,7 @@ class Amendments:
     families: tuple[ir.Family, ...]
     terms: tuple[study.Expr, ...]
     varying: tuple[ir.VaryAcross, ...]
+    arrays: tuple[ir.VaryAcross, ...]
     moderators: tuple[ir.VaryWith, ...]
     interactions: tuple[ir.Interact, ...]
     variance_by: tuple[ir.VarianceBy, ...]
@@ -38,7 +38,8 @@ def sort(design: ir.StudyFields) -> Amendments:
     return Amendments(
         families=pick(ir.Family),
         terms=tuple(terms),
-        varying=pick(ir.VaryAcross),
+        varying=tuple(item for item in pick(ir.VaryAcross) if item.law != "array"),
+        arrays=tuple(item for item in pick(ir.VaryAcross) if item.law == "array"),
         moderators=pick(ir.VaryWith),
         interactions=pick(ir.Interact),
         variance_by=pick(ir.VarianceBy),
@@ -72,7 +73,5 @@ def _unsupported(item: ir.Amendment) -> list[tuple[str, str]]:
     match item:
         case ir.Surface(outcome=outcome, law=law) if law != "gp":
             return [(f"`surface of {outcome} ... as {law}`", "")]
-        case ir.VaryAcross(law=law, effect=effect) if law == "array":
-            return [(f"`vary {role_text(effect)} ... as {law}`", "")]
         case _:
             return []

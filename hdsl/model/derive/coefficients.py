@@ -12,6 +12,7 @@ from hdsl.data.bound import BoundTreatment, Reals
 from hdsl.design import expr as study
 from hdsl.design import ir
 from hdsl.model.derive.amendments import Amendments
+from hdsl.model.derive.array_effects import ArrayEffects
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.predictor import Parts
 from hdsl.model.derive.priors import constant
@@ -37,7 +38,7 @@ class Coefficient:
 
     `family` is the role without arm or category, under which one prior may serve all. `moderators` collects
     (coefficient, column) pairs whose product with this column enters the predictor, `curves` what is multiplied by it
-    as it is.
+    as it is, `arrays` what is added to it over the cells of crossed levels.
     """
 
     role: str
@@ -48,6 +49,7 @@ class Coefficient:
     moderators: list[tuple[str, Column]] = field(default_factory=list)
     deviations: Parts = field(default_factory=Parts)
     curves: list[Curve] = field(default_factory=list)
+    arrays: list[ArrayEffects] = field(default_factory=list)
 
 
 def treatment_role(treatment: BoundTreatment, label: str) -> str:
