@@ -8,10 +8,10 @@ from pathlib import Path
 from hdsl.commands.output import FINDINGS, FINE, findings_json, print_json, refused, say, show, unwritable, write
 from hdsl.commands.results import HELP, result_of
 
-KINDS = ("forest", "shrinkage", "curve", "ppc", "fit", "design", "variance", "prior", "trace", "rank")
+KINDS = ("forest", "shrinkage", "curve", "ppc", "fit", "design", "overlap", "variance", "prior", "trace", "rank")
 PICTURES = (".svg", ".pdf", ".png")
 TABLES = {".md": "markdown", ".tex": "latex", ".csv": "csv"}
-PARTS = ("estimands", "parameters", "all")
+PARTS = ("estimands", "parameters", "all", "balance")
 
 
 def add_plot_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_plot_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("result", help=HELP)
     what = "forest: an estimand or role; shrinkage: a level; curve: a covariate, wave, dose or role"
     parser.add_argument("of", nargs="?", metavar="OF", help=what)
-    parser.add_argument("--treatment", help="shrinkage, curve: whose effect")
+    parser.add_argument("--treatment", help="shrinkage, curve: whose effect; overlap: whose propensity")
     parser.add_argument("--out", metavar="FILE", help="the .svg, .pdf or .png file (default: KIND.svg)")
 
 
@@ -54,7 +54,7 @@ def plot(arguments: argparse.Namespace) -> int:
 def _options(arguments: argparse.Namespace) -> dict[str, str]:
     named = {"forest": "name", "shrinkage": "level", "curve": "x"}
     options = {named[arguments.kind]: arguments.of} if arguments.of and arguments.kind in named else {}
-    if arguments.treatment and arguments.kind in ("shrinkage", "curve"):
+    if arguments.treatment and arguments.kind in ("shrinkage", "curve", "overlap"):
         options["treatment"] = arguments.treatment
     return options
 
@@ -75,10 +75,10 @@ def table(arguments: argparse.Namespace) -> int:
 
     try:
         result, told = result_of(arguments.result)
+        form = arguments.format or TABLES.get(Path(arguments.out or "").suffix, "markdown")
+        text = table_text(result, arguments.part, form)
     except StudyError as error:
         return refused(arguments, error.diagnostics, error.source, FINDINGS)
-    form = arguments.format or TABLES.get(Path(arguments.out or "").suffix, "markdown")
-    text = table_text(result, arguments.part, form)
     if arguments.out:
         problem = unwritable(arguments.out) or write(Path(arguments.out), text)
         if problem is not None:

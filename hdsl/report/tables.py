@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from hdsl.report.frames import NUMBERS
 from hdsl.report.frames import table as columns_of
 from hdsl.report.notebook import HEADINGS, numbers
+from hdsl.report.scores import balance_rows, scores_in
 from hdsl.report.summary import Summary
 
 if TYPE_CHECKING:
     from hdsl.report.result import Result
 
-PARTS = ("estimands", "parameters", "all")
+PARTS = ("estimands", "parameters", "all", "balance")
 SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -38,7 +39,8 @@ def table_text(result: Result, part: str = "estimands", form: str = "markdown", 
 
     Parameters
     ----------
-    part : {"estimands", "parameters", "all"}
+    part : {"estimands", "parameters", "all", "balance"}
+        `balance`: standardised mean differences before and after the use of propensity scores.
     form : {"markdown", "latex", "csv"}
         CSV has the numbers in full, one column a level; the others have the digits that their uncertainty warrants.
     indexed : bool
@@ -49,11 +51,33 @@ def table_text(result: Result, part: str = "estimands", form: str = "markdown", 
     >>> print(table_text(result, "estimands").splitlines()[0])
     |  | mean | sd | 5% | 50% | 95% | P(> 0) |
     """
+    if part == "balance":
+        return _balance(result, form)
     found = {"estimands": result.estimand_summaries, "parameters": result.parameter_summaries}
     found["all"] = (*result.estimand_summaries, *result.parameter_summaries)
     rows = [row for row in found[part] if indexed or not row.index]
     write: Mapping[str, Callable[[Sequence[Summary]], str]] = {"csv": _csv, "latex": _latex, "markdown": _markdown}
     return write[form](rows)
+
+
+def _balance(result: Result, form: str) -> str:
+    scores_in(result)
+    heads = ("treatment", "covariate", "before", "after")
+    exact = balance_rows(result)
+    rounded = [(name, covariate, f"{before:.2f}", f"{after:.2f}") for name, covariate, before, after in exact]
+    if form == "csv":
+        stream = io.StringIO()
+        csv.writer(stream, lineterminator="\n").writerows([heads, *exact])
+        return stream.getvalue()
+    if form == "markdown":
+        lines = [f"| {' | '.join(heads)} |", "|:--|:--|--:|--:|"]
+        lines += [f"| {' | '.join(_in_markdown(cell) for cell in row)} |" for row in rounded]
+        return "\n".join(lines) + "\n"
+    lines = [r"\begin{tabular}{llrr}", r"\toprule", " & ".join(heads) + r" \\", r"\midrule"]
+    for *words, before, after in rounded:
+        cells = [*(in_latex(word) for word in words), *(f"${number}$" for number in (before, after))]
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
 def _called(row: Summary) -> str:

@@ -15,6 +15,7 @@ from hdsl.backend import Progress, Settings
 from hdsl.report.compare import WANTED_ESS, Agreement, side_by_side
 from hdsl.report.numbers import format_number
 from hdsl.report.result import Result
+from hdsl.report.scores import scores_in, treatments_in
 from hdsl.report.summary import Summary
 
 FEW = 12
@@ -64,8 +65,28 @@ def show_result(result: Result, console: Console | None = None) -> None:
     _titled(screen, "Parameters", _table([p for p in result.parameter_summaries if not p.index]))
     for role, group in _groups(result.parameter_summaries):
         _titled(screen, *_group(role, group))
+    for treatment in treatments_in(result):
+        _titled(screen, f"Balance given the propensity of {treatment}", _balance(result, treatment))
     screen.print(f"{result.inference}.", highlight=False, markup=False, soft_wrap=True)
     screen.print(result.verdict, highlight=False, markup=False, style=STYLES[result.diagnosis.verdict], soft_wrap=True)
+
+
+def _balance(result: Result, treatment: str) -> Table:
+    """Return the standardised mean differences of a treatment's covariates, the largest first where there are many."""
+    from rich.markup import escape
+
+    scores = scores_in(result, treatment)
+    rows = list(zip(scores.names, scores.before.tolist(), scores.after.tolist(), strict=True))
+    if len(rows) > FEW:
+        rows = sorted(rows, key=lambda row: -abs(row[2]))[:FEW]
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "before", "after"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=not name)
+    for name, before, after in rows:
+        table.add_row(escape(name), f"{before:.2f}", f"{after:.2f}")
+    if len(rows) < len(scores.names):
+        table.add_row(f"... {len(scores.names) - len(rows)} more (hdsl table RESULT balance)")
+    return table
 
 
 def _titled(screen: Console, title: str, table: Table) -> None:

@@ -19,6 +19,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "ppc": ("checks", "the outcome as observed and as predicted"),
     "fit": ("fit", "checks that the design suggests, against data from the fitted model"),
     "design": ("design", "levels, their sizes, and where treatments were assigned"),
+    "overlap": ("overlap", "propensity scores by arm, and balance before and after their use"),
     "variance": ("forest", "variance components"),
     "prior": ("checks", "priors against posteriors"),
     "trace": ("checks", "densities and traces by chain"),
@@ -74,6 +75,10 @@ class Plots:
     def design(self) -> Figure:
         """Levels with their sizes, and where treatments were assigned."""
         return picture(self.result, "design")
+
+    def overlap(self, treatment: str | None = None) -> Figure:
+        """Propensity scores by arm, and standardised mean differences before and after their use."""
+        return picture(self.result, "overlap", treatment=treatment)
 
     def variance(self) -> Figure:
         """Standard deviations of varying effects and of the residual."""
