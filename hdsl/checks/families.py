@@ -10,9 +10,14 @@ from hdsl.design import ir
 from hdsl.design.expr import Call, Number, Ref
 from hdsl.model.derive.scales import FAMILIES
 
+WORKING = (
+    "The estimates are those of quantile regression; the intervals may be too narrow or too wide. "
+    "For intervals that hold, model the whole distribution and ask for `quantile(q) over ... of ...`."
+)
+
 
 def family(scope: Scope) -> Findings:
-    """HDM258, HDM259, HDM242: a family exists, fits its outcome's kind, and has a link that it can have."""
+    """HDM258, HDM259, HDM242, HDM425: a family exists, fits its outcome's kind, and has a link that it can have."""
     for i, item in enumerate(scope.study.analysis):
         if isinstance(item, ir.Family):
             yield from _family(scope, item, ("analysis", i, "law"))
@@ -29,6 +34,8 @@ def _family(scope: Scope, item: ir.Family, path: Path) -> Findings:
         message = f"The family `{name}` does not fit `{item.outcome}`, which is {kind}."
         yield finding("HDM259", message, path, f"For {kind}: {listed(fits)}.")
     if name == "quantile":
+        message = f"The intervals of the quantiles of {item.outcome} rest on a working likelihood."
+        yield finding("HDM425", message, path, WORKING)
         yield from _probabilities(item.law, path)
     else:
         yield from _options(item.law, FAMILIES[name].links, path)

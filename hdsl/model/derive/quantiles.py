@@ -13,7 +13,6 @@ import numpy as np
 
 from hdsl.data.bound import BoundVariable
 from hdsl.design import expr as study
-from hdsl.diagnostics import Diagnostic
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.priors import Priors, halfnormal
 from hdsl.model.derive.scales import Scale
@@ -66,13 +65,3 @@ def repeated_weight(draft: Draft, free: Dims) -> str | None:
         if variable.role == "weight":
             return repeated(draft, variable, free)
     return None
-
-
-def working_likelihood(outcome: BoundVariable) -> Diagnostic:
-    """HDM425: intervals under the asymmetric Laplace law need not have their coverage."""
-    message = f"The intervals of the quantiles of {outcome.name} rest on a working likelihood."
-    help_ = (
-        "The estimates are those of quantile regression; the intervals may be too narrow or too wide. "
-        "For intervals that hold, model the whole distribution and ask for `quantile(q) over ... of ...`."
-    )
-    return Diagnostic("HDM425", message, severity="warning", help=help_)
