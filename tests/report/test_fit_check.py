@@ -183,6 +183,31 @@ def test_the_command_tells_and_exits_with_what_it_found(
     assert "Each school left out" in printed
 
 
+def test_a_study_without_a_run_is_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HDSL_RUNS", raising=False)
+    data(tmp_path, "effects by site")
+    path = tmp_path / "made.hdm"
+    path.write_text(HEAD.format(more="", kind="real"))
+    for _ in range(2):
+        assert main(["check", "--fit", str(path)]) == 1
+        told = capsys.readouterr()
+        assert "FAILS" in told.out
+        assert "vary tutor across school" in told.err
+    assert len(list((tmp_path / ".hdsl" / "made").glob("*.nc"))) == 1
+
+
+def test_what_cannot_be_checked_is_said(tmp_path: Path) -> None:
+    data(tmp_path, "as the model has it")
+    path = tmp_path / "made.hdm"
+    path.write_text(HEAD.format(more="family score quantile(0.5)", kind="real"))
+    found = run(path, settings=Settings(chains=2, draws=100, warmup=100)).check_fit()
+    assert [check for check in found.checks if check.replicates != "prior"] == []
+    assert any("no law that data come from" in reason for reason in found.unchecked)
+    assert "not checked" in found.verdict
+
+
 def test_the_prior_is_checked_without_a_fit(study_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--prior", str(study_path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
