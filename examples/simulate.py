@@ -11,6 +11,7 @@ HERE = Path(__file__).parent
 TRUTH = {
     "coaching": {"effect(coaching)": 120.0, "residual": 300.0, "residual(coaching)": 250.0, "slope(prior_pay)": 0.6},
     "curriculum": {"effect(curriculum)": 3.0, "slope(pretest)": 0.8},
+    "incomes": {"effect(tutor)": 3.0, "slope(log(income))": 8.0, "slope(pretest)": 0.5, "residual": 6.0},
     "scholarship": {"effect(scholarship)": 2.0, "slope(pretest)": 0.7, "slope(mean(scholarship, school))": -14.0},
     "stress": {"effect(therapy)": -0.05, "interaction(therapy * month)": -0.04, "residual": 0.15},
     "tracking": {"effect(lessons)": 3.0, "slope(lag(score))": 0.6, "residual": 4.0},
@@ -78,6 +79,21 @@ def stress() -> None:
     write("stress/stress.csv", "pid,age,therapy,month,cortisol", *columns)
 
 
+def incomes() -> None:
+    """20 schools of 30 pupils; tutoring brings 3; who scores badly tells the family's income less often."""
+    rng = np.random.default_rng(18)
+    school = np.repeat(np.arange(20), 30)
+    level = rng.normal(0, 0.2, 20)[school]
+    pretest = rng.normal(50, 8, 600).round()
+    income = np.exp(3.4 + level + 0.02 * (pretest - 50) + rng.normal(0, 0.45, 600))
+    tutor = np.concatenate([rng.permutation(np.arange(30) % 2) for _ in range(20)])
+    score = 10 + 0.5 * pretest + 8 * np.log(income) + 3 * tutor + rng.normal(0, 2, 20)[school]
+    score = (score + rng.normal(0, 6, 600)).round(1)
+    gone = rng.random(600) < 1 / (1 + np.exp((score - np.mean(score)) / 5 + 0.8))
+    told = np.where(gone, "NA", np.char.mod("%.1f", income))
+    write("incomes/incomes.csv", "school,tutor,pretest,income,score", school + 1, tutor, pretest.astype(int), told, score)
+
+
 def tracking() -> None:
     """300 pupils in six years; who did badly gets extra lessons in the next year, which bring 3 at once."""
     rng = np.random.default_rng(16)
@@ -127,6 +143,7 @@ def turnout() -> None:
 if __name__ == "__main__":
     coaching()
     curriculum()
+    incomes()
     scholarship()
     stress()
     tracking()
