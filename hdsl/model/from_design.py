@@ -132,7 +132,6 @@ def _plan(draft: Draft) -> _Plan:
     if family.name == "quantile":
         probabilities = quantiles.probabilities_of(laws[-1])
         free = quantiles.free_dims(draft, probabilities)
-        draft.diagnostics.append(quantiles.working_likelihood(outcome))
     if family.name == "categorical":
         free = (draft.index_set("category", outcome.labels[1:], "categories"),)
     correlate = together.correlated(draft, amendments, outcome, family)
