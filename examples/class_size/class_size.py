@@ -1,0 +1,27 @@
+"""The study of class_size.hdm in Python."""
+
+from hdsl import Study, complete, covariate, outcome
+
+study = (
+    Study("class_size", "Small classes in kindergarten, in 79 schools")
+    .data("class_size.csv")
+    .group("school", id="school")
+    .unit(
+        "pupil",
+        within="school",
+        variables=[
+            covariate("free_lunch", "binary"),
+            outcome("total", "real", measured_in="points, reading and mathematics"),
+        ],
+    )
+    .treatment("small", no=0, yes=1)
+    .treatment("aide", no=0, yes=1)
+    .assign("small", to="pupil", within="school", by=complete())
+    .assign("aide", to="pupil", within="school", by=complete(), given=("small", "no"))
+    .adjust("free_lunch")
+    .vary("small", across="school")
+    .vary("small", moderator="mean(free_lunch, school)", prespecified=True)
+    .variance("small", across="school", with_="mean(free_lunch, school)")
+    .estimand("ate", "average over pupil of total(small = yes) - total(small = no)")
+    .estimand("schools", "average over pupil of total(small = yes) - total(small = no)", index="school")
+)
