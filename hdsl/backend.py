@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.diagnostics import Diagnostic, did_you_mean
+from hdsl.model.functions import dims_of
 from hdsl.model.ir import Model, ModelData
 from hdsl.model.walk import distributions_used, functions_used
 
@@ -106,13 +107,16 @@ class Capabilities:
     """What a backend can lower: names of `hdsl.model.functions` and `hdsl.model.distributions`.
 
     `censored` holds the distributions whose survival function it has, so that outcomes may be censored;
-    `weights` tells whether observations may have weights.
+    `weights` tells whether observations may have weights; `surfaces` holds the distributions of outcomes whose mean may
+    be a sum of trees, and `absent` the distributions whose package is not installed, with its name.
     """
 
     functions: frozenset[str]
     distributions: frozenset[str]
     censored: frozenset[str] = frozenset()
     weights: bool = True
+    surfaces: frozenset[str] = frozenset()
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 LogDensity = Callable[[Mapping[str, Array]], tuple[float, Mapping[str, Array]]]
@@ -166,7 +170,20 @@ def unsupported(model: Model, capabilities: Capabilities) -> list[str]:
     missing |= {f"censored {name}" for name in censored & capabilities.distributions - capabilities.censored}
     if not capabilities.weights and any(observation.weight for observation in model.observations):
         missing |= {"weighted observations"}
+    if "bart" in distributions_used(model) and "bart" in capabilities.distributions:
+        missing |= {f"trees for {name}" for name in _laws_of_outcomes(model) - capabilities.surfaces}
     return sorted(missing)
+
+
+def _laws_of_outcomes(model: Model) -> set[str]:
+    """Return the laws of the outcomes in words; a spread that is not the same for all rows is told apart."""
+    found: set[str] = set()
+    for observation in model.observations:
+        name, spread = observation.law.distribution, observation.law.args[-1]
+        wide = name in ("normal", "lognormal") and dims_of(spread, model.dims_of())
+        special = "weighted " if observation.weight else "censored " if observation.event else ""
+        found.add(f"{special}{name}" + (" with a spread by row" if wide else ""))
+    return found
 
 
 def installed() -> dict[str, EntryPoint]:
@@ -203,6 +220,10 @@ def load(name: str) -> Backend | Diagnostic:
 def refusal(model: Model, backend: Backend) -> Diagnostic | None:
     """Return HDM604 where a backend cannot express a model, naming what it lacks and who can do it."""
     missing = unsupported(model, backend.capabilities())
+    packages = [package for law, package in backend.capabilities().absent.items() if law in distributions_used(model)]
+    if packages and not missing:
+        message = f"The backend {backend.name!r} needs {packages[0]}, which is not installed, for trees."
+        return Diagnostic("HDM602", message, help='Install it with: pip install "hdsl[bart]"')
     if not missing:
         return None
     able = [name for name in sorted(installed()) if name != backend.name and _can(name, model)]

@@ -11,6 +11,8 @@ from hdsl_numpyro.distributions import DISTRIBUTIONS, SURVIVAL
 from hdsl_numpyro.functions import DIALECT
 from hdsl_numpyro.program import lower_model
 
+SURFACES = frozenset({"normal", "lognormal"})
+
 
 class NumPyro:
     """Lowers models to NumPyro and draws from their posteriors with NUTS."""
@@ -23,7 +25,9 @@ class NumPyro:
 
     def capabilities(self) -> Capabilities:
         """Return what the lowering tables cover."""
-        return Capabilities(DIALECT.covered, frozenset(DISTRIBUTIONS), frozenset(SURVIVAL))
+        absent = {} if find_spec("bartz") else {"bart": "bartz"}
+        laws = frozenset({*DISTRIBUTIONS, "bart"})
+        return Capabilities(DIALECT.covered, laws, frozenset(SURVIVAL), surfaces=SURFACES, absent=absent)
 
     def lower(self, model: Model, data: ModelData) -> Program:
         """Return the NumPyro program of a model; it holds the sizes of index sets but no data."""

@@ -51,7 +51,8 @@ def free_shapes(model: ModelFunction, arrays: Arrays) -> Shapes:
     return shapes
 
 
-def _unpack(position: Any, shapes: Shapes) -> dict[str, Any]:
+def unpack(position: Any, shapes: Shapes) -> dict[str, Any]:
+    """Return the unconstrained array of each random variable from a flat position."""
     found: dict[str, Any] = {}
     at = 0
     for name, shape in shapes.items():
@@ -75,7 +76,7 @@ def build(model: ModelFunction, arrays: Arrays, settings: Settings) -> Kernel:
     with ThreadPoolExecutor(2) as pool:
         compiled = [pool.submit(each.compile) for each in (advancing, starting)]
         advance_, start_ = (each.result() for each in compiled)
-    return Kernel(size, start_, advance_, _constrain(model, shapes))
+    return Kernel(size, start_, advance_, constrain(model, shapes))
 
 
 def _transitions(model: ModelFunction, shapes: Shapes, settings: Settings) -> tuple[Any, Any]:
@@ -85,7 +86,7 @@ def _transitions(model: ModelFunction, shapes: Shapes, settings: Settings) -> tu
     from numpyro.infer.util import potential_energy
 
     def potential(arrays: Arrays) -> Callable[[Any], Any]:
-        return lambda position: potential_energy(model, (arrays,), {}, _unpack(position, shapes))
+        return lambda position: potential_energy(model, (arrays,), {}, unpack(position, shapes))
 
     begin, step = hmc(potential_fn_gen=potential, algo="NUTS")
     dense = bool(settings.options.get("dense_mass", False))
@@ -112,7 +113,7 @@ def _transitions(model: ModelFunction, shapes: Shapes, settings: Settings) -> tu
             if adaptation is not None:
                 adaptation, state = adapted(adaptation, state, settings.warmup, settings.target_accept)
             positions = positions.at[at].set(state.z)
-            values = _statistics(state)
+            values = statistics_of(state)
             return (
                 (adaptation, state),
                 positions,
@@ -120,14 +121,15 @@ def _transitions(model: ModelFunction, shapes: Shapes, settings: Settings) -> tu
             )
 
         positions = jnp.zeros((BLOCK, state[1].z.size))
-        shaped = jax.eval_shape(_statistics, state[1])
+        shaped = jax.eval_shape(statistics_of, state[1])
         statistics = {name: jnp.zeros(BLOCK, each.dtype) for name, each in shaped.items()}
         return jax.lax.fori_loop(0, count, transition, (state, positions, statistics))
 
     return start, advance
 
 
-def _statistics(state: Any) -> dict[str, Any]:
+def statistics_of(state: Any) -> dict[str, Any]:
+    """Return the statistics of a transition."""
     import jax.numpy as jnp
 
     return {
@@ -141,12 +143,13 @@ def _statistics(state: Any) -> dict[str, Any]:
     }
 
 
-def _constrain(model: ModelFunction, shapes: Shapes) -> Callable[..., dict[str, Any]]:
+def constrain(model: ModelFunction, shapes: Shapes) -> Callable[..., dict[str, Any]]:
+    """Return the function that gives the random variables of positions (chains, draws, size)."""
     import jax
     from numpyro.infer.util import constrain_fn
 
     def one(position: Any, arrays: Arrays) -> dict[str, Any]:
-        values = constrain_fn(model, (arrays,), {}, _unpack(position, shapes))
+        values = constrain_fn(model, (arrays,), {}, unpack(position, shapes))
         return {name: values[name] for name in shapes}
 
     return jax.jit(jax.vmap(jax.vmap(one, (0, None)), (0, None)))

@@ -137,6 +137,9 @@ def _constructor(law: Law, args: Mapping[str, Code], dims: Dims, scope: Scope, v
 
 def _variable(variable: RandomVariable, scope: Scope) -> _Line:
     law, dims = variable.law, variable.dims
+    if law.distribution == "bart":
+        surface = f"{scope.names[variable.name]} = data[{json.dumps(variable.name)}]"
+        return _Line(surface, f"{_comment(variable.role, variable.reason)}; bartz draws it between the steps of NUTS")
     args = _arguments(law, dims, scope)
     event = laws.DISTRIBUTIONS[law.distribution].event
     batch = dims[: len(dims) - event]

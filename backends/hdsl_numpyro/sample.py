@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hdsl.backend import Array, Draws, Program, Progress, SamplingFailed, Settings
 from hdsl.diagnostics import Diagnostic
 from hdsl.model.ir import Model, ModelData
+from hdsl_numpyro.bart import build_with_trees, surface_of
 from hdsl_numpyro.kernel import BLOCK, Arrays, Kernel, build
 from hdsl_numpyro.runtime import device_data, model_function, prepare
 
@@ -60,7 +61,11 @@ def sample(
         prepare()
         arrays = device_data(data)
         began = time.perf_counter()
-        kernel = build(model_function(program), arrays, settings)
+        surface = surface_of(model)
+        if surface is None:
+            kernel = build(model_function(program), arrays, settings)
+        else:
+            kernel = build_with_trees(model_function(program), surface, arrays, data, settings)
         states = [_start(kernel, arrays, settings, chain) for chain in range(settings.chains)]
         compiled = time.perf_counter() - began
         began = time.perf_counter()
@@ -71,16 +76,17 @@ def sample(
     return Draws(
         values=values,
         statistics={name: np.stack([c.statistics[name] for c in chains]) for name in chains[0].statistics},
-        engine=_engine(),
+        engine=_engine(surface is not None),
         seconds={"compile": compiled, **_seconds(chains, ran)},
         max_tree_depth=settings.max_tree_depth,
     )
 
 
-def _engine() -> str:
+def _engine(trees: bool) -> str:
     from importlib.metadata import version
 
-    return f"NumPyro {version('numpyro')} NUTS (JAX {version('jax')})"
+    name = f"NumPyro {version('numpyro')} NUTS (JAX {version('jax')})"
+    return f"{name}, trees by bartz {version('bartz')}" if trees else name
 
 
 def _seconds(chains: list[_Chain], ran: float) -> dict[str, float]:

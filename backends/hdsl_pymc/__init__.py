@@ -16,6 +16,7 @@ from hdsl_pymc.program import lower_model
 
 # Before this release `pm.LKJCorr` was the correlation matrix, not its Cholesky factor.
 OLDEST = (6, 4)
+SURFACES = frozenset({"normal", "normal with a spread by row", "lognormal", "bernoulli_logit"})
 
 
 def _release(package: str) -> tuple[int, int]:
@@ -52,7 +53,9 @@ class PyMC:
 
     def capabilities(self) -> Capabilities:
         """Return what the lowering tables cover."""
-        return Capabilities(DIALECT.covered, frozenset(DISTRIBUTIONS), frozenset(SURVIVAL))
+        absent = {} if find_spec("pymc_bart") else {"bart": "pymc-bart"}
+        laws = frozenset({*DISTRIBUTIONS, "bart"})
+        return Capabilities(DIALECT.covered, laws, frozenset(SURVIVAL), surfaces=SURFACES, absent=absent)
 
     def lower(self, model: Model, data: ModelData) -> Program:
         """Return the PyMC program of a model; of the data it holds sizes, and labels of arms and terms."""

@@ -11,7 +11,19 @@ from dataclasses import dataclass, replace
 from hdsl.backend import Program
 from hdsl.model import distributions as laws
 from hdsl.model.array_source import ATOM, Code, Scope, aligned, lower, ordered
-from hdsl.model.ir import Definition, Dims, Factor, Law, Model, ModelData, Observation, RandomVariable, Slot
+from hdsl.model.ir import (
+    Const,
+    Definition,
+    Dims,
+    Factor,
+    Law,
+    Model,
+    ModelData,
+    Observation,
+    RandomVariable,
+    Slot,
+    Var,
+)
 from hdsl.model.roles import in_words
 from hdsl.model.walk import needed
 from hdsl_pymc.distributions import DISTRIBUTIONS, SURVIVAL
@@ -21,6 +33,7 @@ from hdsl_pymc.text import WIDTH, call, commented, helpers_used, plain, quoted, 
 
 _FIXED = "np pm pt az sys model study data pytensor COORDS DOUBLE trace range"
 _OURS = frozenset([*_FIXED.split(), *HELPERS])
+TREES = 50
 _RESERVED_DIMS = ("chain", "draw", "__sample__")
 
 
@@ -131,11 +144,27 @@ def _dims_argument(dims: Dims, names: _Names) -> list[str]:
 def _variable(variable: RandomVariable, names: _Names) -> _Line:
     law, dims = variable.law, variable.dims
     more: list[str] = []
+    if law.distribution == "bart":
+        return _trees(variable, names)
     if laws.DISTRIBUTIONS[law.distribution].support == "ordered":
         more = ["transform=pm.distributions.transforms.ordered", f"initval={_increasing(dims, names)}"]
     function, *arguments = _named(variable.name, law, dims, names, more)
     name = names.scope.names[variable.name]
     return _Line(call(f"{name} = {function}", *arguments), _comment(variable.role, variable.reason))
+
+
+def _trees(variable: RandomVariable, names: _Names) -> _Line:
+    """Return a sum of trees over the rows under each arm; `Y` holds no data but the scale of the prior."""
+    covariates, _, sd = variable.law.args
+    assert isinstance(covariates, Var) and isinstance(sd, Const)
+    name, site = names.scope.names[variable.name], json.dumps(f"{variable.name}_trees")
+    x = f"data[{json.dumps(covariates.name)}]"
+    points = f"{x}.reshape(-1, {x}.shape[-1])"
+    scale = f"np.resize([{-sd.value!r}, {sd.value!r}], {x}.shape[0] * {x}.shape[1])"
+    made = call(f"{name}_trees = pymc_bart.BART", site, points, scale, f"m={TREES}")
+    kept = f"{name}_trees.reshape({x}.shape[:2])"
+    shown = call(f"{name} = pm.Deterministic", json.dumps(variable.name), kept, *_dims_argument(variable.dims, names))
+    return _Line(f"{made}\n{shown}", _comment(variable.role, variable.reason))
 
 
 def _increasing(dims: Dims, names: _Names) -> str:

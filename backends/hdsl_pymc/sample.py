@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hdsl.backend import Array, Draws, Program, Progress, SamplingFailed, Settings
 from hdsl.diagnostics import Diagnostic
 from hdsl.model.ir import Model, ModelData
+from hdsl.model.walk import distributions_used
 from hdsl_pymc.child import run
 from hdsl_pymc.failures import BAD_SETTING, INCOMPLETE, NO_ENGINE, failed, no_start
 
@@ -51,7 +52,7 @@ def sample(
         settings that cannot be used, HDM714 for an engine that is not there, HDM715 for draws that are not
         whole.
     """
-    engine = engine_of(settings)
+    engine = _with_trees(settings) if "bart" in distributions_used(model) else engine_of(settings)
     _check(settings, engine)
     _check_data(data)
     result = run(program.source, data, list(program.parameters.values()), settings, engine, cores(settings), progress)
@@ -62,6 +63,13 @@ def sample(
         seconds=result.seconds,
         max_tree_depth=settings.max_tree_depth,
     )
+
+
+def _with_trees(settings: Settings) -> str:
+    """Return the engine that draws trees. Raises SamplingFailed (HDM714) where another is asked for."""
+    if settings.engine not in (None, "pymc"):
+        raise failed(NO_ENGINE, f"The engine {settings.engine!r} draws no trees.", "Leave the engine out.")
+    return "pymc"
 
 
 def engine_of(settings: Settings) -> str:

@@ -89,4 +89,7 @@ def source_text(title: str, coords: Iterable[str], helpers: Iterable[str], body:
         body="\n".join(f"        {line}" if line else "" for line in body),
     )
     file = re.sub(r"\W+", "_", title) or "study"
-    return _HEAD.format(title=plain(title), file=file) + tail
+    head = _HEAD.format(title=plain(title), file=file)
+    if "pymc_bart." in tail:
+        head = head.replace("import pymc as pm\n", "import pymc as pm\nimport pymc_bart\n")
+    return head + tail

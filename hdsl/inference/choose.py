@@ -11,6 +11,7 @@ from hdsl.backend import Draws, Settings
 from hdsl.inference.exact.marginal import Marginal, marginal_of
 from hdsl.inference.exact.run import MOST_HYPERPARAMETERS, NotAccepted, exact_draws
 from hdsl.model.ir import Model, ModelData
+from hdsl.model.walk import distributions_used
 from hdsl.passes.marginal.recognise import Unrecognised
 
 INFERENCES = ("auto", "nuts", "exact")
@@ -35,6 +36,8 @@ def choose(model: Model, data: ModelData, backend: str, settings: Settings) -> C
         return Choice(False, "NUTS was asked for")
     if settings.inference == "auto" and (backend != DEFAULT_BACKEND or settings.engine is not None):
         return Choice(False, f"{settings.engine or backend} was asked for")
+    if "bart" in distributions_used(model):
+        return Choice(False, "trees are drawn one by one")
     found = marginal_of(model, data)
     if isinstance(found, Unrecognised):
         return Choice(False, found.reason)

@@ -85,6 +85,8 @@ _ALL = (
     Distribution("lkj_cholesky", ("eta",), "cholesky_corr", event=2),
     Distribution("ordered_normal", ("mean", "sd"), "ordered", event=1),
     Distribution("dirichlet", ("concentration",), "simplex", event=1),
+    # A sum of regression trees, with its sd, at each row under each arm (arms, rows); `arm`: the arm of each row.
+    Distribution("bart", ("covariates", "arm", "sd"), "real", event=2),
 )
 
 DISTRIBUTIONS: Mapping[str, Distribution] = {distribution.name: distribution for distribution in _ALL}

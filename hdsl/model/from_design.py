@@ -46,6 +46,7 @@ from hdsl.model.derive.scales import FAMILIES, Family, Scale, choose, scale_of
 from hdsl.model.derive.serial import RESIDUALS, takes_intercept
 from hdsl.model.derive.shrinkage import Candidate, candidates, is_shrunken, shrink
 from hdsl.model.derive.surface import with_curves
+from hdsl.model.derive.surface_trees import Trees, trees_of
 from hdsl.model.derive.terms import NotDerivable, at_rows, columns, spread, term_text
 from hdsl.model.derive.unstructured import spread_at_rows
 from hdsl.model.ir import Dims, Expr, Law, Model, ModelData, Observation, add, apply, const, mul, stack, sub
@@ -68,6 +69,7 @@ class _Plan:
     free: Dims = ()
     correlate: ir.Correlate | None = None
     strata: principal.Strata | None = None
+    trees: Trees | None = None
     probabilities: tuple[float, ...] = ()
     in_strata: dict[str, dict[str, Expr]] = field(default_factory=dict)
 
@@ -159,6 +161,7 @@ def _coefficients(plan: _Plan) -> list[Coefficient]:
     found = treatment_coefficients(draft, design)
     found += interaction_coefficients(draft, plan.amendments)
     slopes = slope_coefficients(draft, wanted_terms(design, plan.amendments))
+    slopes = [slope for slope in slopes if plan.trees is None or slope.family not in plan.trees.replaced]
     slopes += first_values(draft, plan.outcome.name, slopes, _starting(plan))
     known = {coefficient.role for coefficient in slopes}
     shares = [share for share in share_columns(draft, design) if share.role not in known]
@@ -187,6 +190,10 @@ def _fixed(plan: _Plan, coefficients: list[Coefficient]) -> dict[str, Expr]:
             for coefficient in find(coefficients, statement.effect):
                 moderate_along(_setting(plan), coefficient, statement)
     for coefficient in coefficients:
+        if plan.trees is not None and coefficient.role in plan.trees.effects:
+            made[coefficient.role] = plan.trees.effects[coefficient.role]
+            plan.draft.report(coefficient.role, plan.trees.mean(plan.draft, coefficient.role))
+            continue
         size = 2.5 * plan.scale.sd / coefficient.prior_scale
         shift = add(*(mul(made[role], const(_mean(plan, column))) for role, column in coefficient.moderators))
         if plan.strata is not None and plan.strata.concerns(coefficient):
@@ -430,6 +437,10 @@ def _unpooled(plan: _Plan, parts: Parts) -> None:
 
 
 def _intercept(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str, Expr], parts: Parts) -> None:
+    if plan.trees is not None:
+        parts.put(None, const(plan.trees.middle))
+        parts.put(plan.trees.row, plan.trees.reference)
+        return
     shift = _shift(plan, coefficients, fixed)
     if plan.family.name == "ordinal":
         if shift != const(0):
@@ -481,7 +492,8 @@ def _contribute(plan: _Plan, coefficient: Coefficient, fixed: Mapping[str, Expr]
     draft = plan.draft
     pieces = coefficient.deviations
     varied = pieces.levels()
-    pieces.put(None, fixed[coefficient.role])
+    in_trees = plan.trees is not None and coefficient.role in plan.trees.effects
+    pieces.put(draft.bound.row if in_trees else None, fixed[coefficient.role])
     for role, column in coefficient.moderators:
         pieces.put(column.level, mul(fixed[role], column.expr))
     for curve in coefficient.curves:

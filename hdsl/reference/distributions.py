@@ -36,6 +36,7 @@ _TRAILING: Mapping[str, tuple[str, ...]] = {
     "multinormal_cholesky": ("event", "event extra"),
     "ordered_normal": ("event", "event"),
     "dirichlet": ("event",),
+    "bart": ("event extra", "event", ""),
 }
 
 

@@ -115,7 +115,17 @@ def _dirichlet_draw(rng: Generator, shape: Shape, concentration: Array) -> Array
     return np.exp(special.log_softmax(log_gamma, -1))
 
 
+def _trees_log_density(x: Array, *_: Array) -> Array:
+    """Return zero: the prior is over trees, and the density that it gives to values has no closed form."""
+    return np.zeros(x.shape[:-2])
+
+
+def _trees_draw(*_: object) -> Array:
+    raise ValueError("trees are drawn by the libraries of the backends alone")
+
+
 JOINT: Mapping[str, Rules] = {
+    "bart": Rules(_trees_log_density, _trees_draw),
     "multinormal_cholesky": MULTINORMAL_CHOLESKY,
     "lkj_cholesky": Rules(_lkj_log_density, _lkj_draw),
     "ordered_normal": Rules(_ordered_normal_log_density, _ordered_normal_draw),

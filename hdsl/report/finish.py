@@ -22,6 +22,7 @@ from hdsl.inference.limits import beyond_limits
 from hdsl.inference.posterior import posterior
 from hdsl.inference.propensity import fit_in_stages, interleaved
 from hdsl.model.ir import Model, ModelData
+from hdsl.model.walk import distributions_used
 from hdsl.report.result import Result
 from hdsl.report.summary import Summary, summarise
 from hdsl.report.words import assigned_briefly
@@ -119,12 +120,16 @@ def _with_scores(tree: DataTree, scored: tuple[Balance, ...]) -> DataTree:
 
 
 def _first_problem(estimands: Sequence[Estimand], bound: Bound, model: Model, data: ModelData) -> Diagnostic | None:
-    """Compute each estimand on one prior draw, so that an impossible one is known before sampling."""
+    """Compute each estimand on one prior draw (trees: a typical point), so that an impossible one is known early."""
     import numpy as np
 
+    from hdsl.passes.informed import typical
     from hdsl.reference.simulate import prior_draw
 
-    draws = {k: v[None] for k, v in prior_draw(model, data, np.random.default_rng(0), draws=1).items()}
+    if "bart" in distributions_used(model):
+        draws = {k: v[None, None] for k, v in typical(model, data).items()}
+    else:
+        draws = {k: v[None] for k, v in prior_draw(model, data, np.random.default_rng(0), draws=1).items()}
     for place, estimand in enumerate(estimands):
         try:
             compute([estimand], model, data, bound, draws, 0)

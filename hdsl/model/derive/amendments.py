@@ -71,7 +71,5 @@ def not_yet(design: ir.StudyFields) -> list[Diagnostic]:
 
 def _unsupported(item: ir.Amendment) -> list[tuple[str, str]]:
     match item:
-        case ir.Surface(outcome=outcome, law=law) if law != "gp":
-            return [(f"`surface of {outcome} ... as {law}`", "")]
         case _:
             return []

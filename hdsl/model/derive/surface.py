@@ -1,7 +1,7 @@
 """`surface of OUTCOME given x, ... as gp`: Y(0) and Y(1) as smooth functions of covariates, each effect a curve too.
 
-A Gaussian process over many covariates has no approximation by few functions, and an exact one over rows and arms is slow
-beyond some hundred rows. The surface is therefore additive: a curve along each covariate for the outcome under the
+A Gaussian process over many covariates has no approximation by few functions, and an exact one over rows and arms is
+slow beyond some hundred rows. The surface is therefore additive: a curve along each covariate for the outcome under the
 reference and another for the effect, each with its own length-scale and size. Sources: Duvenaud, Nickisch & Rasmussen
 (2011) on additive Gaussian processes; Riutort-Mayol et al. (2023) on the approximation of each curve.
 """
@@ -60,7 +60,7 @@ def _curves(bound: Bound, item: ir.Amendment) -> list[ir.Amendment]:
 
 
 def check(bound: Bound, item: ir.Surface) -> None:
-    """Raise HDM667 where a surface cannot be: no treatment, something of its own for it, or a term that is no number."""
+    """Raise HDM667 where a surface cannot be: no treatment, or something else that says how its effect varies."""
     written = f"`surface of {item.outcome} ... as {item.law}`"
     if not bound.treatments:
         raise NotDerivable(CODE, f"{written}: the study has no treatment.", "Write `adjust for gp(x)`.")
