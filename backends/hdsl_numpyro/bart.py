@@ -88,7 +88,7 @@ class _Forest:
         from bartz.mcmcstep import Wishart, init, make_p_nonterminal
         from bartz.prepcovars import UniqueQuantileBinner
 
-        covariates, arm = data.values[surface.covariates], data.values[surface.arm]
+        covariates, arm = data.values[surface.covariates], data.values[surface.arm].astype(np.int64)
         rows = np.arange(surface.shape[1])
         with jax.enable_x64(False):  # bartz computes in single precision only
             trained = jnp.asarray(covariates[arm, rows].T, jnp.float32)

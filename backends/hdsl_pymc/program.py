@@ -156,7 +156,8 @@ def _variable(variable: RandomVariable, names: _Names) -> _Line:
 def _trees(variable: RandomVariable, names: _Names) -> _Line:
     """Return a sum of trees over the rows under each arm; `Y` holds no data but the scale of the prior."""
     covariates, _, sd = variable.law.args
-    assert isinstance(covariates, Var) and isinstance(sd, Const)
+    assert isinstance(covariates, Var)
+    assert isinstance(sd, Const)
     name, site = names.scope.names[variable.name], json.dumps(f"{variable.name}_trees")
     x = f"data[{json.dumps(covariates.name)}]"
     points = f"{x}.reshape(-1, {x}.shape[-1])"

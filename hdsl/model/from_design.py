@@ -100,6 +100,7 @@ def derive(bound: Bound) -> tuple[tuple[Model, ModelData] | None, list[Diagnosti
 
 def _derive(draft: Draft) -> tuple[Model, ModelData]:
     plan = _plan(draft)
+    plan.trees = trees_of(draft, plan.outcome, plan.family, plan.scale)
     coefficients = _coefficients(plan)
     fixed = _fixed(plan, coefficients)
     _vary(plan, coefficients)
@@ -139,7 +140,8 @@ def _plan(draft: Draft) -> _Plan:
     correlate = together.correlated(draft, amendments, outcome, family)
     strata = principal.strata_of(draft, outcome, family.name)
     priors = Priors.of(bound.study.priors)
-    return _Plan(draft, amendments, priors, outcome, family, scale, offset, free, correlate, strata, probabilities)
+    chosen = (draft, amendments, priors, outcome, family, scale, offset, free, correlate)
+    return _Plan(*chosen, strata=strata, probabilities=probabilities)
 
 
 def _offset(bound: Bound, family: Family) -> Reals | None:

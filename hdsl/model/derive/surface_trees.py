@@ -92,8 +92,7 @@ def _refuse(draft: Draft, item: ir.Surface, family: Family) -> None:
         message = f"{written} is not derived for the family {family.name} with link {family.link}."
         raise NotDerivable(CODE, message, f"Families: {', '.join(FAMILIES)}. Or write `as gp`.")
     for other in bound.study.analysis:
-        named = isinstance(other, ir.VaryAcross) and set(study.names(other.effect)) & set(bound.treatments)
-        if named:
+        if isinstance(other, ir.VaryAcross) and set(study.names(other.effect)) & set(bound.treatments):
             message = f"{written}: the trees hold the effect, which cannot vary across {other.across[0]} beside them."
             raise NotDerivable(CODE, message, "Put covariates of the groups into the surface, or write `as gp`.")
     gaps = [name for term in item.given for name in study.names(term) if name in draft.completed]
