@@ -116,7 +116,7 @@ def _completed(draft: Draft, priors: Priors, variable: BoundVariable) -> tuple[V
     filled = np.where(missing, middle, seen)
     units = draft.bound.levels[level].labels
     gap = draft.index_set(f"{name} gap", [units[i] for i in np.flatnonzero(missing)], "cells", label=level)
-    centre = _mean(draft, priors, variable, middle, sd)
+    centre, said = _mean(draft, priors, variable, middle, sd)
     scale = _positive(draft, priors, f"sd({name})", 2 * sd, f"spread of {name} given the other covariates")
     where = draft.slot(f"{name} missing at", (gap,), np.flatnonzero(missing), indexes=dims[0], source=f"gaps of {name}")
     law = Law(distribution="normal", args=(gather(centre, where, dims[0]), scale))
@@ -136,20 +136,22 @@ def _completed(draft: Draft, priors: Priors, variable: BoundVariable) -> tuple[V
     whole = add(mul(is_known, known), mul(is_gap, gather(values, which, gap)))
     whole = apply("exp", whole) if variable.kind == LOGS else whole
     draft.report(f"missing({name})", apply("exp", values) if variable.kind == LOGS else values)
-    found = draft.define(name, whole, reason=f"{name}, its gaps filled")
+    family = "lognormal" if variable.kind == LOGS else "normal"
+    found = draft.define(name, whole, role=name, reason=reason, written=f"~ {family}({said}, sd({name}))")
     message = f"{count} of {len(missing)} values of `{name}` are missing and are modelled."
     draft.diagnostics.append(Diagnostic("HDM429", message, severity="note"))
     return found, np.exp(filled) if variable.kind == LOGS else filled
 
 
-def _mean(draft: Draft, priors: Priors, variable: BoundVariable, middle: float, sd: float) -> Expr:
-    """Return the mean of a covariate (of its logarithm, where it is positive) for each of its units."""
+def _mean(draft: Draft, priors: Priors, variable: BoundVariable, middle: float, sd: float) -> tuple[Expr, str]:
+    """Return the mean of a covariate (of its logarithm, where it is positive) for each of its units, and in words."""
     name, level = variable.name, variable.level
     default = normal(middle, 2.5 * sd)
     summands: list[Expr] = [
         draft.random(f"mean({name})", priors.law(default, f"mean({name})"), reason=f"{name} at average covariates")
     ]
     draft.report(f"mean({name})", summands[0])
+    said = [f"mean({name})"]
     for text, column in _predictors(draft, variable):
         role = f"slope({name}, {text})" + (f"[{column.label}]" if column.label else "")
         size = 2.5 * sd / spread(_at(draft, column, level))
@@ -157,6 +159,7 @@ def _mean(draft: Draft, priors: Priors, variable: BoundVariable, middle: float, 
         draft.report(role, slope)
         centred = add(draft.at(column.expr, column.level, level), const(-float(np.mean(_at(draft, column, level)))))
         summands.append(mul(slope, centred))
+        said.append(f"{role} * {text}")
     for upper in draft.bound.study.levels:
         if not is_above(draft.bound.study, upper.name, level) or draft.bound.levels[upper.name].size < LEAST_GROUPS:
             continue
@@ -166,11 +169,13 @@ def _mean(draft: Draft, priors: Priors, variable: BoundVariable, middle: float, 
         dims = (draft.level(upper.name),)
         deviation = draft.random(f"deviation({name}, {upper.name})", law, dims, f"{name} differs between them")
         summands.append(draft.at(deviation, upper.name, level))
+        said.append(f"deviation({name}, {upper.name})")
     total = add(*summands)
     if len(summands) == 1:
         zeros = np.zeros(len(variable.values))
         total = add(total, draft.slot(f"{name} zeros", (draft.level(level),), zeros, source="zero for each"))
-    return draft.define(f"{name} expected", total, reason=f"what the other covariates say of {name}")
+    reason = f"what the other covariates say of {name}"
+    return draft.define(f"{name} expected", total, reason=reason), " + ".join(said)
 
 
 def _positive(draft: Draft, priors: Priors, role: str, size: float, reason: str) -> Expr:
