@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
+from hdsl import Settings, run
 from hdsl.driver import derive, explain
 from hdsl.inference.exact.density import log_density as exact_log_density
 from hdsl.inference.exact.marginal import Marginal, marginal_of
@@ -167,3 +168,22 @@ def test_a_prior_is_taken_up(tmp_path: Path) -> None:
     path = made(tmp_path, BOTH, more="priors { log_sd(effect(z), school, size) ~ normal(0, 0.25) }")
     (slope,) = (v for v in model_of(path)[0].variables if v.role.startswith("log_sd("))
     assert slope.law.args[1].value == 0.25  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_intervals_cover_the_truth(tmp_path: Path) -> None:
+    """Simulated studies of 40 schools: 90% intervals of the coefficient and of the spread, and no bias."""
+    truth = {"log_sd(effect(z), school, size)": 0.7, "sd(effect(z), school)": 1.0}
+    found: dict[str, list[tuple[float, float, float]]] = {role: [] for role in truth}
+    for seed in range(24):
+        path = made(tmp_path, BOTH, groups=40, per=20, slope=0.7, seed=seed)
+        result = run(path, settings=Settings(draws=400, warmup=400, seed=seed))
+        assert result.diagnosis.verdict != "fail"
+        for summary in result.parameter_summaries:
+            if summary.name in truth and not summary.index:
+                found[summary.name].append((summary.mean, summary.q5, summary.q95))
+    for role, value in truth.items():
+        mean, low, high = np.array(found[role]).T
+        assert np.sum((low < value) & (value < high)) >= 18, role
+        assert abs(mean.mean() - value) < 3 * mean.std(ddof=1) / np.sqrt(len(mean)) + 0.05, role
