@@ -13,7 +13,7 @@ from hdsl.data.bound import Bound
 from hdsl.diagnostics import Diagnostic
 from hdsl.driver import derive, run
 from hdsl.inference.balance import balances, difference, outside_of, warnings_of
-from hdsl.inference.propensity import SCORE_DRAWS, Staged, fit_in_stages, interleaved
+from hdsl.inference.propensity import SCORE_DRAWS, Staged, fit_in_stages, interleaved, representative
 from hdsl.model.derive.propensity import strata_of, weights_of
 from hdsl.report.record import load
 
@@ -222,3 +222,14 @@ def test_a_term_below_the_treated_units_is_refused(tmp_path: Path) -> None:
     text = path.read_text().replace("to patient", "to clinic").replace("across clinic", "")
     path.write_text(text)
     assert "HDM431" in {d.code for d in derive(path).diagnostics}
+
+
+def test_few_scores_stand_for_all() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(600, 3)) @ rng.normal(size=(3, 40))
+    chosen = representative(points, 40)
+    assert len(set(chosen)) == 40
+    spread = points.std(axis=0)
+    apart = np.abs(points[chosen].mean(axis=0) - points.mean(axis=0)) / spread
+    assert apart.max() < 0.1 / np.sqrt(40) * 3
+    assert points[chosen].std(axis=0) / spread == pytest.approx(np.ones(40), abs=0.12)

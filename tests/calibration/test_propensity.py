@@ -1,0 +1,50 @@
+"""Coverage of the average effect by propensity scores, over data simulated with a known effect."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from hdsl import Settings, run
+
+REPLICATES, ROWS, EFFECT = 30, 300, 0.7
+SETTINGS = Settings(chains=2, draws=300, warmup=250)
+STUDY = """study obs data "d.csv"
+unit patient {{ covariate x : real  covariate w : real  outcome y : real }}
+treatment z {{ no = 0, yes = 1 }}
+assign z to patient by ignorable(x, w)
+analysis {{ propensity for z as {use} {more} }}
+estimand ate = average over patient of y(z = yes) - y(z = no)
+"""
+
+
+def replicate(folder: Path, use: str, more: str, seed: int) -> tuple[float, float, float, float]:
+    """Return the posterior mean, sd and 90% interval of the average effect in one simulated data set."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.normal(size=(2, ROWS))
+    z = rng.random(ROWS) < 1 / (1 + np.exp(-(0.6 * x - 0.4 * w)))
+    y = EFFECT * z + x - 0.5 * w + rng.normal(size=ROWS)
+    lines = [f"{a},{b},{int(c)},{d}" for a, b, c, d in zip(x, w, z, y, strict=True)]
+    (folder / "d.csv").write_text("\n".join(["x,w,z,y", *lines]))
+    (folder / "s.hdm").write_text(STUDY.format(use=use, more=more))
+    (found,) = run(folder / "s.hdm", settings=replace(SETTINGS, seed=seed + 1)).estimand_summaries
+    return found.mean, found.sd, found.q5, found.q95
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("use", "more"),
+    [("weight", "adjust for x, w"), ("covariate", ""), ("strata(5)", "adjust for x, w"), ("weight", "")],
+)
+def test_intervals_cover_the_effect_at_least_as_often_as_they_say(tmp_path: Path, use: str, more: str) -> None:
+    found = np.array([replicate(tmp_path, use, more, seed) for seed in range(REPLICATES)])
+    inside = int(np.sum((found[:, 2] <= EFFECT) & (found[:, 3] >= EFFECT)))
+    assert inside >= stats.binom.ppf(0.005, REPLICATES, 0.9)
+    error = found[:, 0].std(ddof=1) / math.sqrt(REPLICATES)
+    assert abs(found[:, 0].mean() - EFFECT) < 3 * error
