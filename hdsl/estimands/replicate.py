@@ -22,9 +22,9 @@ Draws = Mapping[str, Array]
 CELLS = 4_000_000
 
 
-def outcome_of(model: Model) -> str:
-    """Return the name of a model's outcome."""
-    return (*model.margins, *model.observations)[0].outcome
+def outcome_of(bound: Bound) -> str:
+    """Return the name of a study's outcome; a model may observe gapped covariates beside it."""
+    return next(variable.name for variable in bound.variables.values() if variable.role == "outcome")
 
 
 def replicated(
@@ -41,7 +41,7 @@ def replicated(
         no law to draw from, and stay.
     """
     rng = np.random.default_rng(seed)
-    here = world(model, data, bound, outcome_of(model), ())
+    here = world(model, data, bound, outcome_of(bound), ())
     total = next(iter(draws.values())).shape[0]
     step = max(1, CELLS // max(bound.rows, 1))
     counts = counted(bound)
