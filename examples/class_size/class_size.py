@@ -16,7 +16,7 @@ study = (
     )
     .treatment("small", no=0, yes=1)
     .treatment("aide", no=0, yes=1)
-    .assign("small", to="pupil", within="school", by=complete())
+    .assign("small", to="pupil", within="school", by=complete(0.3))
     .assign("aide", to="pupil", within="school", by=complete(), given=("small", "no"))
     .adjust("free_lunch")
     .vary("small", across="school")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +63,7 @@ def made(
     return path
 
 
-def write(path: Path, columns: dict[str, Array]) -> None:
+def write(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     """Write columns as a CSV file."""
     lines = [",".join(f"{v}" for v in row) for row in zip(*columns.values(), strict=True)]
     path.write_text("\n".join([",".join(columns), *lines]) + "\n")
@@ -225,7 +227,7 @@ def test_separable_cells_are_known_better_than_by_independent_interactions(tmp_p
             name: np.asarray(independent[f"intercept[{name}]"].mean(("chain", "draw")).values)
             for name in ("age", "town", "cell")
         }
-        middle = float(independent["intercept"].mean())
+        middle = float(np.mean(np.asarray(independent["intercept"].values)))
         rows = np.arange(49)
         whole = middle + parts["cell"] + parts["age"][rows // 7] + parts["town"][rows % 7]
         squared["array"].append(float(np.mean((cells - truth) ** 2)))
