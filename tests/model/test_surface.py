@@ -1,0 +1,147 @@
+"""Response surfaces: what is derived, potential outcomes, refusals, and truths that the draws must cover."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hdsl import backend as backends
+from hdsl.backend import Settings, refusal
+from hdsl.driver import derive, run
+from hdsl.inference.choose import choose
+from hdsl.model.ir import Model, ModelData
+from hdsl.model.walk import distributions_used
+from hdsl.reference.density import definitions
+
+HEAD = """study s data "d.csv"
+group school id school
+unit pupil id pid in school {{ covariate x : real  covariate w : real  covariate few : binary  outcome {outcome} }}
+treatment z {{ off = 0, on = 1 }}
+assign z to pupil within school by ignorable(x, w, few)
+"""
+ROWS = 160
+NEW = "estimand e = average over population pupil of y(z = on) - y(z = off)"
+
+
+def _study(folder: Path, analysis: str, outcome: str = "y : real", more: str = "") -> Path:
+    rng = np.random.default_rng(3)
+    x, w = rng.normal(size=(2, ROWS))
+    few, z = rng.integers(0, 2, ROWS), rng.integers(0, 2, ROWS)
+    school = np.arange(ROWS) % 8
+    y = 3 + np.sin(2 * x) + 2.0 * z * (x > 0) + np.repeat([0.6, -0.6], 4)[school] + 0.4 * rng.normal(size=ROWS)
+    binary = (y > 3.5).astype(int)
+    lines = ["pid,school,x,w,few,z,y,b"]
+    lines += [f"{i},{school[i]},{x[i]},{w[i]},{few[i]},{z[i]},{y[i]},{binary[i]}" for i in range(ROWS)]
+    (folder / "d.csv").write_text("\n".join(lines) + "\n")
+    path = folder / "s.hdm"
+    path.write_text(HEAD.format(outcome=outcome) + f"analysis {{ {analysis} }}\n" + more)
+    return path
+
+
+def _derived(path: Path) -> tuple[Model, ModelData]:
+    found = derive(path)
+    assert found.model is not None, found.diagnostics
+    assert found.data is not None
+    return found.model, found.data
+
+
+def _codes(path: Path) -> list[str]:
+    return [each.code for each in derive(path).diagnostics if each.severity == "error"]
+
+
+def test_trees_hold_intercept_slopes_and_effect(tmp_path: Path) -> None:
+    model, data = _derived(_study(tmp_path, "surface of y given x, few as bart"))
+    roles = {each.role for each in model.variables}
+    assert {"surface(y)", "slope(w)", "residual"} <= roles
+    assert not roles & {"intercept", "slope(x)", "slope(few)", "effect(z)"}
+    assert "effect(z)" in {each.role for each in model.reported}
+    covariates = data.values["surface_covariates"]
+    assert covariates.shape == (2, ROWS, 3)
+    assert np.all(covariates[0, :, 0] == 0)
+    assert np.all(covariates[1, :, 0] == 1)
+    assert np.array_equal(covariates[0, :, 1:], covariates[1, :, 1:])
+
+
+def test_an_arm_that_is_set_takes_its_column_of_the_surface(tmp_path: Path) -> None:
+    model, data = _derived(_study(tmp_path, "surface of y given x, w, few as bart pool school completely"))
+    rng = np.random.default_rng(1)
+    sizes = model.sizes
+    point = {each.name: np.abs(rng.normal(size=[sizes[dim] for dim in each.dims])) for each in model.variables}
+    slot = next(each.name for each in model.slots if each.treatment == "z")
+    means: list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]] = []
+    for arm in (0, 1):
+        world = ModelData({**data.values, slot: np.full(ROWS, arm)}, data.coords)
+        means.append(definitions(model, world, point)["y_predictor"].real)
+    surface = point["surface_y"]
+    np.testing.assert_allclose(means[1] - means[0], surface[1] - surface[0])
+
+
+def test_a_process_is_written_out_as_curves(tmp_path: Path) -> None:
+    model, _ = _derived(_study(tmp_path, "surface of y given x, few as gp"))
+    roles = {each.role for each in model.variables}
+    assert {"sd(gp(x))", "sd(z * gp(x))", "interaction(z * few)", "effect(z)", "intercept"} <= roles
+    assert "bart" not in distributions_used(model)
+
+
+@pytest.mark.parametrize(
+    ("analysis", "outcome", "more"),
+    [
+        ("surface of y given x as bart vary z with w", "y : real", ""),
+        ("surface of y given x as gp vary z with w", "y : real", ""),
+        ("surface of y given x as bart vary z across school", "y : real", ""),
+        ("surface of y given x, z as bart", "y : real", ""),
+        ("surface of y given spline(x) as bart", "y : real", ""),
+        ("surface of y given x as bart family y student", "y : real", ""),
+        ("surface of y given x as bart", "y : real", NEW),
+    ],
+)
+def test_misuse_is_refused_by_name(analysis: str, outcome: str, more: str, tmp_path: Path) -> None:
+    assert _codes(_study(tmp_path, analysis, outcome, more)) == ["HDM667"]
+
+
+def test_backends_that_draw_no_such_trees_name_those_that_do(tmp_path: Path) -> None:
+    model, _ = _derived(_study(tmp_path, "surface of y given x as bart"))
+    stan = backends.load("stan")
+    assert not isinstance(stan, backends.Diagnostic)
+    found = refusal(model, stan)
+    assert found is not None
+    assert found.code == "HDM604"
+    assert "numpyro or pymc" in (found.help or "")
+    binary, _ = _derived(_study(tmp_path, "surface of b given x as bart", "b : binary"))
+    numpyro = backends.load("numpyro")
+    assert not isinstance(numpyro, backends.Diagnostic)
+    found = refusal(binary, numpyro)
+    assert found is not None
+    assert "pymc" in (found.help or "")
+
+
+def test_a_package_that_is_absent_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import hdsl_numpyro
+
+    monkeypatch.setattr(hdsl_numpyro, "find_spec", lambda name: None if name == "bartz" else name)
+    model, _ = _derived(_study(tmp_path, "surface of y given x as bart"))
+    found = refusal(model, hdsl_numpyro.backend)
+    assert found is not None
+    assert found.code == "HDM602"
+    assert "hdsl[bart]" in (found.help or "")
+
+
+def test_trees_are_never_integrated_out(tmp_path: Path) -> None:
+    model, data = _derived(_study(tmp_path, "surface of y given x as bart"))
+    assert not choose(model, data, "numpyro", Settings()).exact
+
+
+@pytest.mark.slow
+def test_trees_beside_groups_find_the_effect(tmp_path: Path) -> None:
+    more = """estimand low = average over pupil where x < 0 of y(z = on) - y(z = off)
+    estimand high = average over pupil where x > 0 of y(z = on) - y(z = off)"""
+    path = _study(tmp_path, "surface of y given x, w, few as bart", more=more)
+    result = run(path, settings=Settings(chains=2, draws=500, warmup=500, seed=1))
+    found = {each.name: each for each in result.estimand_summaries}
+    assert abs(found["low"].mean) < 4 * found["low"].sd
+    assert abs(found["high"].mean - 2) < 4 * found["high"].sd
+    assert found["high"].sd < 0.25
+    spread = next(each for each in result.parameter_summaries if each.name == "sd(intercept, school)")
+    assert 0.3 < spread.mean < 1.5
