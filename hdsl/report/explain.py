@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hdsl.data.bound import Bound
-from hdsl.design.ir import StudyFields
+from hdsl.design.ir import Propensity, StudyFields
 from hdsl.design.roles import role_text
 from hdsl.estimands.defaults import with_defaults
 from hdsl.model.ir import Model, ModelData
@@ -21,7 +21,7 @@ def explanation(design: StudyFields | None, bound: Bound | None, model: Model | 
     if bound is not None:
         parts.append(_section("Data", _data(bound)))
     if model is not None:
-        parts.append(_section("Model", [*_lines(equations(model)), *_reasons(model)]))
+        parts.append(_section("Model", [*_lines(equations(model)), *_reasons(model), *_scores(design)]))
         parts.append(_section("Priors", _lines(_with_scaling(design, priors(model)))))
         parts.append(_section("Estimands", _estimands(design)))
     return "\n".join(part for part in parts if part)
@@ -73,6 +73,21 @@ def _reasons(model: Model) -> list[str]:
     wanted = ("effect(", "slope(", "interaction(")
     stated = [v for v in model.variables if v.role.startswith(wanted) and v.reason]
     return [f"{variable.role}: {variable.reason}" for variable in stated]
+
+
+def _scores(design: StudyFields) -> list[str]:
+    """Return what propensity scores depend on and are used for."""
+    uses = {"strata": "its strata have intercepts and effects of their own", "covariate": "its log odds are a term"}
+    found: list[str] = []
+    for item in design.analysis:
+        if isinstance(item, Propensity):
+            assigned = (a for a in design.assignments if a.treatment == item.treatment)
+            terms = item.terms or tuple(term for a in assigned for term in a.mechanism.given)
+            of = ", ".join(role_text(term) for term in terms) or "nothing else"
+            across = f", with an intercept for each {item.across}" if item.across else ""
+            use = uses.get(item.use, "rows are weighted by the inverse probability of their arm")
+            found.append(f"propensity({item.treatment}): bernoulli given {of}{across}, fitted by itself; {use}")
+    return found
 
 
 def _lines(found: Sequence[Equation]) -> list[str]:

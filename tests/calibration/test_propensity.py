@@ -48,3 +48,15 @@ def test_intervals_cover_the_effect_at_least_as_often_as_they_say(tmp_path: Path
     assert inside >= stats.binom.ppf(0.005, REPLICATES, 0.9)
     error = found[:, 0].std(ddof=1) / math.sqrt(REPLICATES)
     assert abs(found[:, 0].mean() - EFFECT) < 3 * error
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_weights_agree_with_the_published_effect_of_quitting_smoking() -> None:
+    """Hernan & Robins (2020), chapter 12: 3.4 kg, 95% interval 2.4 to 4.5."""
+    study = Path(__file__).parents[2] / "examples" / "quitting" / "quitting.hdm"
+    result = run(study, settings=Settings(chains=2, draws=1000))
+    (found,) = result.estimand_summaries
+    assert found.mean == pytest.approx(3.4, abs=0.15)
+    assert found.sd == pytest.approx((4.5 - 2.4) / 3.92, rel=0.1)
+    assert not [each for each in result.warnings if each.code in ("HDM725", "HDM727")]
