@@ -11,6 +11,7 @@ HERE = Path(__file__).parent
 TRUTH = {
     "coaching": {"effect(coaching)": 120.0, "residual": 300.0, "residual(coaching)": 250.0, "slope(prior_pay)": 0.6},
     "curriculum": {"effect(curriculum)": 3.0, "slope(pretest)": 0.8},
+    "home_visits": {"effect(visits)": 3.445},
     "incomes": {"effect(tutor)": 3.0, "slope(log(income))": 8.0, "slope(pretest)": 0.5, "residual": 6.0},
     "scholarship": {"effect(scholarship)": 2.0, "slope(pretest)": 0.7, "slope(mean(scholarship, school))": -14.0},
     "stress": {"effect(therapy)": -0.05, "interaction(therapy * month)": -0.04, "residual": 0.15},
