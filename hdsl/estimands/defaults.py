@@ -12,10 +12,10 @@ def with_defaults(study: StudyFields) -> tuple[Estimand, ...]:
 
     With `poststratify` it is over the population cells; without a treatment it is then the average outcome.
     A dose is compared with itself plus one unit. Where a treatment was assigned only under an arm of another
-    (`if T2 = arm`), both potential outcomes have that arm. A family of quantiles has no average: the effects on them
-    are its parameters.
+    (`if T2 = arm`), both potential outcomes have that arm. A category has no average: shares of it must be asked for.
+    Neither has a family of quantiles: the effects on them are its parameters.
     """
-    if study.estimands or quantiles_only(study):
+    if study.estimands or quantiles_only(study) or _of_labels(study):
         return study.estimands
     found: list[Estimand] = []
     if not study.treatments:
@@ -30,6 +30,10 @@ def quantiles_only(study: StudyFields) -> bool:
     """Return whether the outcome's family says nothing but some quantiles of it."""
     laws = [item.law.function for item in study.analysis if isinstance(item, Family)]
     return bool(laws) and laws[-1] == "quantile"
+
+
+def _of_labels(study: StudyFields) -> bool:
+    return any(variable.kind.name == "category" for _, variable in outcomes(study))
 
 
 def _contrasts(treatment: Treatment) -> list[tuple[str, Expr, Expr]]:

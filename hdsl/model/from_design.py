@@ -15,7 +15,7 @@ from hdsl.design import expr as study
 from hdsl.design import ir
 from hdsl.diagnostics import Diagnostic
 from hdsl.model.derive import amendments as amend
-from hdsl.model.derive import quantiles, together
+from hdsl.model.derive import missing, quantiles, together
 from hdsl.model.derive import strata as principal
 from hdsl.model.derive.array_effects import ArrayEffects, array_effects
 from hdsl.model.derive.coefficients import (
@@ -33,6 +33,7 @@ from hdsl.model.derive.groups import Effect, deviations
 from hdsl.model.derive.lags import dynamic_unit, first_values, moves, occasion_ranks
 from hdsl.model.derive.likelihood import (
     categorical_law,
+    check_spread,
     event_slot,
     observed_slot,
     ordinal_law,
@@ -100,12 +101,15 @@ def derive(bound: Bound) -> tuple[tuple[Model, ModelData] | None, list[Diagnosti
 
 def _derive(draft: Draft) -> tuple[Model, ModelData]:
     plan = _plan(draft)
+    missing.complete(draft, plan.priors)
+    of_gaps, draft.reported = draft.reported, []
     plan.trees = trees_of(draft, plan.outcome, plan.family, plan.scale)
     coefficients = _coefficients(plan)
     fixed = _fixed(plan, coefficients)
     _vary(plan, coefficients)
     predictor = _predictor(plan, coefficients, fixed)
     _observe(plan, predictor, coefficients)
+    draft.reported += of_gaps
     _check_priors(plan)
     return draft.finish(draft.bound.study.name)
 
@@ -529,6 +533,7 @@ def _observe(plan: _Plan, predictor: Expr, coefficients: list[Coefficient]) -> N
     kinds = () if plan.strata is None else (plan.strata.dim,)
     if set(draft.scope[var_name(predictor)]) != {*dims, *plan.free, *kinds}:
         predictor = draft.define("rows predictor", add(predictor, draft.zeros()), reason="the same for each row")
+    check_spread(plan.amendments, plan.family, outcome)
     residuals = plan.correlate if plan.family.name in RESIDUALS else None
     spreads = None
     if residuals is not None and residuals.structure == "unstructured":

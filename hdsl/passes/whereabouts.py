@@ -126,7 +126,7 @@ def _scoring(
         if location is None:
             continue
         gradient, weight = _by_row(model, observation, location, env)
-        columns = np.stack(list(_columns(model, data, _predictor(observation.law), laws, point, gradient.shape)))
+        columns = np.stack(list(_columns(model, data, observation, laws, point, gradient.shape)))
         slope += columns @ gradient.ravel()
         information += (columns * weight.ravel()) @ columns.T
     step = np.linalg.solve(information, slope) * scales
@@ -141,13 +141,15 @@ def _numbers(exprs: tuple[Expr, Expr], env: Mapping[str, Value]) -> tuple[float,
 def _columns(
     model: Model,
     data: ModelData,
-    location: Expr,
+    observation: Observation,
     laws: list[tuple[RandomVariable, float, float]],
     point: Mapping[str, Array],
     shape: tuple[int, ...],
 ) -> Iterator[Array]:
     """Yield what each coefficient, moved by its prior's scale, adds to the rows' location; totals follow it."""
-    dims, sizes = dims_of(location, model.dims_of()), model.sizes
+    location, sizes = _predictor(observation.law), model.sizes
+    own = dims_of(location, model.dims_of())
+    dims = tuple(dim for dim in observation.dims if dim in own) if set(own) <= set(observation.dims) else own
     chosen = {v.name: point[v.name] for v in model.variables if not v.dims}
 
     def at(values: Mapping[str, Array]) -> Array:

@@ -81,6 +81,12 @@ def test_passes_keep_the_density(tmp_path: Path) -> None:
     assert np.ptp(differences(prepare(*made), made, np.random.default_rng(5))) < 1e-6
 
 
+def test_a_residual_spread_beside_quantiles_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "d.csv", _data(60, 3))
+    derived = driver.derive(_study(*PROBABILITIES).variance("y", by="z"), data=str(tmp_path / "d.csv"))
+    assert "HDM628" in [d.code for d in derived.diagnostics]
+
+
 def test_one_quantile_is_the_same_quantile_among_several(tmp_path: Path) -> None:
     """Quantiles do not bear on each other: the joint density is the product of those of single quantiles."""
     data = _data(60, 6)

@@ -54,19 +54,11 @@ def sort(design: ir.StudyFields) -> Amendments:
 
 def not_yet(design: ir.StudyFields) -> list[Diagnostic]:
     """Return a HDM620 error for every statement that parses but has no derivation."""
-    found = [
+    return [
         Diagnostic("HDM620", f"{what} is not derived yet.", help=help_, path=("analysis", place))
         for place, item in enumerate(design.analysis)
         for what, help_ in _unsupported(item)
     ]
-    for i, level in enumerate(design.levels):
-        for j, variable in enumerate(level.variables):
-            if variable.missing:
-                text = f"`{variable.name} : ... missing` (gaps that are modelled)"
-                help_ = "Without `missing`, rows with gaps are dropped and counted."
-                path = ("levels", i, "variables", j)
-                found.append(Diagnostic("HDM620", f"{text} is not derived yet.", help=help_, path=path))
-    return found
 
 
 def _unsupported(item: ir.Amendment) -> list[tuple[str, str]]:

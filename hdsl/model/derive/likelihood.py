@@ -36,7 +36,6 @@ def outcome_law(
     `predictor` has the rows' dims. Parameters: `residual` (normal, student, lognormal, skewnormal), `df`,
     `skew`, `shape` (negbinomial, gamma, weibull), `precision` (beta), `zero` (zero-inflated and hurdle).
     """
-    _check_spread(amendments, family, outcome)
     if outcome.known_sd is not None:
         return Law(distribution="normal", args=(predictor, _known_sd(draft, outcome)))
     if family.name in ("bernoulli", "binomial"):
@@ -47,7 +46,7 @@ def outcome_law(
     return _OTHERS[family.name](draft, predictor, scale, priors)
 
 
-def _check_spread(amendments: Amendments, family: Family, outcome: BoundVariable) -> None:
+def check_spread(amendments: Amendments, family: Family, outcome: BoundVariable) -> None:
     stated = (*amendments.variance_by, *amendments.variance_with, *amendments.variance_across)
     if stated and (outcome.known_sd is not None or not FAMILIES[family.name].spread):
         what = "its sampling sd is given" if outcome.known_sd is not None else f"the family is {family.name}"
