@@ -96,7 +96,7 @@ def incomes() -> None:
 
 
 def home_visits() -> None:
-    """Simulate visits that help the lighter children most: 8 points below 2 kg, falling to none at 3 kg."""
+    """Simulate visits that help the lightest children by 8 points, those of 2 kg by 4, those of 3 kg not at all."""
     rng = np.random.default_rng(8)
     site = np.repeat(np.arange(1, 9), 75)
     weight = np.round(np.clip(rng.normal(2.1, 0.5, 600), 0.8, 3.2), 2)
