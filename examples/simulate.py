@@ -92,7 +92,8 @@ def incomes() -> None:
     score = (score + rng.normal(0, 6, 600)).round(1)
     gone = rng.random(600) < 1 / (1 + np.exp((score - np.mean(score)) / 5 + 0.8))
     told = np.where(gone, "NA", np.char.mod("%.1f", income))
-    write("incomes/incomes.csv", "school,tutor,pretest,income,score", school + 1, tutor, pretest.astype(int), told, score)
+    columns = (school + 1, tutor, pretest.astype(int), told, score)
+    write("incomes/incomes.csv", "school,tutor,pretest,income,score", *columns)
 
 
 def home_visits() -> None:
