@@ -268,10 +268,10 @@ def test_correlated_student_effects_are_refused(tmp_path: Path) -> None:
 
 def test_what_is_not_derived_is_named(tmp_path: Path) -> None:
     case = panel(tmp_path)
-    found, problems = case.with_study(case.study.surface("cortisol", given="age", law="bart")).outcome_of()
+    found, problems = case.with_study(case.study.vary("intercept", across="person", law="student")).outcome_of()
     assert found is None
     assert [problem.code for problem in problems] == ["HDM620"]
-    assert "surface of cortisol" in problems[0].message
+    assert "as student" in problems[0].message
 
 
 @pytest.mark.parametrize("term", ["missing_name", "school", "log(age, 2)", "nonsense(age)"])

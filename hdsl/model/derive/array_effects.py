@@ -83,7 +83,7 @@ def array_effects(
     mains = (gather(main[each.level], _unit_of_cell(setting, each), draft.level(each.level)) for each in factors)
     row = draft.level(draft.bound.row)
     place = draft.slot(
-        f"{cell} of row", (row,), cell_of_row, indexes=cell, source=f"the cell of each {draft.bound.row}"
+        "cell of row", (row,), cell_of_row, indexes=cell, source=f"the cell of each {draft.bound.row}"
     )
     summed = draft.define(f"cells {about}", joint, role=f"array({effect}, {' * '.join(across)})")
     return ArrayEffects(" * ".join(across), main, gather(summed, place, cell), add(*mains, summed))
@@ -124,7 +124,7 @@ def _factor(draft: Draft, effect: str, level: str, cell: str, codes: Integers, p
     for i, j in itertools.combinations(range(len(labels)), 2):
         value = dot(column(corr, dim, i), column(corr, dim, j), inner)
         draft.report(f"corr({effect}[{labels[i]}], {effect}[{labels[j]}], {level})", value)
-    of_cell = draft.slot(f"{dim} of {cell}", (cell,), codes, indexes=dim, source=f"the {level} of each cell")
+    of_cell = draft.slot(f"{level} of cell", (cell,), codes, indexes=dim, source=f"the {level} of each cell")
     return _Factor(level, dim, inner, corr, of_cell)
 
 
@@ -175,7 +175,7 @@ def _part(setting: _Setting, factors: Sequence[_Factor]) -> Expr:
     role = f"deviation({setting.effect}, {about})"
     sizes = [len(draft.coords[factor.dim]) for factor in others]
     places = np.indices(sizes).reshape(len(others), -1)
-    rest = draft.index_set(f"rest of {role}", [str(j + 1) for j in range(places.shape[1])], "terms")
+    rest = draft.index_set("rest", [str(j + 1) for j in range(places.shape[1])], "terms")
     sd = _sd(setting, about)
     standard = Law(distribution="normal", args=(const(0), const(1)))
     reason = f"{setting.reason}: the part of each cell of {about}"
@@ -183,7 +183,7 @@ def _part(setting: _Setting, factors: Sequence[_Factor]) -> Expr:
     along = gather(dot(first.corr, z, first.inner), first.of_cell, first.dim)
     for factor, place in zip(others, places, strict=True):
         here = draft.slot(
-            f"{factor.inner} of {rest}", (rest,), place, indexes=factor.inner, source="of each combination"
+            f"{factor.level} of rest", (rest,), place, indexes=factor.inner, source="of each combination"
         )
         along = mul(along, gather(gather(factor.corr, factor.of_cell, factor.dim), here, factor.inner))
     value = mul(sd, apply("sum", along, static=(rest,)))
