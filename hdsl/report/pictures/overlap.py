@@ -60,6 +60,7 @@ def _differences(ax: Axes, found: Scores) -> None:
     ax.plot(found.before, places, "o", mfc="white", color=GREY, ms=5, label="before")
     ax.plot(found.after, places, "o", color=BLUE, ms=5, label="after")
     ax.set_yticks(places, [plain(short(name, 30)) for name in found.names])
+    ax.locator_params(axis="x", nbins=6)
     ax.set_xlabel("standardised mean difference")
     ax.set_title("Balance")
     ax.legend(loc="best")
