@@ -3,7 +3,8 @@
 A covariate is fixed before the treatment, so neither treatment (where it was randomised) nor outcome stands in its
 law; what the outcome says of a missing value comes in through the joint posterior. A treatment that was not
 randomised may depend on the covariate, and then tells of it: its arms are among the predictors. Several covariates
-with gaps come one after another, each given those before it.
+with gaps come one after another, each given those before it: those of upper levels first. A covariate of a group is
+told also from the group's means of what its units have.
 Sources: Ibrahim, Chen, Lipsitz & Herring (2005), JASA 100; Lipsitz & Ibrahim (1996) for the sequence.
 """
 
@@ -31,6 +32,7 @@ from hdsl.model.derive.terms import (
     NotDerivable,
     columns,
     frozen_column,
+    group_means,
     spread,
     treatment_columns,
 )
@@ -65,10 +67,12 @@ def complete(draft: Draft, priors: Priors) -> None:
 
 
 def with_gaps(bound: Bound) -> list[BoundVariable]:
-    """Return the covariates that are declared `missing` and have gaps, in order of declaration."""
+    """Return the covariates that are declared `missing` and have gaps: upper levels first, else as declared."""
     declared = [v.name for level in bound.study.levels for v in level.variables if v.missing]
     variables = [bound.variables[name] for name in declared if name in bound.variables]
-    return [v for v in variables if bool(np.any(_gaps(v)))]
+    names = [level.name for level in bound.study.levels]
+    above = {name: sum(is_above(bound.study, upper, name) for upper in names) for name in names}
+    return sorted((v for v in variables if bool(np.any(_gaps(v)))), key=lambda v: above[v.level])
 
 
 def _gaps(variable: BoundVariable) -> NDArray[np.bool_]:
@@ -185,21 +189,36 @@ def _positive(draft: Draft, priors: Priors, role: str, size: float, reason: str)
 
 
 def _predictors(draft: Draft, variable: BoundVariable) -> Iterator[tuple[str, Column]]:
-    """Yield the other covariates at the level or above, complete or completed before, and chosen treatments."""
+    """Yield what tells of a covariate: the others, complete or completed before, and chosen treatments.
+
+    Those of levels below enter by their means in each unit.
+    """
     bound, level = draft.bound, variable.level
-    later = {v.name for v in with_gaps(draft.bound) if v.name not in draft.completed}
+    later = {v.name for v in with_gaps(bound) if v.name not in draft.completed}
     for name, other in bound.variables.items():
-        here = other.level == level or is_above(bound.study, other.level, level)
-        if other.role == "covariate" and here and name not in later:
-            yield from ((name, column) for column in columns(draft, study.Ref(name=name)))
+        if other.role == "covariate" and name not in later and _tells(bound, other.level, level):
+            for column in columns(draft, study.Ref(name=name)):
+                yield _seen_from(draft, name, column, level)
     for assignment in bound.study.assignments:
         treatment = bound.treatments[assignment.treatment]
-        here = treatment.level == level or is_above(bound.study, treatment.level, level)
-        if assignment.mechanism.name == "ignorable" and here:
+        if assignment.mechanism.name == "ignorable" and _tells(bound, treatment.level, level):
             for column in treatment_columns(draft, treatment):
                 text = f"{treatment.name} as it was"
                 frozen = frozen_column(draft, text, treatment.level, column.values, column.label)
-                yield treatment.name, replace(frozen, label=column.label)
+                yield _seen_from(draft, treatment.name, replace(frozen, label=column.label), level)
+
+
+def _tells(bound: Bound, other: str, level: str) -> bool:
+    """Whether units of one level stand above or below those of another."""
+    return other == level or is_above(bound.study, other, level) or is_above(bound.study, level, other)
+
+
+def _seen_from(draft: Draft, name: str, column: Column, level: str) -> tuple[str, Column]:
+    """Return a column and its name as a unit of a level has it: its mean, where it is of a level below."""
+    if column.level is None or not is_above(draft.bound.study, level, column.level):
+        return name, column
+    text = f"mean({name}, {level})"
+    return text, frozen_column(draft, text, level, group_means(draft, column, level), column.label)
 
 
 def _at(draft: Draft, column: Column, level: str) -> Reals:

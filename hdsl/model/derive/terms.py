@@ -268,7 +268,8 @@ def _level_argument(draft: Draft, expr: study.Call, position: int) -> str:
     raise NotDerivable("HDM623", f"`{role_text(expr)}` needs the name of a level as argument {position + 1}.")
 
 
-def _group_means(draft: Draft, column: Column, level: str) -> Reals:
+def group_means(draft: Draft, column: Column, level: str) -> Reals:
+    """Return the mean of a column over the rows of each unit of a level, shape (units,)."""
     rows = at_rows(draft, column)
     group = draft.bound.levels[level]
     return np.bincount(group.rows, rows, minlength=group.size) / group.counts
@@ -280,7 +281,7 @@ def _group_mean(draft: Draft, expr: study.Call) -> tuple[Column, ...]:
     level = _level_argument(draft, expr, 1)
     found: list[Column] = []
     for column in columns(draft, expr.args[0]):
-        found.append(frozen_column(draft, role_text(expr), level, _group_means(draft, column, level), column.label))
+        found.append(frozen_column(draft, role_text(expr), level, group_means(draft, column, level), column.label))
     return tuple(found)
 
 
@@ -301,7 +302,7 @@ def _centre(draft: Draft, expr: study.Call) -> tuple[Column, ...]:
         return (Column(sub(column.expr, const(middle)), column.level, column.values - middle),)
     level = _level_argument(draft, expr, 1)
     text = f"mean({role_text(expr.args[0])}, {level})"
-    means = frozen_column(draft, text, level, _group_means(draft, column, level))
+    means = frozen_column(draft, text, level, group_means(draft, column, level))
     joined, one, other, a, b = _aligned(draft, column, means)
     return (Column(sub(one, other), joined, a - b),)
 
