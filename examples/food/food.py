@@ -15,5 +15,4 @@ study = (
     )
     .family("foodexp", "quantile(0.1, 0.25, 0.5, 0.75, 0.9)")
     .adjust("income")
-    .waive("HDM425", because="the lines are looked at, not their intervals")
 )

@@ -8,12 +8,10 @@ from hdsl.checks.scope import Scope
 from hdsl.checks.terms import LABELLED
 from hdsl.design import ir
 from hdsl.design.expr import Call, Number, Ref
+from hdsl.model.derive.quantiles import CORRECTED, INTERVALS, WORKING, keeps_working
 from hdsl.model.derive.scales import FAMILIES
 
-WORKING = (
-    "The estimates are those of quantile regression; the intervals may be too narrow or too wide. "
-    "For intervals that hold, model the whole distribution and ask for `quantile(q) over ... of ...`."
-)
+AS_THEY_ARE = "Leave out `intervals = working`: they are then corrected."
 
 
 def family(scope: Scope) -> Findings:
@@ -34,8 +32,9 @@ def _family(scope: Scope, item: ir.Family, path: Path) -> Findings:
         message = f"The family `{name}` does not fit `{item.outcome}`, which is {kind}."
         yield finding("HDM259", message, path, f"For {kind}: {listed(fits)}.")
     if name == "quantile":
-        message = f"The intervals of the quantiles of {item.outcome} rest on a working likelihood."
-        yield finding("HDM425", message, path, WORKING)
+        if keeps_working(item.law):
+            message = f"The intervals of the quantiles of {item.outcome} are those of a working likelihood."
+            yield finding("HDM425", message, path, AS_THEY_ARE)
         yield from _probabilities(item.law, path)
     else:
         yield from _options(item.law, FAMILIES[name].links, path)
@@ -44,7 +43,11 @@ def _family(scope: Scope, item: ir.Family, path: Path) -> Findings:
 def _probabilities(law: Call, path: Path) -> Findings:
     mend = "Write them in order, for instance `quantile(0.1, 0.5, 0.9)`."
     for i, option in enumerate(law.options):
-        yield finding("HDM258", f"`quantile` has no option `{option.name}`.", (*path, "options", i), mend)
+        if option.name != INTERVALS:
+            yield finding("HDM258", f"`quantile` has no option `{option.name}`.", (*path, "options", i), mend)
+        elif option.value not in (Ref(name=CORRECTED), Ref(name=WORKING)):
+            message = "The intervals of quantiles are `corrected` or `working`."
+            yield finding("HDM258", message, (*path, "options", i), "Leave it out: they are corrected.")
     if not law.args:
         yield finding("HDM258", "`quantile` takes the probabilities of the quantiles.", path, mend)
     before = 0.0

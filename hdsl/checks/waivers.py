@@ -10,7 +10,7 @@ from hdsl.design.ir import StudyFields
 from hdsl.diagnostics import CODES, Diagnostic
 
 CHECKED = ("HDM2", "HDM3", "HDM4", "HDM5")
-RAISED_LATER = ("HDM411",)
+RAISED_LATER = ("HDM411", "HDM425")
 
 
 def apply_waivers(study: StudyFields, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:

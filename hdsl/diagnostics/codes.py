@@ -174,7 +174,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM422": CodeInfo("varying and pooling that contradict each other"),
         "HDM423": CodeInfo("an exclusion restriction where treatment changes the intermediate", "warning"),
         "HDM424": CodeInfo("principal strata told apart by the shape of a distribution alone", "warning"),
-        "HDM425": CodeInfo("quantiles by a working likelihood", "warning"),
+        "HDM425": CodeInfo("intervals of a working likelihood", "warning"),
         "HDM426": CodeInfo("a spread of groups that depends on no covariate of theirs"),
         "HDM427": CodeInfo("a lagged outcome that comes after the treatment", "warning"),
         "HDM428": CodeInfo("fixed effects beside a lagged outcome", "warning"),

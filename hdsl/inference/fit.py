@@ -34,6 +34,10 @@ class Fit:
         Why it was sampled as it was, in words.
     parts : tuple of Fit
         The fits of which these draws are a mixture, where the data differ between draws.
+    intervals : str
+        How the draws were corrected for a working likelihood, in words; empty where they were not.
+    likelihood : mapping or None
+        The draws as they were sampled, where `parameters` are corrected ones: the likelihood's are at these.
     """
 
     model: Model
@@ -45,6 +49,8 @@ class Fit:
     settings: Settings
     how: str = ""
     parts: tuple[Fit, ...] = ()
+    intervals: str = ""
+    likelihood: Mapping[str, Array] | None = None
 
 
 def fit(

@@ -94,7 +94,8 @@ def _log_likelihood(fit: Fit, chains: int, draws: int) -> dict[str, Any]:
 
         each = [_log_likelihood(part, chains, draws // len(fit.parts)) for part in fit.parts]
         return {name: interleaved([found[name] for found in each]) for name in each[0]}
-    flat = {name: value.reshape(chains * draws, *value.shape[2:]) for name, value in fit.parameters.items()}
+    drawn = fit.parameters if fit.likelihood is None else fit.likelihood
+    flat = {name: value.reshape(chains * draws, *value.shape[2:]) for name, value in drawn.items()}
     found = log_likelihood(fit.model, fit.data, flat)
     return {name: np.asarray(value).reshape(chains, draws, *value.shape[1:]) for name, value in found.items()}
 

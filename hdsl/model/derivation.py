@@ -19,6 +19,8 @@ def model_of(bound: Bound) -> tuple[tuple[Model, ModelData] | None, list[Diagnos
             help_ = "Leave `missing` out: rows with gaps are then dropped and counted."
             return None, [Diagnostic("HDM636", message, help=help_)]
         return from_equations(bound)
+    from hdsl.model.derive.quantiles import uncorrected
     from hdsl.model.from_design import derive
 
-    return derive(bound)
+    made, found = derive(bound)
+    return made, found if made is None else [*found, *uncorrected(bound.study, made[0])]

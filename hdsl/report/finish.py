@@ -21,6 +21,8 @@ from hdsl.inference.fit import Fit, fit
 from hdsl.inference.limits import beyond_limits
 from hdsl.inference.posterior import posterior
 from hdsl.inference.propensity import fit_in_stages, interleaved
+from hdsl.inference.working import fit_quantiles
+from hdsl.model.derive.quantiles import wants_correction
 from hdsl.model.ir import Model, ModelData
 from hdsl.model.walk import distributions_used
 from hdsl.report.result import Result
@@ -58,10 +60,11 @@ def fit_and_finish(
     if any(isinstance(item, Propensity) for item in bound.study.analysis):
         staged = fit_in_stages(bound, model, data, backend, settings, progress)
     else:
-        staged = fit(model, data, backend, settings, progress)
+        staged = _fitted(bound, model, data, backend, settings, progress)
     if isinstance(staged, Diagnostic):
         return staged
     fitted = staged if isinstance(staged, Fit) else staged.fit
+    model, data = fitted.model, fitted.data
     found = computed_of(estimands, bound, fitted, settings.seed)
     roles = {computed.name: computed.draws for computed in found}
     diagnosis, more = diagnose({**fitted.roles, **roles}, fitted.sampled)
@@ -87,7 +90,23 @@ def fit_and_finish(
         data=data,
         bound=bound,
         how=fitted.how,
+        intervals=fitted.intervals,
     )
+
+
+def _fitted(
+    bound: Bound,
+    model: Model,
+    data: ModelData,
+    backend: Backend,
+    settings: Settings,
+    progress: Callable[[Progress], None] | None,
+) -> Fit | Diagnostic:
+    """Return the fit of one stage; draws of quantiles are corrected for their working likelihood."""
+    if wants_correction(bound.study):
+        counted = any(v.role == "weight" and v.kind == "count" for v in bound.variables.values())
+        return fit_quantiles(model, data, backend, settings, progress, counted=counted)
+    return fit(model, data, backend, settings, progress)
 
 
 def computed_of(estimands: Sequence[Estimand], bound: Bound, fitted: Fit, seed: int) -> list[Computed]:
@@ -170,6 +189,7 @@ def _attributes(bound: Bound, fitted: Fit) -> Mapping[str, str]:
         "backend": fitted.backend,
         "inference": fitted.sampled.engine,
         "inference_reason": fitted.how,
+        "intervals": fitted.intervals,
         "data": bound.audit.source,
         "data_sha256": bound.audit.sha256,
         "rows": str(bound.audit.rows_used),

@@ -26,6 +26,7 @@ def result_html(result: Result) -> str:
         f"<div class='hdsl-result'><p><strong>{escape(title)}</strong><br>{escape(rest)}</p>",
         _summaries("Estimands", result.estimand_summaries),
         _summaries("Parameters", plain),
+        *([f"<p>{escape(result.intervals)}</p>"] if result.intervals else []),
         f"<p>{escape(result.inference)}. {escape(result.verdict)}</p>",
         _findings(result),
         "</div>",

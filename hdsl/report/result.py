@@ -47,6 +47,8 @@ class Result:
         The draws by role with named coordinates, sampler statistics, data.
     model, data, bound
         The plain model, its arrays, and the study bound to its data.
+    intervals : str
+        How intervals were corrected for a working likelihood (`family y quantile(...)`), in words; else empty.
     frames : {"pandas", "polars", "pyarrow"}
         The kind of data frame that is returned; `using` changes it.
     saved : Path or None
@@ -79,6 +81,7 @@ class Result:
     data: ModelData
     bound: Bound
     how: str = ""
+    intervals: str = ""
     frames: Frames = "pandas"
     saved: Path | None = None
     recalled: str = ""
@@ -280,6 +283,7 @@ class Result:
             "seconds": dict(self.seconds),
             "saved": None if self.saved is None else str(self.saved),
             "recalled": self.recalled or None,
+            "intervals": self.intervals or None,
         }
 
     def report(self, path: str | PathLike[str]) -> None:

@@ -67,6 +67,8 @@ def show_result(result: Result, console: Console | None = None) -> None:
         _titled(screen, *_group(role, group))
     for treatment in treatments_in(result):
         _titled(screen, f"Balance given the propensity of {treatment}", _balance(result, treatment))
+    if result.intervals:
+        screen.print(result.intervals, highlight=False, markup=False, soft_wrap=True)
     screen.print(f"{result.inference}.", highlight=False, markup=False, soft_wrap=True)
     screen.print(result.verdict, highlight=False, markup=False, style=STYLES[result.diagnosis.verdict], soft_wrap=True)
 

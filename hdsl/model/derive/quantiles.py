@@ -13,21 +13,55 @@ import numpy as np
 
 from hdsl.data.bound import BoundVariable
 from hdsl.design import expr as study
+from hdsl.design.ir import Family, Propensity, StudyFields
+from hdsl.diagnostics import Diagnostic
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.priors import Priors, halfnormal
 from hdsl.model.derive.scales import Scale
 from hdsl.model.derive.terms import NotDerivable
-from hdsl.model.ir import Dims, Expr, Law, const
+from hdsl.model.ir import Dims, Expr, Law, Model, const
+from hdsl.model.working import working_of
 
 DIM = "quantile"
+INTERVALS = "intervals"
+CORRECTED, WORKING = "corrected", "working"
+UNCORRECTED = (
+    "They may be far too narrow or too wide. Leave out what stands in the way, or model the whole distribution and ask "
+    "for `quantile(q) over ... of ...`."
+)
 
 
 def probabilities_of(law: study.Call) -> tuple[float, ...]:
     """Return the probabilities of `quantile(...)`, which the checks have found to be in order."""
     found = tuple(arg.value for arg in law.args if isinstance(arg, study.Number))
-    if not found or len(found) < len(law.args) or law.options:
+    if not found or len(found) < len(law.args) or any(option.name != INTERVALS for option in law.options):
         raise NotDerivable("HDM626", "`quantile` takes probabilities between 0 and 1.", "For instance `quantile(0.5)`.")
     return found
+
+
+def wants_correction(design: StudyFields) -> bool:
+    """Return whether the outcome has a family of quantiles whose intervals are to be corrected."""
+    laws = [item.law for item in design.analysis if isinstance(item, Family)]
+    return bool(laws) and laws[-1].function == "quantile" and not keeps_working(laws[-1])
+
+
+def keeps_working(law: study.Call) -> bool:
+    """Return whether `quantile(...)` asks for the intervals of its likelihood as they are."""
+    return any(option.name == INTERVALS and option.value == study.Ref(name=WORKING) for option in law.options)
+
+
+def uncorrected(design: StudyFields, model: Model) -> list[Diagnostic]:
+    """Return HDM425 where the intervals of quantiles should be corrected and cannot be."""
+    if not wants_correction(design):
+        return []
+    found = working_of(model)
+    staged = any(isinstance(item, Propensity) for item in design.analysis)
+    reason = "propensity scores are fitted before it" if staged else found
+    if not isinstance(reason, str):
+        return []
+    outcome = model.observations[0].outcome if model.observations else ""
+    message = f"The intervals of the quantiles of {outcome} cannot be corrected for the working likelihood: {reason}."
+    return [Diagnostic("HDM425", message, severity="warning", help=UNCORRECTED)]
 
 
 def free_dims(draft: Draft, probabilities: Sequence[float]) -> Dims:

@@ -103,6 +103,8 @@ def _answer(result: Result) -> Iterator[str]:
         "Effects are contrasts of potential outcomes (Rubin, 1974), computed from the posterior draws. We report "
         "posterior means, standard deviations and central 90% intervals."
     )
+    if result.intervals:
+        yield result.intervals
     waived = [found for found in result.warnings if found.waived is not None]
     if waived:
         yield f"Waived warnings: {'; '.join(f'{found.code} ({found.waived})' for found in waived)}."

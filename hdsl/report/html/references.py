@@ -149,6 +149,16 @@ SPLINES = _work(
     "Generalized Additive Models: An Introduction with R",
     publisher="Chapman and Hall/CRC",
 )
+QUANTILES = _work(
+    "yang2016",
+    "article",
+    "Yang, Yunwen and Wang, Huixia Judy and He, Xuming",
+    "2016",
+    "Posterior Inference in Bayesian Quantile Regression with Asymmetric Laplace Likelihood",
+    journal="International Statistical Review",
+    volume="84",
+    pages="327--344",
+)
 GP = _work(
     "riutort2023",
     "article",
@@ -216,6 +226,8 @@ def _works(result: Result) -> Iterator[Work]:
         yield LKJ
     if result.study.principals:
         yield STRATA
+    if result.intervals:
+        yield QUANTILES
     written = "".join(part.model_dump_json() for part in result.study.analysis)
     for word, work in (('"mean"', MUNDLAK), ("spline", SPLINES), ('"gp"', GP)):
         if word in written and any(isinstance(a, ir.Adjust | ir.VaryWith) for a in result.study.analysis):
