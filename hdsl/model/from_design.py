@@ -30,6 +30,8 @@ from hdsl.model.derive.coefficients import (
 from hdsl.model.derive.curves import Setting, add_curves, has_straight_part, moderate_along
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.groups import Effect, deviations
+from hdsl.model.derive.kinds import FAMILIES as SUMMED
+from hdsl.model.derive.kinds import Kinds, has_density, sum_out
 from hdsl.model.derive.lags import dynamic_unit, first_values, moves, occasion_ranks
 from hdsl.model.derive.likelihood import (
     categorical_law,
@@ -73,6 +75,7 @@ class _Plan:
     trees: Trees | None = None
     probabilities: tuple[float, ...] = ()
     in_strata: dict[str, dict[str, Expr]] = field(default_factory=dict)
+    gaps: Kinds | None = None
 
 
 def derive(bound: Bound) -> tuple[tuple[Model, ModelData] | None, list[Diagnostic]]:
@@ -101,7 +104,7 @@ def derive(bound: Bound) -> tuple[tuple[Model, ModelData] | None, list[Diagnosti
 
 def _derive(draft: Draft) -> tuple[Model, ModelData]:
     plan = _plan(draft)
-    missing.complete(draft, plan.priors)
+    plan.gaps = _gaps(plan)
     of_gaps, draft.reported = draft.reported, []
     plan.trees = trees_of(draft, plan.outcome, plan.family, plan.scale)
     coefficients = _coefficients(plan)
@@ -112,6 +115,23 @@ def _derive(draft: Draft) -> tuple[Model, ModelData]:
     draft.reported += of_gaps
     _check_priors(plan)
     return draft.finish(draft.bound.study.name)
+
+
+def _gaps(plan: _Plan) -> Kinds | None:
+    """Complete covariates with gaps; return the values that are summed out, None where there are none."""
+    found = missing.complete(plan.draft, plan.priors)
+    if found is not None and plan.strata is not None:
+        raise NotDerivable(
+            "HDM636", f"Gaps of {found.name} are not summed out beside principal strata.", "Leave `missing` out."
+        )
+    if found is not None and (plan.correlate is not None or not has_density(plan.outcome, plan.family.name)):
+        known = ", ".join(SUMMED)
+        raise NotDerivable(
+            "HDM636",
+            f"Gaps of {found.name} are not summed out of the density of this outcome.",
+            f"They are for uncorrelated outcomes of family {known}. Without `missing`, rows with gaps are dropped.",
+        )
+    return found
 
 
 def _plan(draft: Draft) -> _Plan:
@@ -530,8 +550,8 @@ def _observe(plan: _Plan, predictor: Expr, coefficients: list[Coefficient]) -> N
         offset = draft.slot("log exposure", dims, plan.offset, source="log of the exposure")
         predictor = add(predictor, offset)
     predictor = draft.define(f"{outcome.name} predictor", predictor, reason=f"the linear predictor of {outcome.name}")
-    kinds = () if plan.strata is None else (plan.strata.dim,)
-    if set(draft.scope[var_name(predictor)]) != {*dims, *plan.free, *kinds}:
+    kinds = tuple(each.dim for each in (plan.strata, plan.gaps) if each is not None)
+    if not set(draft.scope[var_name(predictor)]) >= {*dims, *plan.free, *(() if plan.strata is None else kinds)}:
         predictor = draft.define("rows predictor", add(predictor, draft.zeros()), reason="the same for each row")
     check_spread(plan.amendments, plan.family, outcome)
     residuals = plan.correlate if plan.family.name in RESIDUALS else None
@@ -557,6 +577,9 @@ def _observe(plan: _Plan, predictor: Expr, coefficients: list[Coefficient]) -> N
         levels = _levels_with_shares(plan)
         slots = (slot, weight)
         principal.observe(draft, plan.strata, plan.priors, outcome, law, slots, coefficients, levels, reason)
+        return
+    if plan.gaps is not None:
+        sum_out(draft, plan.gaps, outcome, law, (slot, weight), f"gaps of {plan.gaps.name} are summed out", reason)
         return
     observation = Observation(
         name=draft.name(f"observed {outcome.name}"),

@@ -32,6 +32,19 @@ from hdsl.model.ir import (
 from hdsl.model.names import fresh
 
 
+@dataclass(frozen=True)
+class Column:
+    """One predictor: an expression, the level at which it has values (None: a constant), and those values.
+
+    `label` tells apart the columns of a category or of a treatment's arms.
+    """
+
+    expr: Expr
+    level: str | None
+    values: Reals
+    label: str = ""
+
+
 @dataclass
 class Draft:
     """Collects the parts of a Model for one bound study."""
@@ -50,7 +63,7 @@ class Draft:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     level_dims: dict[str, str] = field(default_factory=dict)
     cache: dict[tuple[str, ...], Var] = field(default_factory=dict)
-    completed: dict[str, tuple[Var, Reals]] = field(default_factory=dict)
+    completed: dict[str, tuple[Column, ...]] = field(default_factory=dict)
     scope: dict[str, Dims] = field(default_factory=dict)
 
     def name(self, text: str) -> str:
@@ -101,15 +114,11 @@ class Draft:
         self.scope[name] = dims
         return var(name)
 
-    def define(
-        self, text: str, value: Expr, role: str | None = None, reason: str = "", written: str = ""
-    ) -> Var:
+    def define(self, text: str, value: Expr, role: str | None = None, reason: str = "", written: str = "") -> Var:
         """Add a definition and return a reference to it."""
         name = self.name(text)
         dims = dims_of(value, self.scope)
-        self.statements.append(
-            Definition(name=name, dims=dims, value=value, role=role, reason=reason, written=written)
-        )
+        self.statements.append(Definition(name=name, dims=dims, value=value, role=role, reason=reason, written=written))
         self.scope[name] = dims
         return var(name)
 

@@ -25,7 +25,9 @@ from hdsl.design.expr import walk
 from hdsl.design.levels import is_above
 from hdsl.design.roles import role_text
 from hdsl.diagnostics import Diagnostic
+from hdsl.model.derive import missing_kinds
 from hdsl.model.derive.draft import Draft
+from hdsl.model.derive.kinds import Kinds
 from hdsl.model.derive.priors import Priors, halfnormal, normal
 from hdsl.model.derive.terms import (
     Column,
@@ -36,7 +38,7 @@ from hdsl.model.derive.terms import (
     spread,
     treatment_columns,
 )
-from hdsl.model.ir import Expr, Factor, Law, Var, add, apply, const, gather, mul
+from hdsl.model.ir import Expr, Factor, Law, add, apply, const, gather, mul
 from hdsl.model.log_kernels import log_kernel
 
 LOGS = "positive"
@@ -45,34 +47,44 @@ WHOLE = ("mean", "centre", "factor", "lag", "first", "spline", "gp")
 LEAST_GROUPS = 3
 
 
-def complete(draft: Draft, priors: Priors) -> None:
-    """Give a law to the gaps of each covariate declared `missing`, and keep its completed column in the draft.
+def complete(draft: Draft, priors: Priors) -> Kinds | None:
+    """Give a law to the gaps of each covariate declared `missing`, and keep its completed columns in the draft.
+
+    Returns
+    -------
+    Kinds or None
+        The values that rows with gaps in binary covariates or categories may have, to be summed out.
 
     Raises
     ------
     NotDerivable
-        HDM636: a covariate that is neither real nor positive, or a term that needs every value beforehand.
+        HDM636: a count or proportion, a term that needs every value beforehand, too many combinations of values.
     """
     gaps = with_gaps(draft.bound)
     for variable in gaps:
-        if variable.kind not in KINDS:
+        if variable.kind not in (*KINDS, *missing_kinds.DISCRETE):
             raise NotDerivable(
                 "HDM636",
                 f"Gaps of `{variable.name}`, which is {variable.kind}, are not modelled.",
-                "Gaps of real and positive covariates are. Without `missing`, rows with gaps are dropped and counted.",
+                "Those of real, positive, binary and category covariates are. Without `missing`, rows with gaps are "
+                "dropped and counted.",
             )
     _refuse(draft, {variable.name for variable in gaps})
+    discrete = [variable for variable in gaps if variable.kind in missing_kinds.DISCRETE]
     for variable in gaps:
-        draft.completed[variable.name] = _completed(draft, priors, variable)
+        if variable not in discrete:
+            draft.completed[variable.name] = _completed(draft, priors, variable)
+    return missing_kinds.summed_out(draft, priors, discrete, lambda variable: _predictors(draft, variable))
 
 
 def with_gaps(bound: Bound) -> list[BoundVariable]:
-    """Return the covariates that are declared `missing` and have gaps: upper levels first, else as declared."""
+    """Return the covariates that are declared `missing` and have gaps; numbers come first, then upper levels."""
     declared = [v.name for level in bound.study.levels for v in level.variables if v.missing]
     variables = [bound.variables[name] for name in declared if name in bound.variables]
     names = [level.name for level in bound.study.levels]
     above = {name: sum(is_above(bound.study, upper, name) for upper in names) for name in names}
-    return sorted((v for v in variables if bool(np.any(_gaps(v)))), key=lambda v: above[v.level])
+    found = [v for v in variables if bool(np.any(_gaps(v)))]
+    return sorted(found, key=lambda v: (v.kind in missing_kinds.DISCRETE, above[v.level]))
 
 
 def _gaps(variable: BoundVariable) -> NDArray[np.bool_]:
@@ -111,7 +123,7 @@ def _calls(item: object) -> Iterator[study.Call]:
             yield from _calls(each)
 
 
-def _completed(draft: Draft, priors: Priors, variable: BoundVariable) -> tuple[Var, Reals]:
+def _completed(draft: Draft, priors: Priors, variable: BoundVariable) -> tuple[Column, ...]:
     name, level, missing = variable.name, variable.level, _gaps(variable)
     count, dims = int(missing.sum()), (draft.level(variable.level),)
     raw = np.asarray(variable.values, dtype=np.float64)
@@ -144,7 +156,7 @@ def _completed(draft: Draft, priors: Priors, variable: BoundVariable) -> tuple[V
     found = draft.define(name, whole, role=name, reason=reason, written=f"~ {family}({said}, sd({name}))")
     message = f"{count} of {len(missing)} values of `{name}` are missing and are modelled."
     draft.diagnostics.append(Diagnostic("HDM429", message, severity="note"))
-    return found, np.exp(filled) if variable.kind == LOGS else filled
+    return (Column(found, level, np.exp(filled) if variable.kind == LOGS else filled),)
 
 
 def _mean(draft: Draft, priors: Priors, variable: BoundVariable, middle: float, sd: float) -> tuple[Expr, str]:

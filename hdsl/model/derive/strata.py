@@ -6,28 +6,25 @@ principal stratification.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hdsl.data.bound import BoundVariable, Reals
+from hdsl.data.bound import BoundVariable
 from hdsl.data.strata import possible_strata
 from hdsl.design import ir
 from hdsl.model.derive.coefficients import Coefficient
 from hdsl.model.derive.draft import Draft
+from hdsl.model.derive.kinds import FAMILIES, Kinds, has_density, sum_out
 from hdsl.model.derive.predictor import Parts, total
 from hdsl.model.derive.priors import Priors, halfnormal, normal, rounded
 from hdsl.model.derive.terms import NotDerivable, at_rows, spread
 from hdsl.model.ir import (
     Dims,
     Expr,
-    Factor,
     Law,
-    Mixture,
-    Observation,
     Var,
     add,
     apply,
@@ -37,12 +34,8 @@ from hdsl.model.ir import (
     mul,
     stack,
     sub,
-    var,
 )
-from hdsl.model.log_kernels import log_kernel
 
-FAMILIES = ("normal", "lognormal", "bernoulli", "binomial", "poisson")
-IMPOSSIBLE = -1e30
 ODDS_SD = 1.5
 BETWEEN_SD = 1.0
 
@@ -86,7 +79,7 @@ def strata_of(draft: Draft, outcome: BoundVariable, family: str) -> Strata | Non
         return None
     if len(principals) > 1:
         raise NotDerivable("HDM635", "A model has principal strata of one intermediate variable.", "Leave one out.")
-    if family not in FAMILIES or outcome.event is not None or outcome.known_sd is not None:
+    if not has_density(outcome, family):
         known = ", ".join(FAMILIES)
         raise NotDerivable(
             "HDM635", f"Principal strata of a {family} outcome are not derived.", f"Families that are: {known}."
@@ -142,38 +135,10 @@ def observe(
 
     The likelihood of a row is sum_s share_s p(y | s), over the strata that its treatment and intermediate allow.
     """
-    row, (slot, weight) = draft.level(draft.bound.row), parts
-    share = _shares(draft, strata, priors, coefficients, levels, weight)
-    mask = np.where(strata.possible, 0.0, IMPOSSIBLE)
-    source = f"0 where the row may be of the stratum, {IMPOSSIBLE:g} where not"
-    allowed = draft.slot(f"{strata.declared.name} possible", (row, strata.dim), mask, source=source)
-    possible = draft.define(f"log share {strata.declared.name}", add(share, allowed))
-    joint = draft.define(f"log joint {strata.declared.name}", add(possible, _log_density(draft, outcome, slot, law)))
-    summed = apply("log_sum_exp", joint, static=(strata.dim,))
-    value = summed if weight is None else mul(var(weight), summed)
-    draft.factors.append(
-        Factor(
-            name=draft.name(f"observed {outcome.name}"),
-            value=value,
-            outcome=outcome.name,
-            dims=(row,),
-            reason=f"the strata of `{strata.declared.name}` are summed out",
-        )
-    )
-    dim = strata.dim
-    draft.margins.append(
-        Observation(
-            name=draft.name(f"each {outcome.name}"),
-            outcome=outcome.name,
-            slot=slot,
-            dims=(row, dim),
-            law=law,
-            weight=weight,
-            together=_told(strata, draft.bound.row),
-            mixture=Mixture(dim=dim, share=share.name, possible=possible.name, joint=joint.name),
-            reason=reason,
-        )
-    )
+    share = _shares(draft, strata, priors, coefficients, levels, parts[1])
+    name = strata.declared.name
+    kinds = Kinds(strata.dim, name, share, strata.possible, _told(strata, draft.bound.row), known=False)
+    sum_out(draft, kinds, outcome, law, parts, f"the strata of `{name}` are summed out", reason)
 
 
 def _told(strata: Strata, row: str) -> str:
@@ -253,30 +218,3 @@ def _between(draft: Draft, role: str, name: str, level: str, priors: Priors) -> 
     law = Law(distribution="normal", args=(const(0), sd))
     dims: Dims = (draft.level(level),)
     return draft.random(f"deviation({role}, {level})", law, dims, reason)
-
-
-def _log_density(draft: Draft, outcome: BoundVariable, slot: str, law: Law) -> Expr:
-    """Return the log density of the outcome, over rows and strata."""
-    y: Expr = var(slot)
-    distribution = law.distribution
-    if distribution == "lognormal":
-        distribution, y = "normal", draft.define(f"log {outcome.name}", apply("log", y))
-    kernel = log_kernel(distribution, y, law.args)
-    assert kernel is not None, distribution
-    dims, source = (draft.level(outcome.level),), "what the log density of the outcome has of the outcome alone"
-    rest = _constant(outcome, law.distribution)
-    return add(kernel, draft.slot(f"{outcome.name} constant", dims, rest, source=source))
-
-
-def _constant(outcome: BoundVariable, distribution: str) -> Reals:
-    """Return the part of the log density that no parameter bears on, shape (rows,)."""
-    from scipy.special import gammaln
-
-    y = np.asarray(outcome.values, dtype=np.float64)
-    if distribution in ("normal", "lognormal"):
-        return -0.5 * math.log(2 * math.pi) - (np.log(y) if distribution == "lognormal" else np.zeros(len(y)))
-    if distribution == "poisson_log":
-        return -np.asarray(gammaln(y + 1))
-    if outcome.trials is None:
-        return np.zeros(len(y))
-    return np.asarray(gammaln(outcome.trials + 1) - gammaln(y + 1) - gammaln(outcome.trials - y + 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hdsl.data.bound import BoundTreatment, BoundVariable, Reals
 from hdsl.design import expr as study
 from hdsl.design.roles import role_text
+from hdsl.model.derive.draft import Column as Column
 from hdsl.model.derive.draft import Draft
 from hdsl.model.ir import Expr, add, apply, const, div, mul, sub
 
@@ -35,19 +36,6 @@ class NotDerivable(Exception):
         self.code = code
         self.message = message
         self.help = help
-
-
-@dataclass(frozen=True)
-class Column:
-    """One predictor: an expression, the level at which it has values (None: a constant), and those values.
-
-    `label` tells apart the columns of a category or of a treatment's arms.
-    """
-
-    expr: Expr
-    level: str | None
-    values: Reals
-    label: str = ""
 
 
 def columns(draft: Draft, expr: study.Expr) -> tuple[Column, ...]:
@@ -130,8 +118,7 @@ def _named(draft: Draft, name: str) -> tuple[Column, ...]:
 
 def _variable(draft: Draft, variable: BoundVariable) -> tuple[Column, ...]:
     if variable.name in draft.completed:
-        whole, values = draft.completed[variable.name]
-        return (Column(whole, variable.level, values),)
+        return draft.completed[variable.name]
     slot = variable_slot(draft, variable)
     if variable.kind in ("category", "ordered"):
         return indicators(draft, slot, variable.level, variable.values, variable.labels, variable.name)
