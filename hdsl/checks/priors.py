@@ -27,7 +27,32 @@ def targets(scope: Scope) -> Findings:
     """HDM226 to 231, 248: a prior, and an assumed value, is of a parameter by its role."""
     for expr, path in _targets(scope):
         if scope.is_derived():
-            yield from _role(scope, expr, path)
+            yield from _role(scope, expr, path) if not _is_of_gaps(scope, expr) else _of_gaps(scope, expr, path)
+
+
+def _is_of_gaps(scope: Scope, expr: Expr) -> bool:
+    """Return whether a role is of the law of a covariate that is declared `missing`."""
+    match expr:
+        case Call(function="mean" | "sd" | "log_odds", args=(Ref(name=name),)):
+            return _has_gaps(scope, name)
+        case Call(function="sd" | "slope", args=(Ref(name=name), _)):
+            return _has_gaps(scope, name)
+        case _:
+            return False
+
+
+def _has_gaps(scope: Scope, name: str) -> bool:
+    return any(v.name == name and v.missing for level in scope.study.levels for v in level.variables)
+
+
+def _of_gaps(scope: Scope, expr: Expr, path: Path) -> Findings:
+    match expr:
+        case Call(function="sd", args=(_, Ref(name=group))):
+            yield from want_level(scope, group, (*path, "args", 1))
+        case Call(function="slope", args=(_, term)):
+            yield from check_term(scope, term, (*path, "args", 1))
+        case _:
+            return
 
 
 def _targets(scope: Scope) -> Iterator[tuple[Expr, Path]]:

@@ -24,8 +24,10 @@ from hdsl.design.levels import assignment_of, id_column, row_level
 from hdsl.design.levels import level as level_named
 from hdsl.diagnostics import Diagnostic, has_errors
 from hdsl.estimands.rows import EstimandError
-from hdsl.estimands.worlds import expected, simulated, world
-from hdsl.model.ir import Model, ModelData, RandomVariable, Slot, references
+from hdsl.estimands.worlds import expected, kinds_of, mixture_of, simulated, world
+from hdsl.model.derive.missing import IS_GAP, IS_KNOWN, WHICH_GAP
+from hdsl.model.derive.missing_kinds import CODES
+from hdsl.model.ir import Definition, Model, ModelData, Slot, references
 from hdsl.model.names import identifier
 from hdsl.reference import distributions
 from hdsl.reference.values import Array, Value, evaluate
@@ -35,6 +37,7 @@ BATCH = ("draw",)
 Draws = Mapping[str, Array]
 Columns = Mapping[str, Sequence[Any]]
 ABSENT = "HDM119"
+FIXED = {"zero for each row": 0.0, IS_KNOWN: 1.0, IS_GAP: 0.0, WHICH_GAP: 0.0}
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class NewRows:
         self, settings: tuple[Setting, ...], kind: Literal["expected", "outcome"], seed: int
     ) -> NDArray[np.float64]:
         """Return the expected or a simulated outcome with treatments set, shape (draws, rows)."""
-        outcome = self.model.observations[0].outcome
+        outcome = (*self.model.observations, *self.model.margins)[0].outcome
         here = world(self.model, self.data, self.bound, outcome, settings)
         if kind == "outcome" and here.joint and not self.own:
             raise EstimandError(ABSENT, "Outcomes of new rows that go together cannot be drawn.", "Use `expected`.")
@@ -65,7 +68,11 @@ class NewRows:
         parts: list[Array] = []
         for start in range(0, total, step):
             chunk = {name: value[start : start + step] for name, value in self.draws.items()}
-            parts.append(expected(here, chunk, rows) if kind == "expected" else simulated(here, chunk, rows, rng))
+            kinds = kinds_of(self.model, self.data, chunk, rng, None, new=not self.own)
+            if kind == "expected":
+                parts.append(expected(here, chunk, rows, kinds))
+            else:
+                parts.append(simulated(here, chunk, rows, rng, kinds))
         return np.concatenate(parts)
 
 
@@ -213,9 +220,12 @@ def _needed(model: Model) -> frozenset[str]:
     """Return the slots on which predictions rest; the others serve the likelihood of the study's own rows."""
     from hdsl.reference.density import law_references, needed
 
+    levels = {index_set.name for index_set in model.index_sets if index_set.kind == "level"}
     laws = [each.law for each in (*model.margins, *model.observations)]
+    laws += [variable.law for variable in model.variables if levels.intersection(variable.dims)]
     names = frozenset().union(*(law_references(law) for law in laws))
-    names |= frozenset().union(*(law_references(variable.law) for variable in model.variables))
+    mixture = mixture_of(model)
+    names |= frozenset() if mixture is None else {mixture.share}
     reached = needed(model, names)
     used = set(names)
     for definition in model.definitions:
@@ -261,6 +271,9 @@ def _made(slot: Slot, level: str, old: Bound, new: Bound, levels: Mapping[str, s
     if slot.treatment is not None:
         treatment = new.treatments.get(slot.treatment)
         return None if treatment is None else treatment.values
+    if slot.source == CODES:
+        codes = _coded(str(slot.variable), old, new)
+        return np.full(new.levels[level].size, -1.0) if codes is None else np.where(np.isnan(codes), -1.0, codes)
     if slot.variable is not None:
         return _coded(slot.variable, old, new)
     upper = levels.get(slot.indexes or "")
@@ -272,8 +285,8 @@ def _made(slot: Slot, level: str, old: Bound, new: Bound, levels: Mapping[str, s
         exposure = next(v for v in old.variables.values() if v.role == "exposure").name
         found = new.variables.get(exposure)
         return None if found is None else np.log(new.at_rows(found.level, found.values).astype(np.float64))
-    if slot.source == "zero for each row":
-        return np.zeros(new.rows)
+    if slot.source in FIXED:
+        return np.full(new.levels[level].size, FIXED[slot.source])
     return None
 
 
@@ -331,14 +344,20 @@ def draws_of(
 
     `places`: which unit of the study each new one is, by index set; -1 for new ones.
     """
+    from hdsl.reference.density import law_references, needed
+
     rng = np.random.default_rng(seed)
     number = next(iter(draws.values())).shape[0]
     sizes = {**model.sizes, "draw": number}
     env = {slot.name: Value(slot.dims, np.asarray(data.values[slot.name])) for slot in model.slots}
+    strange = {dim for dim, place in places.items() if np.any(place < 0)}
+    laws = [variable.law for variable in model.variables if strange.intersection(variable.dims)]
+    wanted = needed(model, frozenset().union(*(law_references(law) for law in laws)))
     made: dict[str, Array] = {}
     for statement in model.statements:
-        if not isinstance(statement, RandomVariable):
-            env[statement.name] = evaluate(statement.value, env)
+        if isinstance(statement, Definition):
+            if statement.name in wanted:
+                env[statement.name] = evaluate(statement.value, env)
             continue
         values = draws[statement.name]
         for axis, dim in enumerate(statement.dims, start=1):

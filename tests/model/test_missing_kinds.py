@@ -194,3 +194,12 @@ def test_truth_is_recovered(tmp_path: Path) -> None:
     found = np.array(away)
     assert np.all(np.abs(found.mean(axis=0)) < 3.3 / np.sqrt(40))
     assert np.all(np.mean(np.abs(found) < 1.645, axis=0) > 0.9 - 3.3 * np.sqrt(0.09 / 40))
+
+
+def test_the_laws_of_gaps_take_priors(tmp_path: Path) -> None:
+    study = _study("w", "x", "c").prior("slope(c, w)", "normal(0, 0.25)").prior("log_odds(x)", "normal(1, 2)")
+    model, _ = _made(study.prior("sd(c, school)[top]", "halfnormal(0.5)"), tmp_path, _data(60, 1))
+    laws = {v.role: [getattr(arg, "value", None) for arg in v.law.args] for v in model.variables}
+    assert laws["slope(c, w)[mid]"] == laws["slope(c, w)[top]"] == [0, 0.25]
+    assert laws["log_odds(x)"] == [1, 2]
+    assert (laws["sd(c, school)[mid]"], laws["sd(c, school)[top]"]) == ([1.0], [0.5])

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hdsl.data.bound import BoundVariable, Reals
 from hdsl.model.derive.draft import Draft
@@ -29,18 +28,18 @@ class Kinds:
         What they are kinds of, for the names of definitions.
     share : expression over (rows, kinds)
         The log probability of each kind.
-    possible : bool array, shape (rows, kinds)
-        Whether what is known of a row allows the kind.
+    allowed : expression over (rows, kinds)
+        0 where what is known of a row allows the kind, IMPOSSIBLE where not.
     told : str
         How a row's kind comes about, as an equation.
     known : bool
-        Whether `possible` rests on covariates alone, so that it holds for a row whatever becomes of it.
+        Whether `allowed` rests on covariates alone, so that it holds for a row whatever becomes of it.
     """
 
     dim: str
     name: str
     share: Var
-    possible: NDArray[np.bool_]
+    allowed: Expr
     told: str
     known: bool
 
@@ -64,10 +63,7 @@ def sum_out(
     `law` is over rows and kinds, `parts` the slots of outcome and weight.
     """
     row, (slot, weight) = draft.level(draft.bound.row), parts
-    mask = np.where(kinds.possible, 0.0, IMPOSSIBLE)
-    source = f"0 where the row may be of the kind, {IMPOSSIBLE:g} where not"
-    allowed = draft.slot(f"{kinds.name} possible", (row, kinds.dim), mask, source=source)
-    possible = draft.define(f"log share {kinds.name}", add(kinds.share, allowed))
+    possible = draft.define(f"log share {kinds.name}", add(kinds.share, kinds.allowed))
     joint = draft.define(f"log joint {kinds.name}", add(possible, _log_density(draft, outcome, slot, law)))
     summed = apply("log_sum_exp", joint, static=(kinds.dim,))
     value = summed if weight is None else mul(var(weight), summed)

@@ -38,13 +38,14 @@ from hdsl.model.derive.terms import (
     spread,
     treatment_columns,
 )
-from hdsl.model.ir import Expr, Factor, Law, add, apply, const, gather, mul
+from hdsl.model.ir import Dims, Expr, Factor, Law, add, apply, const, gather, mul
 from hdsl.model.log_kernels import log_kernel
 
 LOGS = "positive"
 KINDS = ("real", LOGS)
 WHOLE = ("mean", "centre", "factor", "lag", "first", "spline", "gp")
 LEAST_GROUPS = 3
+IS_KNOWN, IS_GAP, WHICH_GAP = "1 where it is known", "1 where it is missing", "which gap it is"
 
 
 def complete(draft: Draft, priors: Priors) -> Kinds | None:
@@ -138,8 +139,8 @@ def _completed(draft: Draft, priors: Priors, variable: BoundVariable) -> tuple[C
     law = Law(distribution="normal", args=(gather(centre, where, dims[0]), scale))
     reason = f"{count} of {len(missing)} values of {name} are missing"
     values = draft.random(f"missing({name})", law, (gap,), reason)
-    known = draft.slot(f"{name} seen", dims, filled, source=f"{name}, its mean in gaps")
-    is_known = draft.slot(f"{name} is seen", dims, (~missing).astype(np.float64), source=f"1 where {name} is known")
+    known = _seen(draft, variable, filled, dims)
+    is_known = draft.slot(f"{name} is seen", dims, (~missing).astype(np.float64), source=IS_KNOWN)
     kernel = log_kernel("normal", known, (centre, scale))
     assert kernel is not None
     known_law = mul(is_known, kernel)
@@ -147,8 +148,8 @@ def _completed(draft: Draft, priors: Priors, variable: BoundVariable) -> tuple[C
         Factor(name=draft.name(f"law of {name}"), value=known_law, outcome=name, dims=dims, reason=reason)
     )
     number = np.where(missing, np.cumsum(missing) - 1, 0)
-    which = draft.slot(f"{name} gap of unit", dims, number, indexes=gap, source=f"which gap of {name} each is")
-    is_gap = draft.slot(f"{name} is missing", dims, missing.astype(np.float64), source=f"1 where {name} is missing")
+    which = draft.slot(f"{name} gap of unit", dims, number, indexes=gap, source=WHICH_GAP)
+    is_gap = draft.slot(f"{name} is missing", dims, missing.astype(np.float64), source=IS_GAP)
     whole = add(mul(is_known, known), mul(is_gap, gather(values, which, gap)))
     whole = apply("exp", whole) if variable.kind == LOGS else whole
     draft.report(f"missing({name})", apply("exp", values) if variable.kind == LOGS else values)
@@ -157,6 +158,15 @@ def _completed(draft: Draft, priors: Priors, variable: BoundVariable) -> tuple[C
     message = f"{count} of {len(missing)} values of `{name}` are missing and are modelled."
     draft.diagnostics.append(Diagnostic("HDM429", message, severity="note"))
     return (Column(found, level, np.exp(filled) if variable.kind == LOGS else filled),)
+
+
+def _seen(draft: Draft, variable: BoundVariable, filled: Reals, dims: Dims) -> Expr:
+    """Return what is known of a covariate, its logarithm where it is positive, with a mean in gaps."""
+    name = variable.name
+    if variable.kind != LOGS:
+        return draft.slot(f"{name} seen", dims, filled, variable=name, source=name)
+    raw = draft.slot(f"{name} seen", dims, np.exp(filled), variable=name, source=name)
+    return draft.define(f"log {name} seen", apply("log", raw))
 
 
 def _mean(draft: Draft, priors: Priors, variable: BoundVariable, middle: float, sd: float) -> tuple[Expr, str]:

@@ -20,12 +20,13 @@ from hdsl.data.bound import BoundVariable
 from hdsl.design.levels import is_above
 from hdsl.diagnostics import Diagnostic
 from hdsl.model.derive.draft import Draft
-from hdsl.model.derive.kinds import Kinds
+from hdsl.model.derive.kinds import IMPOSSIBLE, Kinds
 from hdsl.model.derive.priors import Priors, halfnormal, normal, rounded
 from hdsl.model.derive.terms import Column, NotDerivable, spread
 from hdsl.model.ir import Expr, Law, Var, add, apply, column, const, mul, stack
 
 DISCRETE = ("binary", "category", "ordered")
+CODES = "the code of its category, -1 in gaps"
 MOST = 32
 FEW = 0.5
 ODDS_SD = 1.5
@@ -57,20 +58,29 @@ def summed_out(
     ]
     dim = draft.index_set(f"{name} value", said, "categories")
     shares: list[Expr] = []
-    possible = np.ones((draft.bound.rows, len(combinations)), np.bool_)
+    allowed: list[Expr] = []
     for at, variable in enumerate(variables):
         places = np.array([each[at] for each in combinations])
         logits = _logits(draft, priors, variable, labels[at], predictors)
         shares.append(_share(draft, variable, logits, combinations, at, dim))
         codes = codes_of(variable)
-        possible &= (codes[:, None] == places) | (codes < 0)[:, None]
+        allowed.append(_allowed(draft, variable, places, dim))
         _complete(draft, variable, labels[at], places, dim)
         count = int(np.sum(codes < 0))
         message = f"{count} of {len(codes)} values of `{variable.name}` are missing and are summed out."
         draft.diagnostics.append(Diagnostic("HDM429", message, severity="note"))
     share = draft.define(f"log share {name}", add(*shares), reason=f"how likely each value of {name} is")
     told = f"{name}[{draft.bound.row}]: in gaps, each value by its probability"
-    return Kinds(dim, name, share, possible, told, known=True)
+    mask = apply("where", mul(*allowed), const(0), const(IMPOSSIBLE))
+    return Kinds(dim, name, share, mask, told, known=True)
+
+
+def _allowed(draft: Draft, variable: BoundVariable, places: NDArray[np.int64], dim: str) -> Expr:
+    """Return 1 where what is known of a row allows the combination, over (rows, combinations)."""
+    name, row = variable.name, (draft.level(variable.level),)
+    codes = draft.slot(f"{name} known", row, codes_of(variable), variable=name, integer=True, source=CODES)
+    each = draft.slot(f"{name} of {dim}", (dim,), places, integer=True, source=f"{name} in each combination, as a code")
+    return apply("max", apply("equal", codes, each), apply("less", codes, const(0)))
 
 
 def codes_of(variable: BoundVariable) -> NDArray[np.int64]:
@@ -112,7 +122,7 @@ def _logits(
         own = "" if len(labels) == 2 else label
         role = _of(f"log_odds({variable.name})", own)
         middle = rounded(float(np.log(seen[place] / seen[0])))
-        law = priors.law(normal(middle, ODDS_SD), role)
+        law = priors.law(normal(middle, ODDS_SD), role, f"log_odds({variable.name})")
         start = draft.random(role, law, reason=f"{variable.name} at average covariates")
         draft.report(role, start)
         summands: list[Expr] = [start, draft.zeros()]
@@ -151,7 +161,7 @@ def _slope(
         if level in (None, variable.level)
         else told_by.values[draft.bound.element_of(variable.level, level)]
     )
-    law = priors.law(normal(0, ODDS_SD / spread(values)), role)
+    law = priors.law(normal(0, ODDS_SD / spread(values)), role, f"slope({variable.name}, {text})")
     slope = draft.random(role, law, reason=f"{text} tells of {variable.name}")
     draft.report(role, slope)
     centred = add(draft.at(told_by.expr, level, variable.level), const(-rounded(float(np.mean(values)))))
@@ -167,7 +177,8 @@ def _groups(draft: Draft, variable: BoundVariable) -> list[str]:
 def _between(draft: Draft, priors: Priors, variable: BoundVariable, own: str, level: str) -> Expr:
     role = _of(f"sd({variable.name}, {level})", own)
     reason = f"how much {variable.name} differs between units of {level}"
-    scale = draft.random(role, priors.positive(halfnormal(BETWEEN_SD), role), reason=reason)
+    between = priors.positive(halfnormal(BETWEEN_SD), role, f"sd({variable.name}, {level})")
+    scale = draft.random(role, between, reason=reason)
     draft.report(role, scale)
     law = Law(distribution="normal", args=(const(0), scale))
     deviation = _of(f"deviation({variable.name}, {level})", own)

@@ -17,7 +17,7 @@ from hdsl.data.strata import possible_strata
 from hdsl.design import ir
 from hdsl.model.derive.coefficients import Coefficient
 from hdsl.model.derive.draft import Draft
-from hdsl.model.derive.kinds import FAMILIES, Kinds, has_density, sum_out
+from hdsl.model.derive.kinds import FAMILIES, IMPOSSIBLE, Kinds, has_density, sum_out
 from hdsl.model.derive.predictor import Parts, total
 from hdsl.model.derive.priors import Priors, halfnormal, normal, rounded
 from hdsl.model.derive.terms import NotDerivable, at_rows, spread
@@ -137,7 +137,10 @@ def observe(
     """
     share = _shares(draft, strata, priors, coefficients, levels, parts[1])
     name = strata.declared.name
-    kinds = Kinds(strata.dim, name, share, strata.possible, _told(strata, draft.bound.row), known=False)
+    mask = np.where(strata.possible, 0.0, IMPOSSIBLE)
+    source = f"0 where the row may be of the stratum, {IMPOSSIBLE:g} where not"
+    allowed = draft.slot(f"{name} possible", (draft.level(draft.bound.row), strata.dim), mask, source=source)
+    kinds = Kinds(strata.dim, name, share, allowed, _told(strata, draft.bound.row), known=False)
     sum_out(draft, kinds, outcome, law, parts, f"the strata of `{name}` are summed out", reason)
 
 
