@@ -7,6 +7,7 @@ the rewritten model's definitions on its draws gives back the plain model's para
 from __future__ import annotations
 
 from hdsl.model.ir import Model, ModelData
+from hdsl.passes.cells import cells
 from hdsl.passes.centre import centre
 from hdsl.passes.noncentre import reparameterise
 from hdsl.passes.precompute import precompute
@@ -14,11 +15,12 @@ from hdsl.passes.standardise import standardise
 
 
 def prepare(model: Model, data: ModelData) -> tuple[Model, ModelData]:
-    """Run the passes in order: what is known from data is computed, then parameters are moved and scaled."""
+    """Run the passes in order: what data tell is computed, equal rows are one, then parameters are moved and scaled."""
     model, data = precompute(model, data)
+    model, data = cells(model, data)
     model = centre(model)
     model = reparameterise(model, data)
     return standardise(model, data), data
 
 
-__all__ = ["centre", "precompute", "prepare", "reparameterise", "standardise"]
+__all__ = ["cells", "centre", "precompute", "prepare", "reparameterise", "standardise"]

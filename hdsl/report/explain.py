@@ -34,10 +34,21 @@ def inference_words(model: Model, data: ModelData) -> str:
 
     choice = choose(model, data, DEFAULT_BACKEND, Settings())
     if not choice.exact:
-        return _section("Inference", ["NUTS on the whole model", f"because {choice.reason}"])
+        return _section("Inference", ["NUTS on the whole model", f"because {choice.reason}", *_cells(model, data)])
     how = "exact: effects are integrated out, what is left is drawn by importance sampling"
     check = "accepted if the Pareto k-hat of the weights is below 0.5; NUTS on the whole model otherwise"
     return _section("Inference", [how, check, *choice.reason.split("; ")])
+
+
+def _cells(model: Model, data: ModelData) -> list[str]:
+    """Return that rows are taken together, on every backend, where they are."""
+    from hdsl.passes import precompute
+    from hdsl.passes.cells import celled
+
+    found = celled(*precompute(model, data))
+    if found is None:
+        return []
+    return [f"{len(found.of_row):,} rows are taken together in {found.cells:,} cells: the density is the same"]
 
 
 def _title(design: StudyFields) -> str:
