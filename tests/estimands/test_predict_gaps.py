@@ -37,10 +37,10 @@ def _new(
 
 
 def test_a_value_that_new_rows_do_not_tell_is_averaged_over(tmp_path: Path) -> None:
-    data = test_missing_kinds._data(60, 1)
-    test_missing_kinds._write(tmp_path, data)
+    data = test_missing_kinds.drawn(60, 1)
+    test_missing_kinds.write_rows(tmp_path, data)
     columns = {"school": [3, 3], "w": [0.5, 0.5], "x": ["1", ""]}
-    study = test_missing_kinds._study("w", "x")
+    study = test_missing_kinds.study_of("w", "x")
     rows, at = _new(study, tmp_path, columns)
     found = rows.predicted(ON, "expected", 5)
     base = at["intercept"] + at["deviation(intercept, school)"][3] + at["effect(t)"] + at["slope(w)"] * 0.5
@@ -55,10 +55,10 @@ def test_a_value_that_new_rows_do_not_tell_is_averaged_over(tmp_path: Path) -> N
 
 
 def test_known_values_of_new_rows_stand_for_gaps(tmp_path: Path) -> None:
-    test_missing._write(tmp_path, test_missing._data(50, 1))
+    test_missing.write_rows(tmp_path, test_missing.drawn(50, 1))
     settings = (Setting(treatment="z", value=Ref(name="on")),)
     columns = {"school": [2, 2], "w": [0.0, 1.0], "x": [1.0, -2.0], "c": [2.0, 3.0]}
-    rows, at = _new(test_missing._study("w", "x", "log(c)"), tmp_path, columns, settings)
+    rows, at = _new(test_missing.study_of("w", "x", "log(c)"), tmp_path, columns, settings)
     found = rows.predicted(settings, "expected", 5)[0]
     base = at["intercept"] + at["deviation(intercept, school)"][2] + at["effect(z)"]
     logs = at["slope(log(c))"] * np.log([2.0, 3.0])
@@ -69,16 +69,16 @@ def test_known_values_of_new_rows_stand_for_gaps(tmp_path: Path) -> None:
 def test_new_rows_without_a_number_that_had_gaps_are_refused(tmp_path: Path) -> None:
     from hdsl.estimands.rows import EstimandError
 
-    test_missing._write(tmp_path, test_missing._data(50, 1))
+    test_missing.write_rows(tmp_path, test_missing.drawn(50, 1))
     settings = (Setting(treatment="z", value=Ref(name="on")),)
     with pytest.raises(EstimandError, match="no value of: x"):
-        _new(test_missing._study("w", "x"), tmp_path, {"school": [2], "w": [0.0], "c": [1.0]}, settings)
+        _new(test_missing.study_of("w", "x"), tmp_path, {"school": [2], "w": [0.0], "c": [1.0]}, settings)
 
 
 def test_new_rows_are_of_the_strata_by_their_shares(tmp_path: Path) -> None:
-    test_strata.write(tmp_path / "d.csv", test_strata._data(40, 3))
+    test_strata.write(tmp_path / "d.csv", test_strata.drawn(40, 3))
     settings = (Setting(treatment="z", value=Ref(name="yes")),)
-    rows, at = _new(test_strata._study(), tmp_path, {"site": [1], "x": [0.3]}, settings)
+    rows, at = _new(test_strata.study_of(), tmp_path, {"site": [1], "x": [0.3]}, settings)
     found = rows.predicted(settings, "expected", 5)[:, 0]
     base = at["slope(x)"] * 0.3 + at["deviation(intercept, site)"][1]
     effects = {name: at["effect(z)[complier]"] if name == "complier" else 0.0 for name in test_strata.STRATA}

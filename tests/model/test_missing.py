@@ -27,7 +27,7 @@ from tests.model.preserved import differences
 Array = np.ndarray
 
 
-def _data(rows: int, seed: int, schools: int = 5) -> dict[str, Array]:
+def drawn(rows: int, seed: int, schools: int = 5) -> dict[str, Array]:
     """Return a covariate x that is missing more often where the outcome is large, and a positive one, c."""
     g = np.random.default_rng(seed)
     school = np.arange(rows) % schools
@@ -46,13 +46,13 @@ def _data(rows: int, seed: int, schools: int = 5) -> dict[str, Array]:
     }
 
 
-def _write(folder: Path, data: Mapping[str, Array]) -> None:
+def write_rows(folder: Path, data: Mapping[str, Array]) -> None:
     rows = zip(*(column.tolist() for column in data.values()), strict=True)
     lines = [",".join(data), *(",".join("" if v != v else repr(v) for v in row) for row in rows)]
     (folder / "d.csv").write_text("\n".join(lines) + "\n")
 
 
-def _study(*terms: str, missing: bool = True, randomised: bool = True, kind: str = "real") -> Study:
+def study_of(*terms: str, missing: bool = True, randomised: bool = True, kind: str = "real") -> Study:
     variables = [
         covariate("w", "real"),
         covariate("x", kind, missing=missing),
@@ -72,7 +72,7 @@ def _study(*terms: str, missing: bool = True, randomised: bool = True, kind: str
 
 
 def _made(study: Study, folder: Path, data: Mapping[str, Array]) -> tuple[Model, ModelData]:
-    _write(folder, data)
+    write_rows(folder, data)
     bound, problems = bind(study, folder)
     assert bound is not None, problems
     made, found = model_of(bound)
@@ -83,8 +83,8 @@ def _made(study: Study, folder: Path, data: Mapping[str, Array]) -> tuple[Model,
 @pytest.mark.parametrize("randomised", [True, False])
 def test_the_joint_density_is_that_of_outcome_and_covariates(randomised: bool, tmp_path: Path) -> None:
     """Up to priors: y given all, x given w (and a treatment that was chosen), log c given w and x."""
-    data = _data(50, 1)
-    study = _study("w", "x", "log(c)", randomised=randomised).prior("intercept", "normal(0, 10)")
+    data = drawn(50, 1)
+    study = study_of("w", "x", "log(c)", randomised=randomised).prior("intercept", "normal(0, 10)")
     model, values = _made(study, tmp_path, data)
     point = random_point(model, values, np.random.default_rng(2))
     at = {v.role: point[v.name] for v in model.variables}
@@ -127,40 +127,40 @@ def _log_prior(law: Any, point: Mapping[str, Any], name: str) -> float:
 
 
 def test_passes_keep_the_density(tmp_path: Path) -> None:
-    made = _made(_study("w", "x", "log(c)"), tmp_path, _data(50, 1))
+    made = _made(study_of("w", "x", "log(c)"), tmp_path, drawn(50, 1))
     assert np.ptp(differences(prepare(*made), made, np.random.default_rng(5))) < 1e-5
 
 
 def test_without_gaps_nothing_is_added(tmp_path: Path) -> None:
-    data = _data(50, 1)
+    data = drawn(50, 1)
     data["x"], data["c"] = np.nan_to_num(data["x"], nan=1.0), np.nan_to_num(data["c"], nan=1.0)
-    model, _ = _made(_study("w", "x", "c"), tmp_path, data)
-    plain, _ = _made(_study("w", "x", "c", missing=False), tmp_path, data)
+    model, _ = _made(study_of("w", "x", "c"), tmp_path, data)
+    plain, _ = _made(study_of("w", "x", "c", missing=False), tmp_path, data)
     assert model.variables == plain.variables
     assert not model.factors
 
 
 REFUSED = {
-    "spline": _study("spline(x)"),
-    "group mean": _study("mean(x, school)"),
-    "count": _study("x", kind="count"),
+    "spline": study_of("spline(x)"),
+    "group mean": study_of("mean(x, school)"),
+    "count": study_of("x", kind="count"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_modelled_is_refused(name: str, tmp_path: Path) -> None:
-    data = _data(50, 1)
+    data = drawn(50, 1)
     if name == "count":
         data["x"] = np.floor(np.exp(data["x"] / 3))
-    _write(tmp_path, data)
+    write_rows(tmp_path, data)
     derived = driver.derive(REFUSED[name], data=str(tmp_path / "d.csv"))
     assert "HDM636" in [d.code for d in derived.diagnostics], derived.diagnostics
     assert has_errors(derived.diagnostics)
 
 
 def test_units_cannot_be_chosen_by_what_is_not_known(tmp_path: Path) -> None:
-    _write(tmp_path, _data(50, 1))
-    study = _study("x").estimand("old", "average over pupil where x > 2 of y(z = on) - y(z = off)")
+    write_rows(tmp_path, drawn(50, 1))
+    study = study_of("x").estimand("old", "average over pupil where x > 2 of y(z = on) - y(z = off)")
     with pytest.raises(StudyError, match="HDM520"):
         driver.run(study, data=str(tmp_path / "d.csv"))
 
@@ -171,8 +171,8 @@ def test_the_bias_of_dropping_rows_is_removed(tmp_path: Path) -> None:
     """Rows are lost where the outcome is large: dropping them flattens the slope, modelling the gaps does not."""
     kept, dropped = [], []
     for seed in range(20):
-        _write(tmp_path, _data(300, seed + 10))
-        for study, found in ((_study("w", "x"), kept), (_study("w", "x", missing=False), dropped)):
+        write_rows(tmp_path, drawn(300, seed + 10))
+        for study, found in ((study_of("w", "x"), kept), (study_of("w", "x", missing=False), dropped)):
             settings = Settings(chains=2, draws=400, warmup=400, seed=seed)
             result = driver.run(study, data=str(tmp_path / "d.csv"), settings=settings)
             values = {s.name: s for s in result.parameter_summaries if not s.index}
@@ -229,7 +229,7 @@ def test_gaps_of_groups_leave_the_slopes_of_units_right(tmp_path: Path) -> None:
     """200 data sets: without the group's means of x among what tells of z, the slope of x was 0.64 sd too large."""
     away = []
     for seed in range(200):
-        _write(tmp_path, _grouped(40, seed))
+        write_rows(tmp_path, _grouped(40, seed))
         settings = Settings(chains=2, draws=300, seed=seed)
         result = driver.run(_of_groups(), data=str(tmp_path / "d.csv"), settings=settings)
         values = {s.name: s for s in result.parameter_summaries if not s.index}

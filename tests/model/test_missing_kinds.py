@@ -26,7 +26,7 @@ from tests.model.preserved import differences
 Array = np.ndarray
 
 
-def _data(rows: int, seed: int, schools: int = 6) -> dict[str, Array]:
+def drawn(rows: int, seed: int, schools: int = 6) -> dict[str, Array]:
     """Return x, lost where the outcome is large, and a category c that depends on it."""
     g = np.random.default_rng(seed)
     school = np.arange(rows) % schools
@@ -45,13 +45,13 @@ def _data(rows: int, seed: int, schools: int = 6) -> dict[str, Array]:
     }
 
 
-def _write(folder: Path, data: Mapping[str, Array]) -> None:
+def write_rows(folder: Path, data: Mapping[str, Array]) -> None:
     rows = zip(*(column.tolist() for column in data.values()), strict=True)
     lines = [",".join(data), *(",".join(str(v) for v in row) for row in rows)]
     (folder / "d.csv").write_text("\n".join(lines) + "\n")
 
 
-def _study(*terms: str, kind: str = "real") -> Study:
+def study_of(*terms: str, kind: str = "real") -> Study:
     variables = [
         covariate("w", "real"),
         covariate("x", "binary", missing=True),
@@ -70,7 +70,7 @@ def _study(*terms: str, kind: str = "real") -> Study:
 
 
 def _made(study: Study, folder: Path, data: Mapping[str, Array]) -> tuple[Model, ModelData]:
-    _write(folder, data)
+    write_rows(folder, data)
     bound, problems = bind(study, folder)
     assert bound is not None, problems
     made, found = model_of(bound)
@@ -79,8 +79,8 @@ def _made(study: Study, folder: Path, data: Mapping[str, Array]) -> tuple[Model,
 
 
 def test_the_likelihood_is_the_sum_over_the_values_in_gaps(tmp_path: Path) -> None:
-    data = _data(60, 1)
-    study = _study("w", "x", "c").vary("t", moderator="x")
+    data = drawn(60, 1)
+    study = study_of("w", "x", "c").vary("t", moderator="x")
     study = study.prior("intercept", "normal(0, 10)").prior("effect(t)", "normal(0, 5)")
     model, values = _made(study, tmp_path, data)
     point = random_point(model, values, np.random.default_rng(2))
@@ -135,7 +135,7 @@ def _log_prior(law: Any, point: Mapping[str, Any], name: str) -> float:
 
 
 def test_passes_keep_the_density(tmp_path: Path) -> None:
-    made = _made(_study("w", "x", "c"), tmp_path, _data(60, 1))
+    made = _made(study_of("w", "x", "c"), tmp_path, drawn(60, 1))
     assert np.ptp(differences(prepare(*made), made, np.random.default_rng(5))) < 1e-5
 
 
@@ -143,8 +143,8 @@ def test_known_values_are_kept_in_new_groups(tmp_path: Path) -> None:
     """Where a row's x is known, no draw gives it another value, whatever its outcome might be."""
     from hdsl.reference.density import definitions
 
-    data = _data(60, 1)
-    model, values = _made(_study("w", "x", "c"), tmp_path, data)
+    data = drawn(60, 1)
+    model, values = _made(study_of("w", "x", "c"), tmp_path, data)
     (margin,) = model.margins
     assert margin.mixture is not None
     point = random_point(model, values, np.random.default_rng(2))
@@ -155,9 +155,9 @@ def test_known_values_are_kept_in_new_groups(tmp_path: Path) -> None:
 
 
 def test_gaps_of_a_group_s_category_are_refused(tmp_path: Path) -> None:
-    data = _data(60, 1)
+    data = drawn(60, 1)
     data["b"] = np.where(data["school"] == 2, "", (data["school"] % 2).astype(str))
-    _write(tmp_path, data)
+    write_rows(tmp_path, data)
     study = (
         Study("gaps")
         .data("d.csv")
@@ -174,8 +174,8 @@ def test_gaps_of_a_group_s_category_are_refused(tmp_path: Path) -> None:
 
 
 def test_outcomes_without_a_density_to_sum_are_refused(tmp_path: Path) -> None:
-    _write(tmp_path, _data(60, 1))
-    derived = driver.derive(_study("x").family("y", "student"), data=str(tmp_path / "d.csv"))
+    write_rows(tmp_path, drawn(60, 1))
+    derived = driver.derive(study_of("x").family("y", "student"), data=str(tmp_path / "d.csv"))
     assert "HDM636" in [d.code for d in derived.diagnostics]
 
 
@@ -185,9 +185,9 @@ def test_truth_is_recovered(tmp_path: Path) -> None:
     """40 data sets with x lost where the outcome is large: estimates lie around the truth, intervals hold it."""
     away = []
     for seed in range(40):
-        _write(tmp_path, _data(400, seed + 500, schools=20))
+        write_rows(tmp_path, drawn(400, seed + 500, schools=20))
         settings = Settings(chains=2, draws=400, warmup=400, seed=seed)
-        result = driver.run(_study("w", "x", "c"), data=str(tmp_path / "d.csv"), settings=settings)
+        result = driver.run(study_of("w", "x", "c"), data=str(tmp_path / "d.csv"), settings=settings)
         values = {s.name: s for s in result.parameter_summaries if not s.index}
         truth = {"effect(t)": 2.0, "slope(x)": 1.5, "slope(w)": 0.5, "slope(c)[top]": 0.8, "slope(x, w)": 1.2}
         away.append([(values[role].mean - true) / values[role].sd for role, true in truth.items()])
@@ -197,8 +197,8 @@ def test_truth_is_recovered(tmp_path: Path) -> None:
 
 
 def test_the_laws_of_gaps_take_priors(tmp_path: Path) -> None:
-    study = _study("w", "x", "c").prior("slope(c, w)", "normal(0, 0.25)").prior("log_odds(x)", "normal(1, 2)")
-    model, _ = _made(study.prior("sd(c, school)[top]", "halfnormal(0.5)"), tmp_path, _data(60, 1))
+    study = study_of("w", "x", "c").prior("slope(c, w)", "normal(0, 0.25)").prior("log_odds(x)", "normal(1, 2)")
+    model, _ = _made(study.prior("sd(c, school)[top]", "halfnormal(0.5)"), tmp_path, drawn(60, 1))
     laws = {v.role: [getattr(arg, "value", None) for arg in v.law.args] for v in model.variables}
     assert laws["slope(c, w)[mid]"] == laws["slope(c, w)[top]"] == [0, 0.25]
     assert laws["log_odds(x)"] == [1, 2]

@@ -32,7 +32,7 @@ STRATA: Mapping[str, tuple[float, float]] = {"never": (0, 0), "complier": (0, 1)
 SPARED = ("never", "always")
 
 
-def _data(rows: int, seed: int, kind: str = "real", sites: int = 5) -> dict[str, Column]:
+def drawn(rows: int, seed: int, kind: str = "real", sites: int = 5) -> dict[str, Column]:
     g = np.random.default_rng(seed)
     site, z = np.arange(rows) % sites, g.integers(0, 2, rows)
     stratum = g.choice(3, rows, p=[0.3, 0.5, 0.2])
@@ -48,7 +48,7 @@ def _data(rows: int, seed: int, kind: str = "real", sites: int = 5) -> dict[str,
     return {"site": site, "z": z, "d": d, "x": x, "y": np.round(y, 4)}
 
 
-def _study(kind: str = "real", strata: Mapping[str, tuple[float, float]] = STRATA, spared: Any = SPARED) -> Study:
+def study_of(kind: str = "real", strata: Mapping[str, tuple[float, float]] = STRATA, spared: Any = SPARED) -> Study:
     variables = [covariate("x", "real"), intermediate("d", "binary"), outcome("y", kind)]
     return (
         Study("voucher")
@@ -86,8 +86,8 @@ def _log_density(kind: str, y: Any, eta: Any, point: Mapping[str, Any]) -> Any:
 
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_the_likelihood_is_the_sum_over_the_strata(kind: str, tmp_path: Path) -> None:
-    data = _data(40, 3, kind)
-    study = _study(kind).family("y", "poisson") if kind == "count" else _study(kind)
+    data = drawn(40, 3, kind)
+    study = study_of(kind).family("y", "poisson") if kind == "count" else study_of(kind)
     model, values = _made(study, tmp_path, data)
     by_role = {variable.role: variable.name for variable in model.variables}
     raw = random_point(model, values, np.random.default_rng(4))
@@ -129,8 +129,8 @@ def values_mean(x: Any) -> float:
 
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_passes_keep_the_density(kind: str, tmp_path: Path) -> None:
-    study = _study(kind).family("y", "poisson") if kind == "count" else _study(kind)
-    made = _made(study, tmp_path, _data(40, 3, kind))
+    study = study_of(kind).family("y", "poisson") if kind == "count" else study_of(kind)
+    made = _made(study, tmp_path, drawn(40, 3, kind))
     assert np.ptp(differences(prepare(*made), made, np.random.default_rng(5))) < 1e-5
 
 
@@ -145,19 +145,19 @@ def _findings(study: Study, folder: Path, data: Mapping[str, Column]) -> list[Di
 
 def test_rows_that_no_stratum_allows_are_refused(tmp_path: Path) -> None:
     strata = {"never": (0.0, 0.0), "complier": (0.0, 1.0)}
-    (found,) = _findings(_study(strata=strata, spared=("never",)), tmp_path, _data(60, 3))
+    (found,) = _findings(study_of(strata=strata, spared=("never",)), tmp_path, drawn(60, 3))
     assert found.code == "HDM321"
     assert "z = no and d = 1" in found.message
 
 
 def test_families_without_a_density_by_stratum_are_refused(tmp_path: Path) -> None:
-    (found,) = _findings(_study().family("y", "student"), tmp_path, _data(60, 3))
+    (found,) = _findings(study_of().family("y", "student"), tmp_path, drawn(60, 3))
     assert (found.code, "student" in found.message) == ("HDM635", True)
 
 
 def test_strata_told_apart_by_shape_alone_are_warned_of(tmp_path: Path) -> None:
-    assert [d.code for d in _findings(_study(), tmp_path, _data(60, 3))] == []
-    found = _findings(_study(spared=("always",)), tmp_path, _data(60, 3))
+    assert [d.code for d in _findings(study_of(), tmp_path, drawn(60, 3))] == []
+    found = _findings(study_of(spared=("always",)), tmp_path, drawn(60, 3))
     assert [d.code for d in found] == ["HDM424"]
     assert "`never`" in found[0].message
 
@@ -176,7 +176,7 @@ def _run(study: Study, folder: Path, data: Mapping[str, Column]) -> Any:
 
 @pytest.mark.slow
 def test_truth_is_recovered(tmp_path: Path) -> None:
-    result = _run(_study(), tmp_path, _data(3000, 8))
+    result = _run(study_of(), tmp_path, drawn(3000, 8))
     found = {summary.name: summary for summary in result.estimand_summaries}
     assert abs(found["cace"].mean - 1.5) < 3.5 * found["cace"].sd < 0.6
     assert abs(found["itt"].mean - 0.75) < 0.2
@@ -197,11 +197,11 @@ ESTIMANDS = {
 def test_counted_cells_say_what_their_persons_say(name: str, tmp_path: Path) -> None:
     """At fixed parameters, the estimand has the same mean and spread from cells with counts as from persons."""
     g = np.random.default_rng(11)
-    every = {**_data(800, 12, "binary"), "x": g.integers(0, 2, 800), "site": np.arange(800) % 4}
+    every = {**drawn(800, 12, "binary"), "x": g.integers(0, 2, 800), "site": np.arange(800) % 4}
     table = np.column_stack([np.asarray(column, dtype=float) for column in every.values()])
     cells, counts = np.unique(table, axis=0, return_counts=True)
     counted = {**dict(zip(every, cells.T.astype(int), strict=True)), "persons": counts}
-    single = _study("binary").estimand("wanted", ESTIMANDS[name])
+    single = study_of("binary").estimand("wanted", ESTIMANDS[name])
     person = replace_level(single, weight("persons", "count"))
     found = [_wanted(study, tmp_path, data) for study, data in ((single, every), (person, counted))]
     one, other = found
@@ -234,9 +234,9 @@ def _wanted(study: Study, folder: Path, data: Mapping[str, Column]) -> Any:
 @pytest.mark.parametrize(("effect", "codes"), [(1.5, []), (-2.0, ["HDM717"])])
 def test_an_effect_far_from_the_instrument_is_warned_of(effect: float, codes: list[str], tmp_path: Path) -> None:
     """At posteriors made by hand, one round the truth and one of the wrong sign."""
-    data = _data(3000, 8)
-    model, values = _made(_study(), tmp_path, data)
-    bound, _ = bind(_study(), tmp_path)
+    data = drawn(3000, 8)
+    model, values = _made(study_of(), tmp_path, data)
+    bound, _ = bind(study_of(), tmp_path)
     assert bound is not None
     truth = {"intercept[never]": -2.0, "intercept[always]": 2.0, "slope(x)": 0.5, "effect(z)[complier]": effect}
     ones = {"residual", "sd(intercept, site)", "sd(log_odds(complier), site)", "sd(log_odds(always), site)"}
@@ -254,8 +254,8 @@ def test_an_effect_far_from_the_instrument_is_warned_of(effect: float, codes: li
 
 
 def test_the_instrumental_variable_estimate_is_that_of_two_stage_least_squares(tmp_path: Path) -> None:
-    data = _data(500, 9, sites=1)
-    study = _study().model_copy(update={"assignments": ()}).assign("z", to="person", by=bernoulli(0.5))
+    data = drawn(500, 9, sites=1)
+    study = study_of().model_copy(update={"assignments": ()}).assign("z", to="person", by=bernoulli(0.5))
     write(tmp_path / "d.csv", data)
     bound, problems = bind(study, tmp_path)
     assert bound is not None, problems
