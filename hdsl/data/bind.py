@@ -103,6 +103,12 @@ def bind(design: ir.StudyFields, base: Path, table: str | None = None) -> tuple[
     return (None if failed else whole), [*problems, *more]
 
 
+def bind_table(design: ir.StudyFields, base: Path, table: Table, locator: str) -> tuple[Bound | None, list[Diagnostic]]:
+    """Bind a study to a main table that was read already; HDM217 where it lacks columns, else as `bind`."""
+    missing = _missing_columns(design, table.column_names, locator, _outer_ids(design, base))
+    return (None, missing) if missing else _bind(design, base, table, locator)
+
+
 def _bind(design: ir.StudyFields, base: Path, opened: Table, source: str) -> tuple[Bound | None, list[Diagnostic]]:
     work = _Work(design, base, opened, problems=list(opened.notes))
     for step in (_join_tables, _read_keys, _read_variables, _read_treatments):

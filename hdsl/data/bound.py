@@ -130,7 +130,12 @@ class Population:
 
 @dataclass(frozen=True)
 class Bound:
-    """A study with its data. `row` is the level of the rows; levels without ids have one element per row."""
+    """A study with its data. `row` is the level of the rows; levels without ids have one element per row.
+
+    `frequency`, shape (rows,): for how many rows of the data each row stands, where these were summed up; None: each
+    for itself. `measures` are then the variables and doses of the rows whose means and products alone are those of the
+    data.
+    """
 
     study: StudyFields
     row: str
@@ -140,11 +145,34 @@ class Bound:
     audit: Audit
     lags: Mapping[tuple[str, int], BoundLag] = field(default_factory=dict)
     populations: Mapping[str, Population] = field(default_factory=dict)
+    frequency: Reals | None = None
+    measures: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
         """The number of rows used."""
         return len(self.levels[self.row].rows)
+
+    @property
+    def total(self) -> float:
+        """The number of rows of the data."""
+        return float(self.rows) if self.frequency is None else float(self.frequency.sum())
+
+    def units(self, level: str) -> Reals:
+        """Return for how many units each element of a level stands, shape (size,): 1 but for rows that are summed up."""
+        own = level == self.row and self.frequency is not None
+        return self.frequency if own and self.frequency is not None else np.ones(self.levels[level].size)
+
+    def mean(self, values: Reals) -> float:
+        """Return the mean over the rows of the data of values by row."""
+        return float(np.mean(values) if self.frequency is None else np.average(values, weights=self.frequency))
+
+    def sd(self, values: Reals) -> float:
+        """Return the standard deviation over the rows of the data of values by row."""
+        if self.frequency is None:
+            return float(np.std(values))
+        away = values - self.mean(values)
+        return float(np.sqrt(np.average(away**2, weights=self.frequency)))
 
     def element_of(self, lower: str, upper: str) -> Integers:
         """Return the element of `upper` to which each element of `lower` belongs, shape (size of lower,)."""

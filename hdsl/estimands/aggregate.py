@@ -79,7 +79,7 @@ def units_of(bound: Bound, node: Aggregate, index: tuple[str, ...]) -> Units:
     if not chosen.any():
         raise EstimandError("HDM501", f"No {node.over} in the data meets the `where` of the estimand.")
     level = bound.levels[node.over]
-    by_row = node.over == bound.row or level.size == rows
+    by_row = node.over == bound.row or (level.size == rows and bound.frequency is None)
     cells, cell_of_row = _cells(bound, index)
     cell_of_unit = cell_of_row if by_row else cell_of_row[level.first_rows]
     return Units(bound, rows, chosen, None if by_row else level.rows, cell_of_unit, cells, weights_of(bound))
@@ -95,7 +95,9 @@ def _cells(bound: Bound, index: tuple[str, ...]) -> tuple[int, Integers]:
 
 
 def weights_of(bound: Bound) -> Array:
-    """Return the weights of the rows, 1 without a weight."""
+    """Return the weights of the rows, 1 without a weight; where they were summed up, the rows they stand for."""
+    if bound.frequency is not None:
+        return bound.frequency
     for variable in bound.variables.values():
         if variable.role == "weight":
             return bound.at_rows(variable.level, variable.values).astype(np.float64)

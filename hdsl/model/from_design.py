@@ -153,7 +153,7 @@ def _plan(draft: Draft) -> _Plan:
     laws = [family.law for family in amendments.families if family.outcome == outcome.name]
     family = choose(outcome, laws[-1] if laws else None)
     offset = _offset(bound, family)
-    scale = scale_of(outcome, family, offset)
+    scale = scale_of(outcome, family, offset, bound.frequency)
     free: Dims = ()
     probabilities: tuple[float, ...] = ()
     if family.name == "quantile":
@@ -244,7 +244,7 @@ def _in_strata(plan: _Plan, strata: principal.Strata, coefficient: Coefficient, 
 
 
 def _mean(plan: _Plan, column: object) -> float:
-    return float(np.mean(at_rows(plan.draft, column)))  # pyright: ignore[reportArgumentType]
+    return plan.draft.bound.mean(at_rows(plan.draft, column))  # pyright: ignore[reportArgumentType]
 
 
 def _centred(plan: _Plan, role: str, default: Law, shift: Expr, *prior_roles: str) -> Law:
@@ -269,7 +269,7 @@ def _moderate(
             text = term_text(study.Operation(operator="*", left=effect, right=term))
             label = ", ".join(part for part in (_arm(coefficient), column.label) if part)
             role = f"interaction({text})" + (f"[{label}]" if label else "")
-            size = 2.5 * plan.scale.sd / coefficient.prior_scale / spread(at_rows(plan.draft, column))
+            size = 2.5 * plan.scale.sd / coefficient.prior_scale / spread(at_rows(plan.draft, column), plan.draft.bound)
             law = plan.priors.law(normal(0, size), role, f"interaction({text})")
             reason = f"{coefficient.role} varies with {term_text(term)}"
             made[role] = plan.draft.random(role, law, plan.free, reason)
@@ -364,7 +364,7 @@ def _intercept_reason(plan: _Plan, level: str) -> str | None:
     if size < 2:
         _leave_out(plan, level, "there is only one in the data")
         return None
-    if size == bound.rows and (FAMILIES[plan.family.name].spread or plan.outcome.known_sd is not None):
+    if size == bound.total and (FAMILIES[plan.family.name].spread or plan.outcome.known_sd is not None):
         _leave_out(plan, level, f"each has one row, so its spread is part of {bound.row}'s")
         return None
     blocked = [a.treatment for a in bound.study.assignments if level in a.within]
@@ -503,9 +503,9 @@ def _shift(plan: _Plan, coefficients: list[Coefficient], fixed: Mapping[str, Exp
     summands: list[Expr] = []
     for coefficient in coefficients:
         rows = at_rows(plan.draft, coefficient.column)
-        summands.append(_scaled(fixed[coefficient.role], float(np.mean(rows))))
+        summands.append(_scaled(fixed[coefficient.role], plan.draft.bound.mean(rows)))
         for role, column in coefficient.moderators:
-            summands.append(_scaled(fixed[role], float(np.mean(rows * at_rows(plan.draft, column)))))
+            summands.append(_scaled(fixed[role], plan.draft.bound.mean(rows * at_rows(plan.draft, column))))
     return add(*summands)
 
 

@@ -64,7 +64,7 @@ def treatment_coefficients(draft: Draft, design: ir.StudyFields) -> list[Coeffic
     for declared in design.treatments:
         treatment = draft.bound.treatments[declared.name]
         for column in treatment_columns(draft, treatment):
-            scale = spread(at_rows(draft, column)) if treatment.continuous else 1.0
+            scale = spread(at_rows(draft, column), draft.bound) if treatment.continuous else 1.0
             reason = f"treatment {declared.name}, assigned to each {treatment.level}"
             role = treatment_role(treatment, column.label)
             found.append(Coefficient(role, f"effect({declared.name})", column, reason, scale))
@@ -148,7 +148,7 @@ def slope_coefficients(draft: Draft, wanted: Iterable[Wanted]) -> list[Coefficie
             if column.level is None:
                 raise NotDerivable("HDM621", f"`{text}` is a constant, not a covariate.")
             role = f"slope({text})" + (f"[{column.label}]" if column.label else "")
-            scale = spread(at_rows(draft, column))
+            scale = spread(at_rows(draft, column), draft.bound)
             found.append(Coefficient(role, f"slope({text})", column, item.reason, scale))
     return found
 
@@ -192,20 +192,24 @@ def _shares(
     reached = _reached(draft, treatment, assignment)
     units = draft.bound.element_of(treatment.level, block)[reached]
     size = draft.bound.levels[block].size
-    counts = np.bincount(units, minlength=size)
+    each = draft.bound.units(treatment.level)[reached]
+    counts = np.bincount(units, each, minlength=size)
     text = f"mean({treatment.name}, {block})"
     for column in treatment_columns(draft, treatment):
-        shares = np.bincount(units, column.values[reached], minlength=size) / np.maximum(counts, 1)
+        shares = np.bincount(units, column.values[reached] * each, minlength=size) / np.maximum(counts, 1)
         seen = counts > 0
-        if not _differ(shares[seen], counts[seen], column, reached, assignment, treatment):
+        arms = column.values[reached]
+        average = float(np.average(arms, weights=each)) if arms.size else 0.0
+        if not _differ(shares[seen], counts[seen], column, average, assignment, treatment):
             continue
-        rows = draft.bound.levels[block].rows
-        average = float(np.mean(shares[rows][counts[rows] > 0]))
+        rows, times = draft.bound.levels[block].rows, draft.bound.frequency
+        has = counts[rows] > 0
+        average = float(np.average(shares[rows][has], weights=None if times is None else times[has]))
         centred = np.where(counts > 0, shares - average, 0.0)
         made = frozen_column(draft, text, block, centred, column.label if len(treatment.arms) > 2 else "")
         role = f"slope({text})" + (f"[{made.label}]" if made.label else "")
         reason = f"the treated share of {treatment.name} differs between the units of {block} (centred)"
-        yield Coefficient(role, f"slope({text})", made, reason, spread(at_rows(draft, made)))
+        yield Coefficient(role, f"slope({text})", made, reason, spread(at_rows(draft, made), draft.bound))
 
 
 def _reached(draft: Draft, treatment: BoundTreatment, assignment: ir.Assignment) -> NDArray[np.bool_]:
@@ -221,9 +225,9 @@ def _reached(draft: Draft, treatment: BoundTreatment, assignment: ir.Assignment)
 
 def _differ(
     shares: Reals,
-    counts: NDArray[np.int64],
+    counts: Reals,
     column: Column,
-    reached: NDArray[np.bool_],
+    average: float,
     assignment: ir.Assignment,
     treatment: BoundTreatment,
 ) -> bool:
@@ -235,7 +239,7 @@ def _differ(
         return False
     stated = _stated(probability, treatment, column)
     if assignment.mechanism.name == "complete":
-        expected = float(np.mean(column.values[reached])) if stated is None else stated
+        expected = average if stated is None else stated
         return bool(np.any(np.abs(shares - expected) * counts > ROUNDING))
     return assignment.mechanism.name != "bernoulli" or stated is None
 

@@ -198,6 +198,10 @@ def observed_slot(draft: Draft, outcome: BoundVariable) -> str:
 def weight_slot(draft: Draft) -> str | None:
     """Return the name of the slot of the rows' weights, None without a weight."""
     weights = [variable for variable in draft.bound.variables.values() if variable.role == "weight"]
+    if draft.bound.frequency is not None:
+        dims = (draft.level(draft.bound.row),)
+        source = "rows of the data that a row stands for"
+        return draft.slot("frequency", dims, draft.bound.frequency, source=source).name
     if not weights:
         return None
     if len(weights) > 1 or weights[0].level != draft.bound.row:

@@ -117,13 +117,13 @@ def _link(law: study.Call, family: FamilyName) -> str:
     return chosen
 
 
-def scale_of(outcome: BoundVariable, family: Family, offset: Reals | None) -> Scale:
-    """Return the scale of the linear predictor of `outcome` under `family`."""
+def scale_of(outcome: BoundVariable, family: Family, offset: Reals | None, frequency: Reals | None = None) -> Scale:
+    """Return the scale of the linear predictor of `outcome` under `family`; `frequency` is that of the rows."""
     y = outcome.values
     if family.name in ("normal", "student", "skewnormal", "quantile"):
-        return _measured(y, outcome.name)
+        return _measured(y, outcome.name, frequency)
     if family.name == "lognormal":
-        return _measured(np.log(y), f"log({outcome.name})")
+        return _measured(np.log(y), f"log({outcome.name})", frequency)
     if family.name == "hurdle_lognormal":
         return _measured(np.log(y[y > 0]), f"log({outcome.name})")
     if family.link == "log":
@@ -134,10 +134,14 @@ def scale_of(outcome: BoundVariable, family: Family, offset: Reals | None) -> Sc
     return Scale(_linked(np.clip(share, 0.01, 0.99), family.link), 1.0, 1.5, f"the {family.link} scale")
 
 
-def _measured(y: Reals, text: str) -> Scale:
-    sd = float(np.std(y, ddof=1)) if len(y) > 1 else 1.0
+def _measured(y: Reals, text: str, frequency: Reals | None = None) -> Scale:
+    if frequency is None:
+        middle, sd = float(np.mean(y)), float(np.std(y, ddof=1)) if len(y) > 1 else 1.0
+    else:
+        middle, number = float(np.average(y, weights=frequency)), float(frequency.sum())
+        sd = float(np.sqrt(frequency @ (y - middle) ** 2 / max(number - 1, 1.0)))
     sd = sd if sd > 0 else 1.0
-    return Scale(float(np.mean(y)), sd, sd, f"sd({text})")
+    return Scale(middle, sd, sd, f"sd({text})")
 
 
 def _log_scale(y: Reals, family: Family, offset: Reals | None) -> Scale:

@@ -64,11 +64,12 @@ def candidates(draft: Draft, coefficients: Sequence[Coefficient], statement: ir.
             label = ", ".join(part for part in (arm, each.label) if part)
             role = f"interaction({text})" + (f"[{label}]" if label else "")
             rows = at_rows(draft, each)
-            middle = float(np.mean(rows))
+            middle = draft.bound.mean(rows)
             centred = replace(each, expr=sub(each.expr, const(middle)), values=each.values - middle)
             own = f"[{each.label}]" if each.label else ""
             mains = (f"slope({term}){own}", f"effect({term}){own}")
-            found.append(Candidate(role, coefficient, centred, mains, coefficient.prior_scale * spread(rows)))
+            units = coefficient.prior_scale * spread(rows, draft.bound)
+            found.append(Candidate(role, coefficient, centred, mains, units))
     return found
 
 
@@ -177,8 +178,8 @@ def _error(prior: _Prior) -> float:
     draft, errors = prior.setting.draft, []
     for each in prior.candidates:
         level = draft.join(each.coefficient.column.level, each.column.level)
-        units = draft.bound.levels[str(level)].size
-        varies = spread(at_rows(draft, each.coefficient.column)) / each.coefficient.prior_scale
+        units = draft.bound.total if level == draft.bound.row else draft.bound.levels[str(level)].size
+        varies = spread(at_rows(draft, each.coefficient.column), draft.bound) / each.coefficient.prior_scale
         errors.append(prior.scale / math.sqrt(units) / varies)
     return float(np.mean(errors))
 
@@ -235,7 +236,7 @@ def _effect(prior: _Prior, each: Candidate) -> Expr:
     draft = prior.setting.draft
     return add(
         prior.made[each.coefficient.role],
-        *(mul(prior.made[role], const(float(np.mean(at_rows(draft, x))))) for role, x in moderators),
+        *(mul(prior.made[role], const(draft.bound.mean(at_rows(draft, x)))) for role, x in moderators),
     )
 
 

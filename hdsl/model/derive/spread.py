@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from hdsl.design import expr as study
 from hdsl.design import ir
 from hdsl.model.derive.amendments import Amendments
@@ -196,10 +194,10 @@ def _log_slopes(draft: Draft, term: study.Expr, priors: Priors) -> list[tuple[Ex
     for column in columns(draft, term):
         role = f"residual({text})" + (f"[{column.label}]" if column.label else "")
         rows = at_rows(draft, column)
-        law = priors.law(normal(0, 1 / spread(rows)), role, f"residual({text})")
+        law = priors.law(normal(0, 1 / spread(rows, draft.bound)), role, f"residual({text})")
         slope = draft.random(role, law, reason=f"log residual spread per unit of {text}")
         draft.report(role, slope)
-        found.append((slope, column, float(np.mean(rows))))
+        found.append((slope, column, draft.bound.mean(rows)))
     return found
 
 

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hdsl.data.bound import BoundTreatment, BoundVariable, Reals
+from hdsl.data.bound import Bound, BoundTreatment, BoundVariable, Reals
 from hdsl.design import expr as study
 from hdsl.design.roles import role_text
 from hdsl.model.derive.draft import Column as Column
@@ -258,8 +258,10 @@ def _level_argument(draft: Draft, expr: study.Call, position: int) -> str:
 def group_means(draft: Draft, column: Column, level: str) -> Reals:
     """Return the mean of a column over the rows of each unit of a level, shape (units,)."""
     rows = at_rows(draft, column)
-    group = draft.bound.levels[level]
-    return np.bincount(group.rows, rows, minlength=group.size) / group.counts
+    group, times = draft.bound.levels[level], draft.bound.frequency
+    if times is None:
+        return np.bincount(group.rows, rows, minlength=group.size) / group.counts
+    return np.bincount(group.rows, rows * times, group.size) / np.bincount(group.rows, times, group.size)
 
 
 def _group_mean(draft: Draft, expr: study.Call) -> tuple[Column, ...]:
@@ -285,7 +287,7 @@ def _centre(draft: Draft, expr: study.Call) -> tuple[Column, ...]:
     if column is None or column.level is None:
         raise NotDerivable("HDM623", "`centre` is written `centre(x)` or `centre(x, school)`.")
     if len(expr.args) == 1:
-        middle = float(np.mean(at_rows(draft, column)))
+        middle = draft.bound.mean(at_rows(draft, column))
         return (Column(sub(column.expr, const(middle)), column.level, column.values - middle),)
     level = _level_argument(draft, expr, 1)
     text = f"mean({role_text(expr.args[0])}, {level})"
@@ -326,7 +328,7 @@ def _propensity(draft: Draft, expr: study.Call) -> tuple[Column, ...]:
     return _variable(draft, found)
 
 
-def spread(values: NDArray[np.float64]) -> float:
-    """Return the standard deviation of a predictor, 1 where it is constant."""
-    scale = float(np.std(values))
+def spread(values: NDArray[np.float64], bound: Bound | None = None) -> float:
+    """Return the standard deviation of a predictor, 1 where it is constant; of values by row, that of the data's."""
+    scale = float(np.std(values)) if bound is None else bound.sd(values)
     return scale if scale > 0 else 1.0
