@@ -112,7 +112,7 @@ def recognise(model: Model, data: ModelData) -> Linear | Unrecognised:
         scope = _with_effects(model, data)
         if not scope.effects:
             return Unrecognised("no parameter with a normal law enters the mean linearly")
-        return _linear(scope, observation)
+        return linear_part(scope, observation)
     except NotLinear as reason:
         return Unrecognised(str(reason))
 
@@ -122,16 +122,16 @@ def _with_effects(model: Model, data: ModelData) -> Scope:
     chosen = {v.name for v in model.variables if v.law.distribution in NORMAL}
     while True:
         scope = scope_of(model, data, chosen)
-        misplaced = _misplaced(scope) & chosen
-        if not misplaced:
+        wrong = misplaced(scope) & chosen
+        if not wrong:
             factor = _multiplied(scope)
             if factor is None:
                 return scope
-            misplaced = {factor}
-        chosen -= misplaced
+            wrong = {factor}
+        chosen -= wrong
 
 
-def _misplaced(scope: Scope) -> set[str]:
+def misplaced(scope: Scope) -> set[str]:
     """Return the random variables on which something other than a mean rests."""
     found: set[str] = set()
     for variable in scope.model.variables:
@@ -161,7 +161,8 @@ def _multiplied(scope: Scope) -> str | None:
     return None
 
 
-def _linear(scope: Scope, observation: Observation) -> Linear:
+def linear_part(scope: Scope, observation: Observation) -> Linear:
+    """Return the linear part of a model in the effects of its scope; raises NotLinear where there is none."""
     model, rows = scope.model, observation.dims
     classes = classes_of(observation.law.args[1], rows, scope)
     terms = _in_deviations(sum_of(observation.law.args[0], scope), scope)
@@ -183,7 +184,7 @@ def _linear(scope: Scope, observation: Observation) -> Linear:
         model=model,
         data=scope.data,
         effects=tuple(scope.effects.values()),
-        hyper=_hyper(scope, [classes.sd, *(expr for expr, _ in offsets), *(term.unknown for term in terms)]),
+        hyper=hyper_model(scope, [classes.sd, *(expr for expr, _ in offsets), *(term.unknown for term in terms)]),
         columns=tuple(_columns(terms, scope, rows)),
         offsets=tuple(_merged_offsets(offsets)),
         outcome=outcome - known,
@@ -307,7 +308,7 @@ def _merged_offsets(offsets: list[tuple[Expr, Array]]) -> list[tuple[Expr, Array
     return merged
 
 
-def _hyper(scope: Scope, wanted: Iterable[Expr]) -> Model:
+def hyper_model(scope: Scope, wanted: Iterable[Expr]) -> Model:
     """Return the model of the hyperparameters alone, with those definitions on which anything rests."""
     spreads = [arg for effect in scope.effects.values() for arg in effect.law.args[1:]]
     laws = [arg for v in scope.model.variables if v.name not in scope.effects for arg in v.law.args]

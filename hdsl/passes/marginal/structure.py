@@ -71,7 +71,7 @@ class Structure:
 
 def structure_of(linear: Linear) -> Structure:
     """Return the order of integration of a model's effects; raises NotLinear where there are too many at once."""
-    whole, apart = _groupings(linear)
+    whole, apart = groupings(linear)
     chain: list[Grouping] = []
     together: list[Grouping | Expanded] = []
     for grouping in sorted(whole, key=lambda each: -each.size):
@@ -93,7 +93,8 @@ def width(part: Grouping | Expanded) -> int:
     return part.columns.shape[1] if isinstance(part, Expanded) else part.size * len(part.entries)
 
 
-def _groupings(linear: Linear) -> tuple[list[Grouping], list[Expanded]]:
+def groupings(linear: Linear) -> tuple[list[Grouping], list[Expanded]]:
+    """Return the effects by the units across which they vary, and those that enter rows through several units."""
     whole: list[Grouping] = []
     apart: list[Expanded] = []
     for effect in linear.effects:
