@@ -513,6 +513,7 @@ _PRIORS: dict[str, tuple[Term, ...]] = {
     "beta_mean": (0.4, "s"),
     "normal_mixture": ("logits", mul(var("m"), var("logits")), apply("exp", mul(var("s"), var("logits")))),
     "multinormal_cholesky": ("m", mul(var("s"), var("factor"))),
+    "multinormal_lowrank": ("m", add(const(0.5), var("s")), mul(var("s"), var("factor"))),
     "lkj_cholesky": ("s",),
     "ordered_normal": ("m", "s"),
     "dirichlet": ("s",),

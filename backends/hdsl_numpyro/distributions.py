@@ -62,6 +62,7 @@ DISTRIBUTIONS: Mapping[str, Row] = {
     "ordinal_probit": Row("ordinal_probit_log_prob({value}, {location}, {cutpoints})", log_prob=True),
     "categorical_logit": Row("dist.Categorical(logits={logits})"),
     "multinormal_cholesky": Row("dist.MultivariateNormal({mean}, scale_tril={cholesky})"),
+    "multinormal_lowrank": Row("lowrank_normal({mean}, {sd}, {factor})", full=("mean", "sd")),
     "lkj_cholesky": Row("dist.LKJCholesky({event}, {eta})"),
     "ordered_normal": Row("OrderedNormal({mean}, {sd})", full=("mean",)),
     "dirichlet": Row("dist.Dirichlet({concentration})", full=("concentration",)),
@@ -85,6 +86,12 @@ SURVIVAL: Mapping[str, str] = {
 
 # Definitions that a program holds where it needs them; each stands before those that use it.
 HELPERS: Mapping[str, str] = {
+    "lowrank_normal": '''
+def lowrank_normal(mean, sd, factor):
+    """Normal with the covariance diag(sd^2) + factor factor'."""
+    diagonal = jnp.square(sd)[..., None] * jnp.eye(factor.shape[-2])
+    return dist.MultivariateNormal(mean, diagonal + factor @ factor.swapaxes(-1, -2))
+''',
     "SkewNormal": '''
 class SkewNormal(dist.Distribution):
     """Azzalini's skew normal distribution."""

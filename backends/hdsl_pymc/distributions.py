@@ -65,6 +65,7 @@ DISTRIBUTIONS: Mapping[str, Row] = {
     "ordinal_probit": _function("ordinal_probit_logp", "{location}, {cutpoints}", "(),(c)->()"),
     "categorical_logit": _function("categorical_logp", "{logits}", "(c)->()"),
     "multinormal_cholesky": Row("pm.MvNormal", "mu={mean}, chol={cholesky}"),
+    "multinormal_lowrank": Row("pm.MvNormal", "mu={mean}, cov=lowrank_covariance({sd}, {factor})", full=("sd",)),
     "lkj_cholesky": Row("pm.LKJCorr", "n={event}, eta={eta}"),
     "ordered_normal": Row("pm.Normal", "mu={mean}, sigma={sd}"),
     "dirichlet": Row("pm.Dirichlet", "a={concentration}", full=("concentration",)),

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 HELPERS: Mapping[str, str] = {
+    "lowrank_covariance": '''
+def lowrank_covariance(sd, factor):
+    """The covariance diag(sd^2) + factor factor'."""
+    return pt.square(sd)[..., None] * pt.eye(factor.shape[-2]) + factor @ pt.matrix_transpose(factor)
+''',
     "log_ndtr": '''
 def log_ndtr(z):
     """Log of the standard normal distribution function."""

@@ -22,5 +22,6 @@ def stan_data(model: Model, data: ModelData, lowered: Lowered, predict: bool = F
             items[name] = whole.tolist()
         else:
             items[name] = values.astype(np.float64).tolist()
-    items[lowered.predict] = int(predict)
+    if lowered.predict:
+        items[lowered.predict] = int(predict)
     return items

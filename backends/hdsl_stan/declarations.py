@@ -46,7 +46,8 @@ def data_item(context: Context, slot: Slot) -> Statement:
     name = context.names[slot.name]
     whole = is_integer(context.model, slot, context.shifted)
     variable = Stored(name, slot.dims, "int") if whole else stored(name, slot.dims)
-    if slot.name in observed and KINDS[observed[slot.name].law.distribution].event:
+    event = slot.name in observed and KINDS[observed[slot.name].law.distribution].event
+    if event and observed[slot.name].law.distribution != "multinormal_lowrank":
         variable = Stored(name, slot.dims, "vector")
     context.stored[slot.name] = variable
     low, high = _slot_bounds(context, slot, observed.get(slot.name))

@@ -120,6 +120,7 @@ DISTRIBUTIONS: Mapping[str, Density] = {
     "ordinal_probit": _plain("ordered_probit", vectors=(1,), survival=False, random="ordered_probits_rng"),
     "categorical_logit": _plain("categorical_logit", vectorised=False, vectors=(0,), survival=False),
     "multinormal_cholesky": _plain("multi_normal_cholesky", vectors=(0, 1), survival=False),
+    "multinormal_lowrank": _plain("multi_normal_lowrank", vectors=(0, 1, 2), survival=False, user=True),
     "lkj_cholesky": _plain("lkj_corr_cholesky", survival=False),
     "ordered_normal": _plain("normal", survival=False),
     "dirichlet": _plain("dirichlet", vectors=(0,), survival=False),

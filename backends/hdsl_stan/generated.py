@@ -12,8 +12,8 @@ from hdsl_stan.values import Stored
 
 
 def generated_quantities(context: Context, predict: str) -> list[Statement]:
-    """Declare log likelihoods and replicates, filled where `predict` is 1."""
-    observations = context.model.observations
+    """Declare log likelihoods and replicates, filled where `predict` is 1; of sums over rows there are none."""
+    observations = [each for each in context.model.observations if each.outcome]
     declared: list[Statement] = []
     filled: list[tuple[Observation, Stored, Stored]] = []
     for observation in observations:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hdsl.model.distributions import DISTRIBUTIONS as KINDS
 from hdsl.model.ir import Apply, Const, Expr, Observation, Var
 from hdsl.model.log_kernels import log_kernel
+from hdsl_stan import lowrank
 from hdsl_stan.context import POSITIONS, Context
 from hdsl_stan.densities import Density, stan_law
 from hdsl_stan.expressions import assignment, free_dims, local, lower
@@ -44,6 +45,9 @@ class Row:
 def likelihood(context: Context, observation: Observation) -> None:
     """Write the statements of a law of data in the model block."""
     density, name, _ = stan_law(observation.law)
+    if observation.law.distribution == "multinormal_lowrank" and len(observation.dims) == 2:
+        lowrank.likelihood(context, observation)
+        return
     if density.user:
         context.functions.add(f"{name}_{_suffix(observation)}")
     if KINDS[observation.law.distribution].event:

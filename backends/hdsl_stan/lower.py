@@ -55,8 +55,8 @@ class Lowered:
     """A program and what its data block takes.
 
     `sizes` maps index sets to the names of their sizes, `slots` the Model's slots to theirs; `shifted` are the
-    slots that count from 1; `predict` is the switch of the generated quantities. `parameters` are the declared
-    random variables, by their names in the Model.
+    slots that count from 1; `predict` is the switch of the generated quantities, empty where there are none.
+    `parameters` are the declared random variables, by their names in the Model.
     """
 
     tree: StanProgram
@@ -97,12 +97,13 @@ def lowered(model: Model, constrained: bool = True) -> Lowered:
     declared = tuple(Declare(Type("int", lower=Number(0)), size) for size in dict.fromkeys(sizes.values()))
     switch = Type("int", lower=Number(0), upper=Number(1))
     last = Declare(switch, predict, comment="1: also give log_lik and replicated outcomes")
+    wanted = (last,) if generated else ()
     return Lowered(
-        tree=replace(tree, data=(*declared, *slots, last)),
+        tree=replace(tree, data=(*declared, *slots, *wanted)),
         sizes=sizes,
         slots={slot.name: context.names[slot.name] for slot in _used_slots(model)},
         shifted=context.shifted,
-        predict=predict,
+        predict=predict if generated else "",
         parameters={variable.name: context.stored[variable.name] for variable in model.variables},
     )
 

@@ -87,7 +87,7 @@ def _functions(functions: Sequence[Function]) -> list[str]:
     lines: list[str] = []
     for function in functions:
         arguments = ", ".join(f"{each.type} {each.name}" for each in function.arguments)
-        lines += [f"  // {function.comment}"] if function.comment else []
+        lines += wrap(function.comment, WIDTH, initial_indent="  // ", subsequent_indent="  // ")
         lines += [f"  {function.returns} {function.name}({arguments}) {{"]
         lines += [*_statements(function.body, 2), "  }"]
     return lines

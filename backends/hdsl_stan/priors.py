@@ -70,7 +70,9 @@ def _mixture(context: Context, target: Stored, law: Law, batch: Dims) -> None:
 def joint(context: Context, target: Stored, law: Law, batch: Dims) -> None:
     """Write the statement of the law of vectors or matrices, one for each element of `batch`."""
     event = target.dims[len(batch) :]
-    _, name, args = stan_law(law)
+    density, name, args = stan_law(law)
+    if density.user:
+        context.functions.add(f"{name}_lpdf")
     varies = any(dim in free_dims(context, args[-1]) for dim in batch)
     if law.distribution == "multinormal_cholesky" and len(batch) == 1 and not varies:
         mean = _means(context, args[0], batch[0], event[0])
@@ -91,6 +93,9 @@ def joint_args(context: Context, law: Law, event: Dims, env: Env) -> tuple[Expre
     first = fit(lower(context, law.args[0], env), (event[0],), context.sizes).node
     if law.distribution == "dirichlet":
         return (first,)
+    if law.distribution == "multinormal_lowrank":
+        sd = fit(lower(context, law.args[1], env), (event[0],), context.sizes).node
+        return (first, sd, _factor(context, law.args[2], event[0], env))
     return (first, _factor(context, law.args[1], event[0], env))
 
 

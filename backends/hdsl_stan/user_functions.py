@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
+from hdsl_stan import lowrank
 from hdsl_stan.context import POSITIONS
 from hdsl_stan.syntax import (
     Argument,
@@ -175,6 +176,8 @@ FUNCTIONS: Mapping[str, Function] = {
     for function in (
         _positions(),
         _normal_mixture(),
+        lowrank.one_by_one(),
+        lowrank.all_groups(),
         _zero_inflated_poisson(),
         _hurdle("poisson_log", "lpmf", ("log_mean",), "a Poisson"),
         _hurdle("neg_binomial_2_log", "lpmf", ("log_mean", "shape"), "a negative binomial"),

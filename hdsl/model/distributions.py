@@ -82,6 +82,8 @@ _ALL = (
     Distribution("ordinal_probit", ("location", "cutpoints"), "category", discrete=True),
     Distribution("categorical_logit", ("logits",), "category", discrete=True),
     Distribution("multinormal_cholesky", ("mean", "cholesky"), "vector", event=1, location="mean"),
+    # Covariance diag(sd^2) + factor factor'; the columns of `factor` are a dim of its own.
+    Distribution("multinormal_lowrank", ("mean", "sd", "factor"), "vector", event=1, location="mean"),
     Distribution("lkj_cholesky", ("eta",), "cholesky_corr", event=2),
     Distribution("ordered_normal", ("mean", "sd"), "ordered", event=1),
     Distribution("dirichlet", ("concentration",), "simplex", event=1),

@@ -142,6 +142,8 @@ class Mixture(Node):
 class Observation(Node):
     """An observed variable: `slot` holds its values, `law` its distribution given parameters.
 
+    `outcome`: the outcome of the study; empty where the values are sums over rows, which nothing predicts.
+
     `weight`: slot of weights that multiply the log likelihood (counts of identical rows, survey weights).
     `event`: slot that is 1 where a duration ended and 0 where it was censored (survival function then).
     `sequence`: slot that ranks the rows where the law of a row depends on the outcomes of other rows: on those of
@@ -229,6 +231,11 @@ class Model(Node):
     def definitions(self) -> tuple[Definition, ...]:
         """The definitions, in order."""
         return tuple(s for s in self.statements if isinstance(s, Definition))
+
+    @property
+    def response(self) -> Observation:
+        """The outcome and its law: observed, or of each kind where the kinds of rows are summed out."""
+        return (*self.observations, *self.margins)[0]
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -34,6 +34,7 @@ _TRAILING: Mapping[str, tuple[str, ...]] = {
     "categorical_logit": ("extra",),
     "normal_mixture": ("extra", "extra", "extra"),
     "multinormal_cholesky": ("event", "event extra"),
+    "multinormal_lowrank": ("event", "event", "event extra"),
     "ordered_normal": ("event", "event"),
     "dirichlet": ("event",),
     "bart": ("event extra", "event", ""),

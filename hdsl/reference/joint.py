@@ -48,6 +48,29 @@ MULTINORMAL_CHOLESKY = Rules(
 )
 
 
+def _lowrank_cholesky(x: Array, sd: Array, factor: Array) -> Array:
+    """Return the Cholesky factor of diag(sd^2) + factor factor'."""
+    size = x.shape[-1]
+    return np.linalg.cholesky(factor @ np.swapaxes(factor, -1, -2) + np.eye(size) * (sd**2)[..., None])
+
+
+def _lowrank_log_density(x: Array, mean: Array, sd: Array, factor: Array) -> Array:
+    return _multinormal_log_density(x, mean, _lowrank_cholesky(x, sd, factor))
+
+
+def _lowrank_draw(rng: Generator, shape: Shape, mean: Array, sd: Array, factor: Array) -> Array:
+    shared = rng.standard_normal((*shape[:-1], factor.shape[-1]))
+    return mean + sd * rng.standard_normal(shape) + np.einsum("...ij,...j->...i", factor, shared)
+
+
+MULTINORMAL_LOWRANK = Rules(
+    log_density=_lowrank_log_density,
+    draw=_lowrank_draw,
+    mean=lambda mean, sd, factor: mean + 0 * factor[..., 0],
+    variance=lambda mean, sd, factor: np.sum(factor**2, -1) + sd**2 + 0 * mean,
+)
+
+
 def lkj_log_normaliser(eta: Array, size: int) -> Array:
     """Return the log integral of det(R)^(eta - 1) over correlation matrices (Lewandowski et al. 2009)."""
     k = np.arange(1, size)
@@ -127,6 +150,7 @@ def _trees_draw(*_: object) -> Array:
 JOINT: Mapping[str, Rules] = {
     "bart": Rules(_trees_log_density, _trees_draw),
     "multinormal_cholesky": MULTINORMAL_CHOLESKY,
+    "multinormal_lowrank": MULTINORMAL_LOWRANK,
     "lkj_cholesky": Rules(_lkj_log_density, _lkj_draw),
     "ordered_normal": Rules(_ordered_normal_log_density, _ordered_normal_draw),
     "dirichlet": Rules(

@@ -181,7 +181,7 @@ def _chain(marginal: Marginal, hyper: Hyper, reduced: Reduced, columns: Array, r
         return rows
 
     assert reduced.load is not None
-    return deviations | _finest(marginal, said, hyper, reduced.load, rng)
+    return deviations | conditional_effects(marginal, said, hyper, reduced.load, rng)
 
 
 def _drawn_level(
@@ -200,7 +200,7 @@ def _drawn_level(
     return np.linalg.solve(np.swapaxes(made.factor, -1, -2), pull + noise)[..., 0]
 
 
-def _finest(marginal: Marginal, said: Said, hyper: Hyper, load: Array, rng: Generator) -> Deviations:
+def conditional_effects(marginal: Marginal, said: Said, hyper: Hyper, load: Array, rng: Generator) -> Deviations:
     """Draw the finest grouping's deviations, given what the r pseudo-rows of its units say, each (b, units).
 
     The conditional law depends on a unit through its kind alone: its mean is a matrix times what is said.
@@ -298,7 +298,7 @@ def _values(marginal: Marginal, hyper: Hyper, deviations: Deviations, rng: Gener
                 env[statement.name] = evaluate(statement.value, env)
         elif statement.name in effects:
             own = deviations.get(statement.name)
-            value = _effect(statement, env, own, hyper, marginal, rng)
+            value = value_of_effect(statement, env, own, hyper, marginal, rng)
             found[statement.name] = value
             env[statement.name] = Value((*DRAW, *statement.dims), value)
     sizes = linear.model.sizes
@@ -307,7 +307,7 @@ def _values(marginal: Marginal, hyper: Hyper, deviations: Deviations, rng: Gener
     }
 
 
-def _effect(
+def value_of_effect(
     effect: RandomVariable,
     env: Mapping[str, Value],
     deviation: Array | None,
@@ -315,6 +315,7 @@ def _effect(
     marginal: Marginal,
     rng: Generator,
 ) -> Array:
+    """Return an effect: the mean of its law plus its deviation, which is drawn from its law where it is None."""
     linear = marginal.linear
     count = len(hyper.log_prior)
     sizes = {**linear.model.sizes, "draw": count}

@@ -114,7 +114,7 @@ def marginal_of(model: Model, data: ModelData) -> Marginal | Unrecognised:
     except NotLinear as reason:
         return Unrecognised(str(reason))
     light = replace(linear, columns=(), outcome=linear.outcome[:0], weights=None)
-    kinds = _kinds(statistics, light)
+    kinds = kinds_of(statistics, light)
     ancestors = _ancestors(statistics)
     try:
         patterns = _patterns(statistics, kinds, ancestors)
@@ -133,7 +133,7 @@ def _diagonal(statistics: Statistics) -> tuple[Array, Array] | None:
     return np.maximum(values, 0.0), vectors
 
 
-def _kinds(statistics: Statistics, linear: Linear) -> Kinds | None:
+def kinds_of(statistics: Statistics, linear: Linear) -> Kinds | None:
     finest = statistics.finest
     if finest is None:
         return None

@@ -1,0 +1,142 @@
+"""Normal vectors with the covariance diag(sd^2) + factor factor': the rows of groups that share effects.
+
+Of data, one for each group, the log densities of all groups are computed at once: the Cholesky factors are written
+out over their entries, each a vector over the groups.
+"""
+
+from __future__ import annotations
+
+from math import log, pi
+
+from hdsl.model.ir import Expr, Law, Observation
+from hdsl_stan.context import Context
+from hdsl_stan.expressions import assignment, loop, lower
+from hdsl_stan.syntax import (
+    All,
+    Argument,
+    Assign,
+    Declare,
+    Expression,
+    For,
+    Function,
+    Index,
+    Name,
+    Number,
+    Return,
+    Statement,
+    Target,
+    Type,
+    at,
+    binary,
+    call,
+)
+from hdsl_stan.values import Env, Stored, fit
+
+ONE, GROUPS = "multi_normal_lowrank_lpdf", "multi_normal_groups_lpdf"
+
+
+def likelihood(context: Context, observation: Observation) -> None:
+    """Write the statements of such a law of data, one for each element of one dim."""
+    groups, row = observation.dims
+    context.functions.add(GROUPS)
+    arguments = tuple(_by_row(context, observation.law, place, groups, row) for place in range(3))
+    outcome = Name(context.stored[observation.slot].name)
+    context.body.append(Target(call(GROUPS, outcome, given=tuple(Name(each.name) for each in arguments))))
+
+
+def _by_row(context: Context, law: Law, place: int, groups: str, row: str) -> Stored:
+    """Declare an argument as an array over the rows of vectors over the groups, of the factor of matrices."""
+    arg, wanted = law.args[place], ("mean", "sd", "factor")[place]
+    dims = (row, groups) if wanted != "factor" else (row, groups, _extra(context, arg, groups, row))
+    base = "vector" if wanted != "factor" else "matrix"
+    held = Stored(context.fresh(f"{wanted}_{groups}"), dims, base)
+    sizes = context.sizes
+    context.body.append(Declare(Type(base, tuple(sizes[dim] for dim in dims[1:]), (sizes[row],)), held.name))
+
+    def write(env: Env) -> None:
+        value = fit(lower(context, arg, env), dims[1:], sizes)
+        context.body.append(assignment(at(Name(held.name), env[row]), value.node))
+
+    loop(context, row, {}, write)
+    return held
+
+
+def _extra(context: Context, arg: Expr, groups: str, row: str) -> str:
+    from hdsl_stan.expressions import free_dims
+
+    (extra,) = (dim for dim in free_dims(context, arg) if dim not in (groups, row))
+    return extra
+
+
+def one_by_one() -> Function:
+    """Return the density of one vector."""
+    factor, sd = Name("factor"), Name("sd")
+    covariance = call("add_diag", call("tcrossprod", factor), call("square", sd))
+    density = call(
+        "multi_normal_cholesky_lpdf", Name("y"), given=(Name("mean"), call("cholesky_decompose", covariance))
+    )
+    arguments = (*(Argument("vector", name) for name in ("y", "mean", "sd")), Argument("matrix", "factor"))
+    return Function("real", ONE, arguments, (Return(density),), "Covariance diag(sd^2) + factor * factor'.")
+
+
+_Y, _L, _Z, _SUM = Name("y"), Name("L"), Name("z"), Name("log_density")
+_I, _J, _K = Name("i"), Name("j"), Name("k")
+
+
+def all_groups() -> Function:
+    """Return the density of many vectors of the same length, by the entries of their Cholesky factors L."""
+    rows, groups = Name("rows"), Name("groups")
+    constant = binary("*", Number(-0.5 * log(2 * pi)), call("size", _Y))
+    fall = binary("+", binary("*", Number(0.5), call("dot_self", at(_Z, _I))), call("sum", call("log", at(_L, _I, _I))))
+    body: tuple[Statement, ...] = (
+        Declare(Type("int"), "groups", call("rows", _Y)),
+        Declare(Type("int"), "rows", call("cols", _Y)),
+        Declare(Type("vector", (groups,), (rows, rows)), "L"),
+        Declare(Type("vector", (groups,), (rows,)), "z"),
+        Declare(Type("real"), "log_density", constant),
+        For("i", rows, (*_row(), Assign(_SUM, binary("-", _SUM, fall)))),
+        Return(_SUM),
+    )
+    arguments = (
+        Argument("data matrix", "y"),
+        Argument("array[] vector", "mean"),
+        Argument("array[] vector", "sd"),
+        Argument("array[] matrix", "factor"),
+    )
+    text = (
+        "The rows y[g] of each group g are normal with the covariance diag(sd^2) + factor * factor', which is what "
+        "is left when effects that the rows share are integrated out. L is its Cholesky factor: entry L[i, j] holds "
+        "those of all groups."
+    )
+    return Function("real", GROUPS, arguments, body, text)
+
+
+def _row() -> tuple[Statement, ...]:
+    """Return the statements that fill row i of L and of z = L^-1 (y - mean)."""
+    factor, sd = Name("factor"), Name("sd")
+    entry, corner = at(_L, _I, _J), at(_L, _I, _I)
+    shared = call("rows_dot_product", at(factor, _I), at(factor, _J))
+    variance = binary("+", call("square", at(sd, _I)), call("rows_dot_self", at(factor, _I)))
+    below = (
+        _set(entry, shared),
+        For("k", binary("-", _J, Number(1)), (_less(entry, binary(".*", at(_L, _I, _K), at(_L, _J, _K))),)),
+        _set(entry, binary("./", entry, at(_L, _J, _J))),
+        _less(at(_Z, _I), binary(".*", entry, at(_Z, _J))),
+    )
+    return (
+        _set(at(_Z, _I), binary("-", at(_Y, All(), _I), at(Name("mean"), _I))),
+        For("j", binary("-", _I, Number(1)), below),
+        _set(corner, variance),
+        For("k", binary("-", _I, Number(1)), (_less(corner, call("square", at(_L, _I, _K))),)),
+        _set(corner, call("sqrt", corner)),
+        _set(at(_Z, _I), binary("./", at(_Z, _I), corner)),
+    )
+
+
+def _set(target: Expression, value: Expression) -> Statement:
+    assert isinstance(target, Name | Index)
+    return Assign(target, value)
+
+
+def _less(target: Expression, value: Expression) -> Statement:
+    return _set(target, binary("-", target, value))

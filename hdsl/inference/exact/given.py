@@ -1,0 +1,136 @@
+"""Exact draws of the effects of one grouping, given draws of everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.random import Generator, SeedSequence
+
+from hdsl.inference.exact.density import processors
+from hdsl.inference.exact.effects import DRAW, Deviations, conditional_effects, value_of_effect
+from hdsl.inference.exact.hyper import Hyper, hyper_at, loading, packed
+from hdsl.inference.exact.marginal import Marginal
+from hdsl.model.ir import Definition, RandomVariable, references
+from hdsl.passes.marginal.forms import unit_dims
+from hdsl.reference.density import needed
+from hdsl.reference.values import Array, Value, broadcast, evaluate
+
+AT_ONCE = 4_000_000
+
+
+def draw_given(marginal: Marginal, sampled: Mapping[str, Array], seed: int) -> dict[str, Array]:
+    """Return draws of all random variables of the plain model.
+
+    Parameters
+    ----------
+    marginal : Marginal
+        Its chain has one grouping at most, whose effects were integrated out.
+    sampled : mapping
+        Draws (n, *dims) of the random variables that were sampled.
+    seed : int
+        The result depends on it and on the draws alone.
+
+    Returns
+    -------
+    dict
+        Random variable to array (n, *dims).
+    """
+    count = len(next(iter(sampled.values())))
+    sizes = marginal.linear.model.sizes
+    found = {v.name: np.empty((count, *(sizes[d] for d in v.dims))) for v in marginal.linear.model.variables}
+    step = max(1, AT_ONCE // _numbers(marginal))
+    pieces = [slice(at, min(at + step, count)) for at in range(0, count, step)]
+    seeds = SeedSequence([seed, 0xF]).spawn(len(pieces))
+
+    def one(piece: slice, own: SeedSequence) -> None:
+        values = {name: array[piece] for name, array in sampled.items()}
+        for name, array in _piece(marginal, values, np.random.default_rng(own)).items():
+            found[name][piece] = array
+
+    with ThreadPoolExecutor(processors()) as pool:
+        for done in [pool.submit(one, piece, own) for piece, own in zip(pieces, seeds, strict=True)]:
+            done.result()
+    return found
+
+
+def _numbers(marginal: Marginal) -> int:
+    finest = marginal.statistics.finest
+    return 10 + marginal.statistics.columns + (0 if finest is None else finest.own.shape[0] * finest.own.shape[2])
+
+
+def _piece(marginal: Marginal, sampled: Mapping[str, Array], rng: Generator) -> dict[str, Array]:
+    linear, count = marginal.linear, len(next(iter(sampled.values())))
+    names = {v.name for v in linear.hyper.variables}
+    points = packed(linear, {name: sampled[name] for name in names}) if names else np.zeros((count, 0))
+    hyper = hyper_at(linear, points)
+    env = dict(hyper.env)
+    env |= {slot.name: Value(slot.dims, linear.data.values[slot.name]) for slot in linear.model.slots}
+    env |= {v.name: Value((*DRAW, *v.dims), sampled[v.name]) for v in linear.model.variables if v.name in sampled}
+    wanted = needed(linear.model, frozenset().union(*(references(e.law.args[0]) for e in linear.effects)))
+    for definition in linear.model.definitions:
+        if definition.name in wanted and references(definition.value) <= env.keys():
+            env[definition.name] = evaluate(definition.value, env)
+    deviations = _deviations(marginal, hyper, env, rng)
+    found = {name: np.asarray(array) for name, array in sampled.items()}
+    for statement in linear.model.statements:
+        if isinstance(statement, Definition):
+            if statement.name in wanted and statement.name not in env:
+                env[statement.name] = evaluate(statement.value, env)
+        elif statement.name not in found:
+            found[statement.name] = value_of_effect(
+                statement, env, deviations.get(statement.name), hyper, marginal, rng
+            )
+            env[statement.name] = Value((*DRAW, *statement.dims), found[statement.name])
+    return {v.name: found[v.name] for v in linear.model.variables}
+
+
+def _deviations(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value], rng: Generator) -> Deviations:
+    """Draw the integrated effects, less the means of their laws."""
+    finest = marginal.statistics.finest
+    if finest is None:
+        return {}
+    columns = _columns(marginal, hyper, env)
+    tables = [np.ascontiguousarray(finest.others[:, a].T) for a in range(finest.own.shape[1])]
+
+    def said(some: slice) -> list[Array]:
+        return [columns[some] @ table for table in tables]
+
+    load = loading(finest.grouping, finest.scales, hyper, marginal.linear)
+    with np.errstate(all="ignore"):
+        return conditional_effects(marginal, said, hyper, load, rng)
+
+
+def _columns(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value]) -> Array:
+    """Return minus the raw coefficients, ones for the outcome and minus the offsets, (b, q)."""
+    statistics, linear = marginal.statistics, marginal.linear
+    count = len(hyper.log_prior)
+    effects = {effect.name: effect for effect in linear.effects}
+    raw = np.zeros((count, statistics.columns))
+    for place, fixed in enumerate(statistics.fixed):
+        own = _off_mean(effects[fixed.effect], env, marginal, count)[:, fixed.unit, fixed.place]
+        raw[:, place] = own / fixed.sd - statistics.middle[place]
+    for block in statistics.blocks:
+        entries = block.grouping.entries
+        for k, entry in enumerate(entries):
+            unknown = np.broadcast_to(evaluate(entry.unknown, env).real, (count,)) * block.scales[k]
+            own = _off_mean(effects[entry.effect], env, marginal, count)[:, :, entry.place]
+            raw[:, block.start + k : block.start + len(entries) * block.grouping.size : len(entries)] = (
+                unknown[:, None] * own
+            )
+    return np.concatenate([-raw, np.ones((count, 1)), -hyper.offsets], axis=1)
+
+
+def _off_mean(effect: RandomVariable, env: Mapping[str, Value], marginal: Marginal, count: int) -> Array:
+    """Return a sampled effect less the mean of its law, (b, units, places)."""
+    model = marginal.linear.model
+    sizes = {**model.sizes, "draw": count}
+    dims, across = unit_dims(effect, model)
+    shape = [sizes[dim] for dim in (*DRAW, *effect.dims)]
+    mean = np.broadcast_to(broadcast(evaluate(effect.law.args[0], env), effect.dims, sizes), shape)
+    units = int(np.prod([sizes[dim] for dim in dims]))
+    return (env[effect.name].array - mean).reshape(count, units, 1 if across is None else sizes[across])
+
+
+__all__ = ["draw_given"]
