@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hdsl.commands import compare, fit_check, lsp, pictures, report, run, runs
+from hdsl.commands import compare, fit_check, lsp, pictures, report, run, runs, summarise
 from hdsl.commands.output import (
     FINDINGS,
     FINE,
@@ -95,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(commands)
     _add_run(commands)
     _add_results(commands)
+    help_ = "Sum up the rows of tables for a study, so that sums made in several places can be added up and fitted."
+    summarise.add_arguments(_command(commands, "summarise", help_, summarise.run))
     runs.add_arguments(_command(commands, "runs", "List the runs that are kept, or remove them.", runs.run))
     _add_fmt(commands)
     _add_compile(commands)

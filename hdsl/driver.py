@@ -95,8 +95,18 @@ def open_study(study: str | Path | Study | Opened, base: Path | None = None) -> 
     return Opened(made, base or path.parent, source, spans, tuple(told), tree)
 
 
-def check(study: str | Path | Study | Opened, data: str | None = None, *, with_data: bool = True) -> Checked:
-    """Check a study against itself and, unless `with_data` is False, against its data."""
+def check(
+    study: str | Path | Study | Opened,
+    data: str | None = None,
+    *,
+    with_data: bool = True,
+    stream: bool | None = None,
+    shards: Sequence[str] = (),
+) -> Checked:
+    """Check a study against itself and, unless `with_data` is False, against its data.
+
+    `stream` and `shards`: whether rows are summed up in place of held, see `hdsl.data.stream.bind_or_sum`.
+    """
     from hdsl.checks import apply_waivers, check_data, check_study
 
     opened = open_study(study)
@@ -105,10 +115,10 @@ def check(study: str | Path | Study | Opened, data: str | None = None, *, with_d
     if opened.study is not None:
         if not has_errors(found):
             found += check_study(opened.study)
-        if with_data and not has_errors(found) and (data or opened.study.table):
-            from hdsl.data.bind import bind
+        if with_data and not has_errors(found) and (data or shards or opened.study.table):
+            from hdsl.data.stream import bind_or_sum
 
-            bound, problems = bind(opened.study, opened.base, data)
+            bound, problems = bind_or_sum(opened.study, opened.base, data, stream=stream, shards=shards)
             found += problems
             if bound is not None:
                 found += check_data(opened.study, bound)
@@ -116,9 +126,15 @@ def check(study: str | Path | Study | Opened, data: str | None = None, *, with_d
     return Checked(opened, bound, opened.with_places(found))
 
 
-def derive(study: str | Path | Study | Opened, data: str | None = None) -> Derived:
-    """Check a study and derive its plain model."""
-    checked = check(study, data)
+def derive(
+    study: str | Path | Study | Opened,
+    data: str | None = None,
+    *,
+    stream: bool | None = None,
+    shards: Sequence[str] = (),
+) -> Derived:
+    """Check a study and derive its plain model; `stream` and `shards` as for `check`."""
+    checked = check(study, data, stream=stream, shards=shards)
     if checked.failed or checked.bound is None:
         missing = () if checked.failed else (Diagnostic("HDM223", "The study names no data.", help="Add `data`."),)
         return Derived(checked, None, None, (*checked.diagnostics, *missing))
@@ -145,6 +161,8 @@ def run(
     progress: Callable[[Progress], None] | None = None,
     runs: str | Path | bool = False,
     fresh: bool = False,
+    stream: bool | None = None,
+    shards: Sequence[str] = (),
 ) -> Result:
     """Derive a study's model, draw from its posterior and compute its estimands.
 
@@ -162,6 +180,10 @@ def run(
     runs : path or bool
         A folder in which runs are kept; True: `.hdsl` beside the study. A run of the same study, data and settings that
         is kept there is recalled in place of a new one, unless `fresh`.
+    stream : bool, optional
+        Whether rows are summed up in one pass in place of held in memory; by default where there are very many.
+    shards : sequence of str
+        Sums of rows made by `hdsl summarise`, in place of data.
 
     Raises
     ------
@@ -174,7 +196,7 @@ def run(
     from hdsl.backend import Settings
     from hdsl.design.snippets import StudyError
 
-    derived = derive(study, data)
+    derived = derive(study, data, stream=stream, shards=shards)
     if derived.model is None or derived.data is None or derived.checked.bound is None:
         raise StudyError(list(derived.diagnostics), derived.checked.opened.source)
     chosen = backends.load(backend)

@@ -25,8 +25,9 @@ def shares_beyond_chance(scope: Scope, bound: Bound) -> Findings:
             if block not in bound.levels:
                 continue
             units = bound.element_of(assignment.to, block)[mask]
-            counts = np.bincount(units).astype(np.float64)
-            treated = np.bincount(units, treatment.values[mask], minlength=len(counts))
+            each = bound.units(assignment.to)[mask]
+            counts = np.bincount(units, each)
+            treated = np.bincount(units, treatment.values[mask] * each, minlength=len(counts))
             z = excess(treated[counts > 0], counts[counts > 0], p)
             if z > FAR:
                 message = (

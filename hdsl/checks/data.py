@@ -96,7 +96,7 @@ def one_cluster_per_arm(scope: Scope, bound: Bound) -> Findings:
     """HDM306: an arm has more than one cluster, so that its effect can be told from the cluster's."""
     for assignment, path in assigned(scope, bound):
         treatment, level = bound.treatments[assignment.treatment], bound.levels[assignment.to]
-        if treatment.continuous or level.size == bound.rows:
+        if treatment.continuous or assignment.to == bound.row or level.size == bound.total:
             continue
         counts = arm_counts(treatment)
         single = [arm for arm, count in zip(treatment.arms, counts, strict=True) if count == 1]
@@ -129,17 +129,18 @@ def share_far_from_declared(scope: Scope, bound: Bound) -> Findings:
     """HDM308: the share of each arm is near its declared probability (3.5 binomial standard errors)."""
     for assignment, path in assigned(scope, bound):
         treatment, mask = bound.treatments[assignment.treatment], reached(bound, assignment)
-        number = int(mask.sum())
+        each = bound.units(assignment.to)[mask]
+        number = round(float(each.sum()))
         if treatment.continuous or number == 0:
             continue
         for arm, chance in _chances(scope, bound, assignment):
             p = np.clip(chance[mask], 0.0, 1.0)
-            observed = float(np.count_nonzero(treatment.values[mask] == arm))
-            spread = float(np.sqrt(np.sum(p * (1 - p))))
-            if abs(observed - float(p.sum())) > FAR * spread + 1.0:
+            observed = float(each[treatment.values[mask] == arm].sum())
+            spread = float(np.sqrt(each @ (p * (1 - p))))
+            if abs(observed - float(each @ p)) > FAR * spread + 1.0:
                 message = (
                     f"{observed / number:.3g} of {number} units of {assignment.to} have "
-                    f"`{treatment.name} = {treatment.arms[arm]}`; declared is {float(p.mean()):.3g}."
+                    f"`{treatment.name} = {treatment.arms[arm]}`; declared is {float(np.average(p, weights=each)):.3g}."
                 )
                 help = "Check the probability, the arm's code, and whether units were lost after assignment."
                 yield finding("HDM308", message, (*path, "mechanism"), help)
@@ -173,7 +174,7 @@ def certain_assignment(scope: Scope, bound: Bound) -> Findings:
         if not isinstance(assignment.mechanism.probability, Ref):
             continue
         for _, chance in _chances(scope, bound, assignment):
-            certain = int(np.sum((chance <= 0) | (chance >= 1)))
+            certain = round(float(bound.units(assignment.to) @ ((chance <= 0) | (chance >= 1))))
             if certain:
                 name = assignment.mechanism.probability.name
                 message = f"`{name}` is 0 or 1 for {certain} units of {assignment.to}: chance did not decide there."
@@ -211,11 +212,12 @@ def rule_not_followed(scope: Scope, bound: Bound) -> Findings:
         if variable is None:
             continue
         above = at_units(bound, assignment.to, variable.level, variable.values) >= float(mechanism.cutoff)
-        agree = int(np.count_nonzero((treatment.values > 0) == above))
-        wrong = min(agree, len(above) - agree)
+        each = bound.units(assignment.to)
+        agree, number = round(float(each @ ((treatment.values > 0) == above))), round(float(each.sum()))
+        wrong = min(agree, number - agree)
         if wrong:
             rule = f"rule({variable.name}, {mechanism.cutoff:g})"
-            message = f"{wrong} of {len(above)} units of {assignment.to} did not follow `{rule}`."
+            message = f"{wrong} of {number} units of {assignment.to} did not follow `{rule}`."
             help = "Check the cutoff; if it was only a recommendation, declare the treatment as `ignorable(...)`."
             yield finding("HDM316", message, (*path, "mechanism"), help)
 

@@ -78,7 +78,7 @@ def collinear(scope: Scope, bound: Bound) -> Findings:
             where[variable.name] = path
             columns += _columns(bound, variable.name, variable.level, variable.values, len(variable.labels))
     reported: set[str] = set()
-    for name, others in _dependent(columns):
+    for name, others in _dependent(columns, bound):
         if name in where and name not in reported:
             reported.add(name)
             message = f"`{name}` is an exact combination of {listed(others)}: their effects cannot be told apart."
@@ -92,11 +92,12 @@ def _columns(bound: Bound, name: str, level: str, values: Reals, labels: int) ->
     return [(name, (rows == code).astype(np.float64)) for code in range(1, labels)]
 
 
-def _dependent(columns: list[tuple[str, Reals]]) -> Iterator[tuple[str, list[str]]]:
+def _dependent(columns: list[tuple[str, Reals]], bound: Bound) -> Iterator[tuple[str, list[str]]]:
     """Yield each column that depends linearly on those before it, with the names of these."""
     kept: list[tuple[str, Reals]] = []
+    root = 1.0 if bound.frequency is None else np.sqrt(bound.frequency)
     for name, values in columns:
-        centred = values - values.mean()
+        centred = (values - bound.mean(values)) * root
         size = float(np.sqrt(centred @ centred))
         if size <= EXACT * max(1.0, float(np.abs(values).max(initial=0.0))):
             continue
@@ -120,6 +121,8 @@ def separated(scope: Scope, bound: Bound) -> Findings:
             continue
         for variable in bound.variables.values():
             if variable.role != "covariate" or not scope.contains(variable.level, assignment.to):
+                continue
+            if variable.name in bound.measures:
                 continue
             if _separates(at_units(bound, assignment.to, variable.level, variable.values), treatment.values):
                 message = f"`{variable.name}` tells exactly which {assignment.to} has which arm of `{treatment.name}`."
@@ -195,7 +198,7 @@ def dose_beyond_data(scope: Scope, bound: Bound) -> Findings:
         for node, place, _ in potentials(estimand, path):
             for j, setting in enumerate(node.settings):
                 treatment, value = bound.treatments.get(setting.treatment), constant(setting.value)
-                if treatment is None or not treatment.continuous or value is None:
+                if treatment is None or not treatment.continuous or value is None or treatment.name in bound.measures:
                     continue
                 low, high = float(np.nanmin(treatment.values)), float(np.nanmax(treatment.values))
                 if not low <= value <= high:

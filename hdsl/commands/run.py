@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hdsl.commands.output import FAILED, FINDINGS, FINE, not_written, print_json, refused, say, show, unwritable
 from hdsl.commands.report import write_report
-from hdsl.commands.settings import add_settings, failed, settings_of
+from hdsl.commands.settings import add_settings, add_stream, failed, settings_of
 
 if TYPE_CHECKING:
     from hdsl.report.result import Result
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="PATH", help=f"{out} (default: .hdsl beside the study)")
     what = "write the HTML report too (default: the study's name with .html)"
     parser.add_argument("--report", metavar="FILE", nargs="?", const="", help=what)
+    add_stream(parser)
     parser.add_argument("--fresh", action="store_true", help="run anew, even if the same run is kept")
 
 
@@ -52,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
                 progress=progress,
                 runs=runs,
                 fresh=arguments.fresh,
+                stream=arguments.stream,
+                shards=tuple(arguments.shards or ()),
             )
     except StudyError as error:
         return refused(arguments, error.diagnostics, error.source, failed(error, FINDINGS))

@@ -22,6 +22,14 @@ def add_settings(parser: argparse.ArgumentParser, draws: int) -> None:
     parser.add_argument("--target-accept", type=_share, default=0.95, help="acceptance rate aimed at (default 0.95)")
 
 
+def add_stream(parser: argparse.ArgumentParser) -> None:
+    """Add the options of how rows are taken in."""
+    what = "sum up rows in one pass in place of holding them (default: from 5 million rows, and for several files)"
+    parser.add_argument("--stream", action=argparse.BooleanOptionalAction, default=None, help=what)
+    of = "sums of rows made by `hdsl summarise`, in place of data"
+    parser.add_argument("--shards", metavar="STATS", nargs="+", help=of)
+
+
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """Return the settings that were given."""
     from hdsl.backend import Settings

@@ -159,7 +159,7 @@ class Bound:
         return float(self.rows) if self.frequency is None else float(self.frequency.sum())
 
     def units(self, level: str) -> Reals:
-        """Return for how many units each element of a level stands, shape (size,): 1 but for rows that are summed up."""
+        """Return for how many units each element of a level stands, shape (size,): 1 but for rows summed up."""
         own = level == self.row and self.frequency is not None
         return self.frequency if own and self.frequency is not None else np.ones(self.levels[level].size)
 

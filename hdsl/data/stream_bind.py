@@ -116,9 +116,13 @@ def _told(plan: Plan, cells: Cells, used: float) -> list[Diagnostic]:
             message = f"{twice} combinations of {', '.join(plan.crossed)} have several rows, where most have one."
             help_ = "Remove rows that are doubled; if they are meant so, waive this."
             found.append(Diagnostic("HDM305", message, severity="warning", help=help_))
-    for column in plan.unread:
-        message = f"Rows were summed up without reading their ids: whether {column!r} repeats is not known."
-        found.append(Diagnostic("HDM372", message, severity="note", help="Count them where the data are made."))
+    by = f" by {', '.join(plan.keys)}" if plan.keys else ""
+    message = f"{round(used):,} rows were summed up{by}: {cells.size:,} cells."
+    unseen = [f"whether {column} repeats" for column in plan.unread]
+    unseen += [f"how the values of {measure.name} overlap" for measure in plan.measures[:-1]]
+    help_ = "The posterior is the same; nothing that needs the rows one by one can be had"
+    help_ += f", and it was not looked at {', '.join(unseen)}." if unseen else "."
+    found.append(Diagnostic("HDM372", message, severity="note", help=help_))
     return found
 
 

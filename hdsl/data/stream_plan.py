@@ -203,7 +203,7 @@ def _refusals(design: ir.StudyFields) -> Iterator[Diagnostic]:
             yield _refused("lags and curves", ("assignments", i))
     for i, estimand in enumerate(design.estimands):
         for node in study.walk(estimand.value):
-            if isinstance(node, study.Aggregate) and (node.cells or node.aggregate not in ("average", "share")):
+            if isinstance(node, study.Aggregate) and (node.cells or node.aggregate != "average"):
                 what = "population cells" if node.cells else f"`{node.aggregate}`"
                 yield _refused(f"{what} of an estimand; averages are", ("estimands", i))
                 break

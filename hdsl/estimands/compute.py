@@ -220,6 +220,8 @@ def _potentials(expr: study.Expr) -> list[Potential]:
 
 def _chunk(atom: _Atom, memory: _Memory) -> Array:
     node = atom.node
+    if atom.units.bound.frequency is not None:
+        _check_summed(atom)
     if node.aggregate == "average" and is_linear(node.of):
         return _average(atom, memory)
     marginal = node.aggregate == "average" and separable(node.of)
@@ -230,6 +232,21 @@ def _chunk(atom: _Atom, memory: _Memory) -> Array:
             "State it with `assuming correlation = r`, or take the difference of two aggregates.",
         )
     return _simulated(atom, memory)
+
+
+def _check_summed(atom: _Atom) -> None:
+    """Refuse what is not determined by the means and products of rows that were summed up."""
+    bound, node = atom.units.bound, atom.node
+    outcomes = {potential.outcome for potential in atom.worlds}
+    within = [name for name in bound.measures if name not in outcomes]
+    straight = all(place.observation.law.distribution in IDENTITY_MEAN for place in atom.worlds.values())
+    if node.aggregate == "average" and is_linear(node.of) and (straight or not within):
+        return
+    what = f"The {node.aggregate}" if node.aggregate != "average" else "This average"
+    because = f" of {', '.join(within)}" if within else ""
+    message = f"{what} needs each row, but rows were summed up: only means and products{because} are known."
+    help_ = "Averages of linear quantities of a normal outcome can be had; for others read the rows into memory."
+    raise EstimandError("HDM520", message, help_)
 
 
 def _average(atom: _Atom, memory: _Memory) -> Array:

@@ -57,7 +57,9 @@ def posterior(fit: Fit, attributes: Mapping[str, str]) -> DataTree:
         "max_tree_depth": fit.sampled.max_tree_depth,
     }
     chains, draws = next(iter(fit.parameters.values())).shape[:2]
-    if chains * draws * model.sizes[model.unit] <= LIKELIHOOD_CELLS:
+    if attributes.get("rows_summed_up"):
+        noted["log_likelihood"] = "left out: rows were summed up"
+    elif chains * draws * model.sizes[model.unit] <= LIKELIHOOD_CELLS:
         dims = {each.name: each.dims for each in (*model.observations, *model.factors)}
         groups["log_likelihood"] = _drawn(fit, _log_likelihood(fit, chains, draws), dims)
     else:

@@ -28,6 +28,8 @@ class NotComparable(Exception):
 def of_rows(result: Result) -> Any:
     """Return a DataTree with the log likelihood of each row given its group's effects."""
     tree = result.posterior
+    if result.bound.frequency is not None:
+        raise NotComparable("a result has no log likelihood by row: its rows were summed up")
     if "log_likelihood" not in tree:
         raise NotComparable("a result has no log likelihood by row (rows times draws exceed 20 million)")
     if len(tree["log_likelihood"].data_vars) != 1:
@@ -40,6 +42,8 @@ def of_groups(result: Result, level: str) -> Any:
     from xarray import DataArray, Dataset, DataTree
 
     bound = result.bound
+    if bound.frequency is not None:
+        raise NotComparable("a result has no likelihood of each group: its rows were summed up")
     if level not in bound.levels:
         raise NotComparable(f"a study has no level {level}")
     if bound.levels[level].size < FEW:

@@ -193,6 +193,7 @@ def _attributes(bound: Bound, fitted: Fit) -> Mapping[str, str]:
         "data": bound.audit.source,
         "data_sha256": bound.audit.sha256,
         "rows": str(bound.audit.rows_used),
+        "rows_summed_up": "" if bound.frequency is None else str(bound.rows),
         "seed": str(settings.seed),
         "chains": str(settings.chains),
         "draws": str(settings.draws),
@@ -207,5 +208,6 @@ def heading_of(bound: Bound) -> str:
     """Return the two lines that head a result: the study, and its sizes with what was assigned to what."""
     study = bound.study
     title = f"{study.name}: {study.title}" if study.title else study.name
-    sizes = ", ".join(f"{name}: {level.size:,}" for name, level in bound.levels.items())
+    known = {name: level.size for name, level in bound.levels.items()} | {bound.row: round(bound.total)}
+    sizes = ", ".join(f"{name}: {size:,}" for name, size in known.items())
     return f"{title}\n{'; '.join([sizes, *assigned_briefly(study)])}"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 RECORD, BOUND = "record", "bound"
 ARRAY = "\0array"
+FREQUENCY = "frequency"
 Arrays = dict[str, np.ndarray]
 
 
@@ -181,6 +182,7 @@ def _tuples(content: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
 def _bound_record(bound: Bound, arrays: Arrays) -> dict[str, Any]:
     return {
         "row": bound.row,
+        "summed": _summed(bound, arrays),
         "audit": _flat(bound.audit, arrays, "audit"),
         "levels": [_flat(each, arrays, f"level{i}") for i, each in enumerate(bound.levels.values())],
         "variables": [_flat(each, arrays, f"variable{i}") for i, each in enumerate(bound.variables.values())],
@@ -202,7 +204,16 @@ def _bound_back(study: Study, content: Mapping[str, Any], arrays: Arrays) -> Bou
         treatments={each.name: each for each in treatments},
         audit=_unflat(Audit, content["audit"], arrays),
         lags={(each.name, each.back): each for each in lags},
+        frequency=arrays.get(FREQUENCY),
+        measures=tuple(content.get("summed", ())),
     )
+
+
+def _summed(bound: Bound, arrays: Arrays) -> list[str]:
+    """Return the measures of rows that were summed up; their frequencies are put into `arrays`."""
+    if bound.frequency is not None:
+        arrays[FREQUENCY] = bound.frequency
+    return list(bound.measures)
 
 
 def _finding(found: Diagnostic) -> dict[str, Any]:
