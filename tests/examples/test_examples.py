@@ -11,6 +11,7 @@ import pytest
 
 from hdsl import Settings, format_text, run
 from hdsl.driver import derive, open_study
+from hdsl.report.html.page import report_html
 
 ROOT = Path(__file__).resolve().parents[2] / "examples"
 STUDIES = sorted(path for path in ROOT.glob("*/*.hdm"))
@@ -47,6 +48,7 @@ def test_it_runs(path: Path) -> None:
     found = {summary.name: summary for summary in result.parameter_summaries if not summary.index}
     for role, truth in TRUTH.get(path.stem, {}).items():
         assert abs(found[role].mean - truth) < 2.6 * found[role].sd, role
+    assert "</html>" in report_html(result)
 
 
 @pytest.mark.slow

@@ -138,7 +138,7 @@ class TestWords:
         text = methods(found)
         assert text.startswith("We analysed score of 80 students (in 8 schools).")
         assert "Treatment tutor was assigned to each student within each school, completely at random" in text
-        assert "Intercept and effect(tutor) vary across school" in text
+        assert "The intercept and effect(tutor) vary across school, partially pooled." in text
         assert f"{found.settings.chains} chains of {found.settings.draws} draws" in text
 
     def test_every_citation_is_in_the_list(self, found: Result) -> None:
@@ -259,3 +259,18 @@ class TestBrowser:
     def test_it_prints(self, opened: Callable[..., Any], tmp_path: Path) -> None:
         tab = opened()
         assert tab.pdf(path=str(tmp_path / "report.pdf")).startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("name", ["gaps", "strata"])
+def test_studies_whose_rows_are_of_several_kinds_are_reported(name: str, tmp_path: Path) -> None:
+    from tests.model import test_missing_kinds, test_strata
+
+    if name == "gaps":
+        test_missing_kinds.write_rows(tmp_path, test_missing_kinds.drawn(60, 1))
+        study = test_missing_kinds.study_of("w", "x")
+    else:
+        test_strata.write(tmp_path / "d.csv", test_strata.drawn(60, 3))
+        study = test_strata.study_of()
+    found = run(study, data=str(tmp_path / "d.csv"), settings=Settings(chains=2, draws=100, warmup=100, seed=1))
+    tree = parsed(report_html(found))
+    assert [each.get("id") for each in tree.iter("section")][-1] == "methods"

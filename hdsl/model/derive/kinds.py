@@ -31,7 +31,7 @@ class Kinds:
     allowed : expression over (rows, kinds)
         0 where what is known of a row allows the kind, IMPOSSIBLE where not.
     told : str
-        How a row's kind comes about, as an equation.
+        How a row's kind comes about, as an equation; empty where definitions say it.
     known : bool
         Whether `allowed` rests on covariates alone, so that it holds for a row whatever becomes of it.
     """

@@ -70,9 +70,8 @@ def summed_out(
         message = f"{count} of {len(codes)} values of `{variable.name}` are missing and are summed out."
         draft.diagnostics.append(Diagnostic("HDM429", message, severity="note"))
     share = draft.define(f"log share {name}", add(*shares), reason=f"how likely each value of {name} is")
-    told = f"{name}[{draft.bound.row}]: in gaps, each value by its probability"
     mask = apply("where", mul(*allowed), const(0), const(IMPOSSIBLE))
-    return Kinds(dim, name, share, mask, told, known=True)
+    return Kinds(dim, name, share, mask, told="", known=True)
 
 
 def _allowed(draft: Draft, variable: BoundVariable, places: NDArray[np.int64], dim: str) -> Expr:

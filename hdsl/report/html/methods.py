@@ -25,7 +25,7 @@ def _data(result: Result) -> Iterator[str]:
     row = row_level(study).name
     above = [f"{level.size:,} {_plural(name)}" for name, level in bound.levels.items() if name != row]
     within = f" (in {_listed(above)})" if above else ""
-    outcome = result.model.observations[0].outcome
+    outcome = result.model.response.outcome
     yield f"We analysed {outcome} of {bound.levels[row].size:,} {_plural(row)}{within}."
 
 
@@ -56,11 +56,11 @@ def _model(result: Result) -> Iterator[str]:
             "A hierarchical Bayesian model was derived from this design, so that what went into the design is in the "
             "analysis (Feller & Gelman, 2015)."
         )
-    law = result.model.observations[0].law.distribution.split("_")[0]
+    law = result.model.response.law.distribution.split("_")[0]
     yield f"The outcome has a {law} law."
     varied = _varied(result.model)
     if varied:
-        yield f"{_listed(varied)[0].upper()}{_listed(varied)[1:]}, partially pooled."
+        yield f"The {_listed(varied)}, partially pooled."
     if not result.study.priors and not result.study.equations:
         yield "Priors were hdsl's defaults: proper, weakly informative and scaled to the data."
     elif result.study.priors:
@@ -73,7 +73,11 @@ def _varied(model: Model) -> list[str]:
         if each.role.startswith("sd(") and each.role.endswith(")") and ", " in each.role:
             effect, level = each.role[3:-1].rsplit(", ", 1)
             by_level.setdefault(level, []).append(effect)
-    return [f"{_listed(effects)} vary across {level}" for level, effects in by_level.items() if level != "arms"]
+    return [
+        f"{_listed(effects)} {'varies' if len(effects) == 1 else 'vary'} across {level}"
+        for level, effects in by_level.items()
+        if level != "arms"
+    ]
 
 
 def _inference(result: Result) -> Iterator[str]:

@@ -39,7 +39,7 @@ def ppc(result: Result, seed: int = 1) -> Figure:
 
     Censored outcomes are shown as survival curves (Kaplan & Meier), with censoring times as they were.
     """
-    name = result.model.observations[0].outcome
+    name = result.model.response.outcome
     outcome = result.bound.variables[name]
     replicated = predicted(result, None, {}, "outcome", seed).values
     flat = replicated.reshape(-1, replicated.shape[-1])
@@ -181,6 +181,8 @@ def prior(result: Result, seed: int = 1) -> Figure:
     from arviz_stats.base import array_stats
 
     names = main_parameters(result)
+    if not names:
+        raise refused("There is no parameter without an index to draw.")
     before = prior_draws(result, names, seed)
     columns = 3
     lines = -(-len(names) // columns)
@@ -226,14 +228,18 @@ def rank(result: Result) -> Figure:
     """Draw the ranks of the draws by chain: where chains agree they stay within the band (Säilynoja et al. 2022)."""
     if result.settings.chains < 2:
         raise refused("One chain has nothing to be ranked against.", "Run two chains or more.")
-    return _arviz(result, "plot_rank", {"col_wrap": 3, "figure_kwargs": {"figsize": (7.4, 4.6)}})
+    made = _arviz(result, "plot_rank", {"col_wrap": 3, "figure_kwargs": {"figsize": (7.4, 4.6)}})
+    for ax in made.axes:
+        ax.set_title(short(ax.get_title(), 30))
+    return made
 
 
 def _arviz(result: Result, function: str, options: dict[str, Any]) -> Figure:
     import arviz_plots
     from xarray import DataTree
 
-    names = [name.replace(SLASH, DIVISION_SLASH) for name in main_parameters(result, 8)]
+    chosen = main_parameters(result, 8) or list(dict.fromkeys(row.name for row in result.parameter_summaries))[:2]
+    names = [name.replace(SLASH, DIVISION_SLASH) for name in chosen]
     tree: Any = DataTree.from_dict({"posterior": result.posterior["posterior"].to_dataset()[names]})
     if "sample_stats" in result.posterior:
         tree["sample_stats"] = DataTree(result.posterior["sample_stats"].to_dataset())

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.design.expr import Negative, Number, Ref, Setting
+from hdsl.estimands.defaults import quantiles_only
 from hdsl.estimands.predict import NewRows, rows_of_study
+from hdsl.estimands.quantiles import of_several
 from hdsl.model.ir import ModelData
 from hdsl.report.effects import draws_of, parameters
 from hdsl.report.pictures.style import BLUE, FAINT, axes, colours, figure, plain, refused, short, styled
@@ -80,6 +82,8 @@ def curve_of(result: Result, x: str, treatment: str | None = None, seed: int = 1
     names = curve_names(result)
     if x not in names:
         raise refused(f"There is no curve along {x!r}.", f"Curves: {', '.join(names) or 'none in this model'}.")
+    if quantiles_only(result.study) and of_several(result.model):
+        raise refused("Curves of several quantiles are not drawn.", "`result.predict(new_data)` has their numbers.")
     rows = _thinned(result, seed)
     treatments = [t for t in result.study.treatments if t.arms and t.name != x]
     chosen = next((t for t in treatments if t.name == (treatment or t.name)), None)
@@ -88,7 +92,7 @@ def curve_of(result: Result, x: str, treatment: str | None = None, seed: int = 1
     draws = {arm: _along(result, rows, x, grid, {} if chosen is None else {chosen.name: arm}) for arm in arms or [""]}
     bands = tuple(Band(arm, _quantiles(values)) for arm, values in draws.items())
     effects = tuple(Band(arm, _quantiles(draws[arm] - draws[arms[0]])) for arm in arms[1:])
-    outcome = result.model.observations[0].outcome
+    outcome = result.model.response.outcome
     return Curve(x, outcome, grid, bands, effects, None if chosen is None else chosen.name, _values(result, x))
 
 
@@ -162,7 +166,8 @@ def curve(result: Result, x: str | None = None, treatment: str | None = None) ->
         panels = axes(made, 2 if found.effects else 1)
         shades = colours([band.label for band in found.arms])
         _draw(panels[0], found.grid, found.arms, {"": BLUE} | shades, found.rug)
-        panels[0].set_title(plain(f"expected {found.outcome}"))
+        what = "quantile of" if quantiles_only(result.study) else "expected"
+        panels[0].set_title(plain(f"{what} {found.outcome}"))
         panels[0].set_xlabel(plain(_unit(result, found.x)))
         if found.effects:
             _draw(panels[1], found.grid, found.effects, shades, found.rug)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hdsl.estimands.defaults import quantiles_only
 from hdsl.report.effects import compute_or_raise, effect_summaries, predicted, replace_index
 from hdsl.report.pictures.style import BLUE, FAINT, GREY, ORANGE, axes, bare, figure, plain, refused, short, styled
 from hdsl.report.summary import summarise
@@ -75,6 +76,8 @@ def pooling(result: Result, level: str | None = None, treatment: str | None = No
     if level not in bound.levels or level == bound.row:
         raise refused(f"There is no level {level!r} above the rows.", f"Levels: {', '.join(bound.levels)}.")
     treatment = treatment or _treatment(result, level)
+    if quantiles_only(result.study):
+        raise refused("A group's own means are not on the scale of its quantiles, with which they would be compared.")
     return _means(result, level) if treatment is None else _effects(result, level, treatment)
 
 
@@ -108,7 +111,7 @@ def _treatment(result: Result, level: str) -> str | None:
 
 def _residuals(result: Result) -> Reals:
     """Return what the model leaves of each row: the outcome less its expectation."""
-    outcome = result.bound.variables[result.model.observations[0].outcome]
+    outcome = result.bound.variables[result.model.response.outcome]
     if outcome.labels or outcome.event is not None:
         raise refused(f"Raw estimates of {outcome.name} by group are not on a scale to compare.")
     values = outcome.values
@@ -122,7 +125,7 @@ def _means(result: Result, level: str) -> Pooling:
     residuals = _residuals(result)
     raw = np.bincount(units.rows, residuals, minlength=units.size) / units.counts
     error = np.array([_error(residuals[units.rows == unit]) for unit in range(units.size)])
-    return _made(result, f"mean of {result.model.observations[0].outcome}", level, by_unit, raw, error, found.mean())
+    return _made(result, f"mean of {result.model.response.outcome}", level, by_unit, raw, error, found.mean())
 
 
 def _effects(result: Result, level: str, treatment: str) -> Pooling:
