@@ -13,7 +13,7 @@ def with_defaults(study: StudyFields) -> tuple[Estimand, ...]:
     With `poststratify` it is over the population cells; without a treatment it is then the average outcome.
     A dose is compared with itself plus one unit. Where a treatment was assigned only under an arm of another
     (`if T2 = arm`), both potential outcomes have that arm. A category has no average: shares of it must be asked for.
-    Neither has a family of quantiles: the effects on them are its parameters.
+    Neither has a family of quantiles, whose effects are others (`hdsl.estimands.quantile_effects`).
     """
     if study.estimands or quantiles_only(study) or _of_labels(study):
         return study.estimands

@@ -23,6 +23,7 @@ from hdsl.design.expr import Setting
 from hdsl.design.levels import assignment_of, id_column, row_level
 from hdsl.design.levels import level as level_named
 from hdsl.diagnostics import Diagnostic, has_errors
+from hdsl.estimands.quantiles import chunks, of_quantiles, ordered
 from hdsl.estimands.rows import EstimandError
 from hdsl.estimands.worlds import expected, kinds_of, mixture_of, simulated, world
 from hdsl.model.derive.missing import IS_GAP, IS_KNOWN, WHICH_GAP
@@ -56,7 +57,12 @@ class NewRows:
     def predicted(
         self, settings: tuple[Setting, ...], kind: Literal["expected", "outcome"], seed: int
     ) -> NDArray[np.float64]:
-        """Return the expected or a simulated outcome with treatments set, shape (draws, rows)."""
+        """Return the expected or a simulated outcome with treatments set, shape (draws, rows).
+
+        Of a family of quantiles, the quantiles in order, (draws, rows, quantiles), or (draws, rows) where there is one.
+        """
+        if of_quantiles(self.bound.study, self.model) is not None:
+            return self._quantiles(settings, kind)
         outcome = (*self.model.observations, *self.model.margins)[0].outcome
         here = world(self.model, self.data, self.bound, outcome, settings)
         if kind == "outcome" and here.joint and not self.own:
@@ -74,6 +80,17 @@ class NewRows:
             else:
                 parts.append(simulated(here, chunk, rows, rng, kinds))
         return np.concatenate(parts)
+
+
+    def _quantiles(self, settings: tuple[Setting, ...], kind: str) -> NDArray[np.float64]:
+        outcome = self.model.observations[0].outcome
+        if kind == "outcome":
+            message = f"The family of {outcome} gives some of its quantiles, not its distribution."
+            raise EstimandError("HDM523", message, "Use `expected`: the quantiles themselves.")
+        here = world(self.model, self.data, self.bound, outcome, settings)
+        cells = int(np.prod([self.model.sizes[dim] for dim in here.observation.dims]))
+        found = np.concatenate([ordered(here, chunk) for chunk in chunks(self.draws, cells)])
+        return found if len(here.observation.dims) > 1 else found[:, :, 0]
 
 
 def rows_of_study(model: Model, data: ModelData, bound: Bound, draws: Draws) -> NewRows:

@@ -14,6 +14,8 @@ from hdsl.design.snippets import StudyError
 from hdsl.diagnostics import Diagnostic, did_you_mean
 from hdsl.estimands import EstimandError, compute, with_defaults
 from hdsl.estimands.predict import NewRows, rows_of_study, to_new_rows
+from hdsl.estimands.quantile_effects import quantile_effects
+from hdsl.estimands.quantiles import of_quantiles
 from hdsl.inference.posterior import DIVISION_SLASH, SLASH
 from hdsl.reference.values import Array
 from hdsl.report.frames import frame, rows_of, table
@@ -54,12 +56,26 @@ def effect_summaries(result: Result, treatment: str, by: tuple[str, ...] = ()) -
     _known(treatment, [each.name for each in result.study.treatments], "treatment")
     for level in by:
         _known(level, [each.name for each in result.study.levels], "level")
+    if of_quantiles(result.study, result.model) is not None:
+        return _on_quantiles(result, treatment, by)
     bare = result.study.model_copy(update={"estimands": ()})
     wanted = [(arm, replace_index(estimand, by)) for arm, estimand in _contrasts(bare, treatment)]
     found = compute_or_raise(result, [estimand for _, estimand in wanted])
     return [
         replace(summary, name=arm)
         for (arm, _), each in zip(wanted, found, strict=True)
+        for summary in summarise(each.name, each.draws, each.index)
+    ]
+
+
+def _on_quantiles(result: Result, treatment: str, by: tuple[str, ...]) -> list[Summary]:
+    alone = tuple(each for each in result.study.treatments if each.name == treatment)
+    study = result.study.model_copy(update={"treatments": alone})
+    found = quantile_effects(study, result.model, result.data, result.bound, parameters(result), by)
+    arms = [arm.name for arm in alone[0].arms[1:]] or ["+1"]
+    return [
+        replace(summary, name=arm)
+        for arm, each in zip(arms, found, strict=True)
         for summary in summarise(each.name, each.draws, each.index)
     ]
 
@@ -103,17 +119,17 @@ def predict(
 ) -> Any:
     """Return the frame of `Result.predict`."""
     found = predicted(result, new_data, do, kind, seed)
-    labels = [str(label) for label in np.asarray(found.coords["row"])]
-    rows = summarise("", found.values, {"row": labels})
+    index = {str(dim): [str(label) for label in np.asarray(found.coords[dim])] for dim in found.dims[2:]}
+    rows = summarise("", found.values, index)
     columns = table("", rows)
     del columns[""]
-    return frame({**columns, "row": [int(label) for label in labels]}, result.frames)
+    return frame({**columns, "row": [int(str(label)) for label in columns["row"]]}, result.frames)
 
 
 def predicted(
     result: Result, new_data: Any, do: Mapping[str, str | float], kind: Literal["expected", "outcome"], seed: int
 ) -> DataArray:
-    """Return draws of predictions, with axes chain, draw, row."""
+    """Return draws of predictions, with axes chain, draw, row, and quantile where the family has several."""
     from xarray import DataArray
 
     settings = tuple(_setting(result.study, name, value) for name, value in do.items())
@@ -123,8 +139,12 @@ def predicted(
     except EstimandError as error:
         raise StudyError([Diagnostic(error.code, error.message, help=error.help)]) from None
     chains, draws = next(iter(parameters(result).values())).shape[:2]
-    shaped = flat.reshape(chains, draws, -1)
-    return DataArray(shaped, dims=("chain", "draw", "row"), coords={"row": np.arange(1, shaped.shape[2] + 1)})
+    shaped = flat.reshape(chains, draws, *flat.shape[1:])
+    coords: dict[str, Any] = {"row": np.arange(1, shaped.shape[2] + 1)}
+    observation = of_quantiles(result.study, result.model)
+    if observation is not None and len(observation.dims) > 1:
+        coords["quantile"] = list(result.data.coords[observation.dims[1]])
+    return DataArray(shaped, dims=("chain", "draw", *coords), coords=coords)
 
 
 def _rows(result: Result, new_data: Any, settings: tuple[Setting, ...], seed: int) -> NewRows:

@@ -15,6 +15,7 @@ from hdsl.diagnostics import Diagnostic
 from hdsl.estimands import Computed, EstimandError, compute, with_defaults
 from hdsl.estimands.crossing import crossing
 from hdsl.estimands.instrument import against_instrument
+from hdsl.estimands.quantile_effects import quantile_effects
 from hdsl.inference.balance import Balance, balances, dataset, warnings_of
 from hdsl.inference.diagnose import diagnose
 from hdsl.inference.fit import Fit, fit
@@ -66,6 +67,7 @@ def fit_and_finish(
     fitted = staged if isinstance(staged, Fit) else staged.fit
     model, data = fitted.model, fitted.data
     found = computed_of(estimands, bound, fitted, settings.seed)
+    found += _on_quantiles(bound, fitted)
     roles = {computed.name: computed.draws for computed in found}
     diagnosis, more = diagnose({**fitted.roles, **roles}, fitted.sampled)
     more += beyond_limits(model, fitted.parameters)
@@ -114,6 +116,15 @@ def computed_of(estimands: Sequence[Estimand], bound: Bound, fitted: Fit, seed: 
     if not fitted.parts:
         return compute(estimands, fitted.model, fitted.data, bound, fitted.parameters, seed)
     each = [compute(estimands, p.model, p.data, bound, p.parameters, seed + i) for i, p in enumerate(fitted.parts)]
+    return [replace(same[0], draws=interleaved([one.draws for one in same])) for same in zip(*each, strict=True)]
+
+
+def _on_quantiles(bound: Bound, fitted: Fit) -> list[Computed]:
+    """Return the effects on quantiles of a family of quantiles; of a mixture of fits, each with its own data."""
+    parts = fitted.parts or (fitted,)
+    each = [quantile_effects(bound.study, p.model, p.data, bound, p.parameters) for p in parts]
+    if not fitted.parts:
+        return each[0]
     return [replace(same[0], draws=interleaved([one.draws for one in same])) for same in zip(*each, strict=True)]
 
 

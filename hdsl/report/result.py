@@ -194,7 +194,8 @@ class Result:
         Returns
         -------
         data frame
-            One line for each row: `row` (counted from 1), mean, sd, q5, q50, q95, positive.
+            One line for each row: `row` (counted from 1), mean, sd, q5, q50, q95, positive. Of a family of quantiles,
+            one line for each row and `quantile`: the quantiles of the outcome, which do not cross.
 
         Raises
         ------

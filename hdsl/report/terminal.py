@@ -62,7 +62,9 @@ def show_result(result: Result, console: Console | None = None) -> None:
         _titled(screen, "Estimands", _table(listed, chance=True))
     for name, group in many.items():
         _titled(screen, *_group(name, group))
-    _titled(screen, "Parameters", _table([p for p in result.parameter_summaries if not p.index]))
+    plain = [p for p in result.parameter_summaries if not p.index]
+    if plain:
+        _titled(screen, "Parameters", _table(plain))
     for role, group in _groups(result.parameter_summaries):
         _titled(screen, *_group(role, group))
     for treatment in treatments_in(result):
