@@ -1,4 +1,4 @@
-"""The folder for VS Code becomes an extension package with all that it needs, by its own tools from the npm registry."""
+"""The folder for VS Code becomes an extension package with all that it needs, by tools from the npm registry."""
 
 from __future__ import annotations
 
