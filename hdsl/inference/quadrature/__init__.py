@@ -1,0 +1,1 @@
+"""The posterior of models with group effects and other than Gaussian outcomes: effects integrated out by quadrature."""

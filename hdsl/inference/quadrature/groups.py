@@ -1,0 +1,244 @@
+"""Cells sorted by group, groups with the same cells taken together, and the cells of some groups at some points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hdsl.inference.exact.hyper import Hyper, innovations, loading
+from hdsl.inference.quadrature.kernels import KERNELS, Kernel, Outcome, Ready
+from hdsl.inference.quadrature.recognise import Predicted
+from hdsl.reference.values import Array, broadcast, evaluate
+
+Codes = NDArray[np.int64]
+CELLS_AT_ONCE = 4_096
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells sorted by group.
+
+    Attributes
+    ----------
+    x : array, shape (coefficients, cells)
+    z : array, shape (entries, cells)
+        By what the entries of the grouping are multiplied.
+    known : array, shape (cells,)
+    starts, counts : int array, shape (groups,)
+        Where each group's cells start, and how many there are.
+    units : int array, shape (groups,)
+        The unit that each group is.
+    """
+
+    x: Array
+    z: Array
+    known: Array
+    outcome: Outcome
+    starts: Codes
+    counts: Codes
+    units: Codes
+
+    @property
+    def groups(self) -> int:
+        """The number of groups."""
+        return len(self.starts)
+
+    def blocks(self) -> Iterator[slice]:
+        """Yield runs of groups that together have few enough cells to stay in a processor's cache."""
+        first, cells = 0, 0
+        for group, count in enumerate(self.counts.tolist()):
+            if cells and cells + count > CELLS_AT_ONCE:
+                yield slice(first, group)
+                first, cells = group, 0
+            cells += count
+        yield slice(first, self.groups)
+
+    def only(self, groups: Codes) -> Table:
+        """Return the table of some groups."""
+        counts = self.counts[groups]
+        within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        cells = np.repeat(self.starts[groups], counts) + within
+        outcome = self.outcome
+        weight = None if outcome.weight is None else outcome.weight[cells]
+        chosen = Outcome(outcome.y[cells], outcome.trials[cells], weight)
+        starts = np.cumsum(counts) - counts
+        return Table(self.x[:, cells], self.z[:, cells], self.known[cells], chosen, starts, counts, self.units[groups])
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A model with one grouping's effects in its linear predictor.
+
+    Attributes
+    ----------
+    table : Table
+        Of all groups with cells.
+    kinds : Table
+        A group of each kind: groups with the same cells have the same marginal likelihood.
+    kind_of_group : int array, shape (groups,)
+    times : array, shape (kinds,)
+        Groups of each kind.
+    size : int
+        How many effects vary together.
+    """
+
+    predicted: Predicted
+    table: Table
+    kinds: Table
+    kind_of_group: Codes
+    times: Array
+    size: int
+
+    @property
+    def kernel(self) -> Kernel:
+        """The outcome's family."""
+        return KERNELS[self.predicted.kernel]
+
+
+def grouped(predicted: Predicted) -> Grouped:
+    """Return a recognised model with its cells sorted by group."""
+    grouping, cells = predicted.grouping, len(predicted.known)
+    codes = np.arange(cells) // CELLS_AT_ONCE if grouping is None else grouping.unit_of_row
+    assert codes is not None
+    order = np.argsort(codes, kind="stable")
+    units, starts, counts = np.unique(codes[order], return_index=True, return_counts=True)
+    outcome = predicted.outcome
+    weight = None if outcome.weight is None else outcome.weight[order]
+    entries = () if grouping is None else grouping.entries
+    table = Table(
+        x=_stacked([array for _, array in predicted.linear.offsets], order),
+        z=_stacked([entry.known for entry in entries], order),
+        known=np.broadcast_to(predicted.known, (cells,))[order].astype(np.float64),
+        outcome=Outcome(outcome.y[order], outcome.trials[order], weight),
+        starts=starts.astype(np.int64),
+        counts=counts.astype(np.int64),
+        units=units.astype(np.int64),
+    )
+    size = 0 if grouping is None else innovations(grouping, predicted.linear)[1]
+    kind, first = _kinds(table)
+    times = np.bincount(kind).astype(np.float64)
+    return Grouped(predicted, table, table.only(first), kind, times, size)
+
+
+def _stacked(arrays: list[Array], order: Codes) -> Array:
+    if not arrays:
+        return np.zeros((0, len(order)))
+    return np.stack([np.broadcast_to(array, (len(order),))[order] for array in arrays]).astype(np.float64)
+
+
+def _kinds(table: Table) -> tuple[Codes, Codes]:
+    """Return the kind of each group, and a first group of each kind."""
+    outcome = table.outcome
+    weight = np.ones(len(outcome.y)) if outcome.weight is None else outcome.weight
+    rows = np.concatenate([table.x, table.z, [table.known, outcome.y, outcome.trials, weight]]).T
+    rows = np.ascontiguousarray(rows)
+    seen: dict[bytes, int] = {}
+    first: list[int] = []
+    kind = np.empty(table.groups, np.int64)
+    ends = table.starts + table.counts
+    for group, (start, end) in enumerate(zip(table.starts.tolist(), ends.tolist(), strict=True)):
+        part = rows[start:end]
+        key = part[np.lexsort(part.T)].tobytes()
+        if key not in seen:
+            seen[key] = len(first)
+            first.append(group)
+        kind[group] = seen[key]
+    return kind, np.array(first, np.int64)
+
+
+@dataclass(frozen=True)
+class Here:
+    """The cells of some groups at b points.
+
+    Attributes
+    ----------
+    fixed : array, shape (b, cells)
+        The linear predictor without the effects.
+    load : array, shape (b, effects, cells)
+        By what standard normal draws of the effects are multiplied.
+    starts : int array, shape (groups,)
+    of : int array, shape (cells,)
+        The group of each cell.
+    """
+
+    kernel: Kernel
+    ready: Ready
+    weight: Array | None
+    fixed: Array
+    load: Array
+    starts: Codes
+    of: Codes
+
+    def eta(self, u: Array) -> Array:
+        """Return the linear predictor at standard normal effects (b, groups, effects)."""
+        found = self.fixed
+        for place in range(self.load.shape[1]):
+            found = found + self.load[:, place] * np.take(u[:, :, place], self.of, axis=1)
+        return found
+
+    def log_likelihood(self, u: Array) -> Array:
+        """Return the log likelihood of each group at its effects, (b, groups)."""
+        found = self.kernel.value(self.ready, self.eta(u))
+        if self.weight is not None:
+            found *= self.weight
+        return np.add.reduceat(found, self.starts, axis=1)
+
+    def slopes(self, u: Array) -> tuple[Array, Array]:
+        """Return the slope and the information of each cell's log likelihood, (b, cells)."""
+        slope, information = self.kernel.slopes(self.ready, self.eta(u))
+        if self.weight is not None:
+            return slope * self.weight, information * self.weight
+        return slope, information
+
+
+@dataclass(frozen=True)
+class Points:
+    """What b hyperparameters say: coefficients (b, p), loads (b, entries, effects), own parameters (b, m)."""
+
+    coefficients: Array
+    loads: Array
+    extra: Array
+
+    def of(self, points: slice | Codes) -> Points:
+        """Return some of the points."""
+        return Points(self.coefficients[points], self.loads[points], self.extra[points])
+
+
+def at_points(model: Grouped, hyper: Hyper) -> Points:
+    """Return what hyperparameters say."""
+    predicted, count = model.predicted, len(hyper.log_prior)
+    loads = np.zeros((count, 0, model.size))
+    if predicted.grouping is not None:
+        scales = np.ones(len(predicted.grouping.entries))
+        whole = loading(predicted.grouping, scales, hyper, predicted.linear)
+        if whole.shape[1] != 1:
+            raise ValueError("the spread differs between units")
+        loads = whole[:, 0]
+    return Points(hyper.offsets, loads, extra_of(predicted, hyper, count))
+
+
+def extra_of(predicted: Predicted, hyper: Hyper, count: int) -> Array:
+    """Return the family's own parameters, (b, m)."""
+    parts: list[Array] = []
+    for expr in predicted.extra:
+        value = evaluate(expr, hyper.env)
+        dims = tuple(dim for dim in value.dims if dim != "draw")
+        array = broadcast(value, dims, {**value.sizes, "draw": count})
+        parts.append(np.broadcast_to(array, (count, *array.shape[array.ndim - len(dims) :])).reshape(count, -1))
+    return np.concatenate(parts, axis=1) if parts else np.zeros((count, 0))
+
+
+def here_of(model: Grouped, table: Table, groups: slice, points: Points) -> Here:
+    """Return the cells of some groups at points."""
+    start = int(table.starts[groups.start])
+    end = int(table.starts[groups.stop - 1] + table.counts[groups.stop - 1])
+    cells = slice(start, end)
+    fixed = points.coefficients @ table.x[:, cells] + table.known[cells]
+    load = np.einsum("bej,ec->bjc", points.loads, table.z[:, cells])
+    outcome = table.outcome.of(cells)
+    of = np.repeat(np.arange(groups.stop - groups.start), table.counts[groups])
+    ready = model.kernel.ready(outcome, points.extra)
+    return Here(model.kernel, ready, outcome.weight, fixed, load, table.starts[groups] - start, of)

@@ -1,0 +1,187 @@
+"""Exact inference by quadrature: mode, curvature, importance sampling of the hyperparameters, draws of the effects.
+
+The integrals over effects are quadratures with so many nodes that their error does not move the posterior: the log
+densities differ from those with many more nodes by a constant, give or take `NODE_ERROR`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hdsl.backend import Draws, Settings
+from hdsl.inference.exact.coordinates import coordinates_of
+from hdsl.inference.exact.hyper import size_of
+from hdsl.inference.exact.importance import (
+    KHAT_LIMIT,
+    Numbers,
+    Weighted,
+    accepted,
+    adapted,
+    chains_of,
+)
+from hdsl.inference.exact.mode import Mode, modes_of
+from hdsl.inference.exact.run import NotAccepted
+from hdsl.inference.quadrature.density import Warm, log_density, warm_start
+from hdsl.inference.quadrature.effects import draw_effects
+from hdsl.inference.quadrature.groups import Grouped
+from hdsl.reference.free import free_shapes, unconstrain
+from hdsl.reference.simulate import prior_draw
+from hdsl.reference.values import Array
+
+ENGINE = "exact: effects integrated out by quadrature ({nodes} nodes), importance sampling of {count}"
+MOST_HYPERPARAMETERS = 20
+PRIOR_POINTS = 16
+COUNTS = {0: (1,), 1: (3, 5, 7, 9, 13, 21), 2: (3, 5, 7, 9, 13), 3: (3, 5, 7)}
+FINEST = {0: 1, 1: 35, 2: 17, 3: 9}
+MODE_COUNT = {0: 1, 1: 5, 2: 3, 3: 3}
+NODE_ERROR = 0.01
+CHECKED = 40
+EFFECTIVE_PER_CHAIN = 100
+COSTLY = 100_000
+TRIAL, COSTLY_TRIAL = 1_000, 400
+LEAST_PROPOSALS, COSTLY_PROPOSALS = 1_200, 2_000
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Weighted hyperparameters, with the number of nodes and the error of the log density that they leave."""
+
+    found: Weighted
+    nodes: int
+    error: float
+    warm: Warm
+
+
+def quadrature_draws(model: Grouped, settings: Settings) -> Draws | NotAccepted:
+    """Draw from the posterior of a model with one grouping's effects in its linear predictor.
+
+    Parameters
+    ----------
+    model : Grouped
+    settings : Settings
+        `chains`, `draws` and `seed` are used.
+
+    Returns
+    -------
+    Draws or NotAccepted
+        Draws of all random variables of the plain model, unless the weights, or the quadratures, show that they cannot
+        be trusted.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        rng = np.random.default_rng(np.random.SeedSequence([settings.seed, 0xD]))
+        began = time.perf_counter()
+        sampled = _sampled(model, settings, rng)
+        if isinstance(sampled, NotAccepted):
+            return sampled
+        between = time.perf_counter()
+        visited = _spaced(chains_of(sampled.found, settings.chains, rng), settings.draws)
+        return _finished(model, sampled, visited, settings, (between - began, between))
+
+
+def _spaced(visited: Numbers, draws: int) -> Numbers:
+    """Return chains of the wanted length: evenly spaced steps of longer ones, steps of shorter ones repeated."""
+    steps = visited.shape[1]
+    return visited[:, (np.arange(draws) + 1) * steps // draws - 1]
+
+
+def _sampled(model: Grouped, settings: Settings, rng: np.random.Generator) -> Sampled | NotAccepted:
+    hyper = model.predicted.linear.hyper
+    start = _start(model, rng)
+    if start is None:
+        return NotAccepted("no point of finite density was found")
+    coarse = MODE_COUNT[model.size]
+    plain = modes_of(lambda free: log_density(model, free, coarse), start[None])
+    if not plain:
+        return NotAccepted("no mode of the marginal density was found")
+    mode = plain[0]
+    warm = warm_start(model, mode.point, np.sqrt(np.diag(mode.covariance)))
+    coordinates = coordinates_of(hyper, mode.point)
+
+    def density(points: Array, count: int) -> Array:
+        return log_density(model, coordinates.free(points), count, warm) + coordinates.log_slope(points)
+
+    modes = modes_of(lambda points: density(points, coarse), coordinates.of(mode.point[None]))
+    count, error = _enough_nodes(density, modes, model.size, rng)
+    if error > NODE_ERROR * 5:
+        return NotAccepted(f"quadrature with {count} nodes leaves an error of {error:.2g} in the log density")
+    trial, final = _amounts(model, settings, count)
+    proposal = adapted(lambda points: density(points, count), modes, rng, trial)
+    found = accepted(lambda points: density(points, count), proposal, final, rng)
+    found = replace(found, points=coordinates.free(found.points))
+    problem = _not_accepted(found, settings, final)
+    return Sampled(found, count, error, warm) if problem is None else problem
+
+
+def _not_accepted(found: Weighted, settings: Settings, final: int) -> NotAccepted | None:
+    wanted = EFFECTIVE_PER_CHAIN * settings.chains
+    least = wanted if final >= wanted else 0.25 * final
+    if not found.khat < KHAT_LIMIT:
+        return NotAccepted(f"the importance weights have too heavy a tail (Pareto k-hat {found.khat:.2f})")
+    if found.effective < least:
+        return NotAccepted(f"{found.effective:.0f} effective draws of {final} weighted ones")
+    return None
+
+
+def _enough_nodes(
+    density: Callable[[Array, int], Array], modes: list[Mode], size: int, rng: np.random.Generator
+) -> tuple[int, float]:
+    """Return the fewest nodes whose error varies little around the mode, and that error's standard deviation."""
+    factor = np.linalg.cholesky(modes[0].covariance)
+    points = modes[0].point + rng.standard_normal((CHECKED, len(factor))) @ factor.T
+    finest = density(points, FINEST[size])
+    usable = np.isfinite(finest)
+    error = float("inf")
+    for count in COUNTS[size]:
+        error = float(np.std((density(points, count) - finest)[usable])) if size else 0.0
+        if error < NODE_ERROR:
+            return count, error
+    return COUNTS[size][-1], error
+
+
+def _amounts(model: Grouped, settings: Settings, count: int) -> tuple[int, int]:
+    """Return how many proposals to try and to draw: fewer where each is much work."""
+    cost = model.kinds.x.shape[1] * count ** max(model.size, 1)
+    wanted = max(settings.chains * settings.draws, LEAST_PROPOSALS)
+    trial, final = (COSTLY_TRIAL, min(wanted, COSTLY_PROPOSALS)) if cost > COSTLY else (TRIAL, wanted)
+    return trial, final + -final % settings.chains
+
+
+def _start(model: Grouped, rng: np.random.Generator) -> Array | None:
+    """Return the best of points drawn from the prior, and of one with the coefficients at their priors' middles."""
+    linear = model.predicted.linear
+    drawn = prior_draw(linear.hyper, linear.data, rng, draws=PRIOR_POINTS)
+    free = unconstrain(linear.hyper, linear.data, drawn, ("draw",))
+    points = np.concatenate([free[name].reshape(PRIOR_POINTS, -1) for name in free_shapes(linear.hyper)], axis=1)
+    points = points[np.all(np.isfinite(points), axis=1)]
+    points = np.concatenate([points, np.median(points, axis=0)[None]])
+    heights = log_density(model, points, 1)
+    best = int(np.argmax(heights))
+    return points[best] if np.isfinite(heights[best]) else None
+
+
+def _finished(
+    model: Grouped, sampled: Sampled, visited: Numbers, settings: Settings, times: tuple[float, float]
+) -> Draws:
+    found = sampled.found
+    flat = draw_effects(model, found.points[visited.reshape(-1)], settings.seed, sampled.warm)
+    shape = (settings.chains, settings.draws)
+    values = {name: array.reshape(*shape, *array.shape[1:]) for name, array in flat.items()}
+    number = size_of(model.predicted.linear.hyper)
+    count = "1 parameter" if number == 1 else f"{number} parameters"
+    return Draws(
+        values=values,
+        statistics={"lp": found.log_density[visited]},
+        engine=ENGINE.format(nodes=sampled.nodes, count=count),
+        seconds={"hyperparameters": times[0], "effects": time.perf_counter() - times[1]},
+        quality={
+            "khat": found.khat,
+            "importance_ess": found.effective,
+            "quadrature_error": sampled.error,
+        },
+    )
