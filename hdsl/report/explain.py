@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from hdsl.data.bound import Bound
 from hdsl.design.ir import Propensity, StudyFields
 from hdsl.design.roles import role_text
-from hdsl.estimands.defaults import with_defaults
+from hdsl.estimands.defaults import quantiles_only, with_defaults
+from hdsl.estimands.quantile_effects import contrasts
 from hdsl.model.ir import Model, ModelData
 from hdsl.model.to_text import Equation, equations, priors
 from hdsl.report.words import design_words
@@ -127,7 +128,10 @@ def _is_given(text: str, given: set[str]) -> bool:
 
 def _estimands(design: StudyFields) -> list[str]:
     declared = "" if design.estimands else "   (default)"
-    return [
+    found = [
         f"{e.name}{f'[{", ".join(e.index)}]' if e.index else ''} = {role_text(e.value)}{declared}"
         for e in with_defaults(design)
     ]
+    if quantiles_only(design):
+        found += [f"{e.name} = {role_text(e.value)}, by quantile   (default)" for e in contrasts(design)]
+    return found
