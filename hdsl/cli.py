@@ -158,6 +158,8 @@ def _add_compile(commands: Any) -> None:
     _study_argument(parser)
     stages = "ast, study, model, passes, numpyro, pymc or stan"
     parser.add_argument("--emit", default="numpyro", metavar="STAGE", help=f"{stages} (default numpyro)")
+    of = "of a backend: the program that NUTS runs with this choice (auto, the default: with effects integrated out)"
+    parser.add_argument("--inference", choices=("auto", "marginal", "nuts"), default="auto", help=of)
     parser.add_argument("--out", metavar="FILE", help="write to a file")
     parser.add_argument("--data-out", metavar="FILE", help="also write the data that a backend's program reads")
 
@@ -262,11 +264,11 @@ def _compile(arguments: argparse.Namespace) -> int:
         no_place = unwritable(out)
         if no_place is not None:
             return refused(arguments, [no_place], None, FINDINGS)
-    text, found = emit(arguments.study, arguments.emit, arguments.data)
+    text, found = emit(arguments.study, arguments.emit, arguments.data, arguments.inference)
     source = _source_of(arguments.study)
     written: list[tuple[str, bytes]] = [(arguments.out, text.encode())] if text and arguments.out else []
     if text and arguments.data_out:
-        arrays, found = emit_data(arguments.study, arguments.emit, arguments.data)
+        arrays, found = emit_data(arguments.study, arguments.emit, arguments.data, arguments.inference)
         if not arrays:
             return refused(arguments, found, source, FINDINGS)
         written.append((arguments.data_out, arrays))

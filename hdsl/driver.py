@@ -338,7 +338,9 @@ def explain(study: str | Path | Study, data: str | None = None, *, how: bool = F
     return text, derived
 
 
-def emit_data(study: str | Path | Study, stage: str, data: str | None = None) -> tuple[bytes, tuple[Diagnostic, ...]]:
+def emit_data(
+    study: str | Path | Study, stage: str, data: str | None = None, inference: str = "auto"
+) -> tuple[bytes, tuple[Diagnostic, ...]]:
     """Return the data that the emitted program of a backend reads, as a file: JSON for Stan, else NumPy's npz.
 
     The bytes are empty where diagnostics stand in the way.
@@ -348,14 +350,17 @@ def emit_data(study: str | Path | Study, stage: str, data: str | None = None) ->
     derived = derive(study, data)
     if derived.model is None or derived.data is None:
         return b"", derived.diagnostics
-    made = stages.data_file(derived.model, derived.data, stage)
+    made = stages.data_file(derived.model, derived.data, stage, inference)
     return (b"", (*derived.diagnostics, made)) if isinstance(made, Diagnostic) else (made, derived.diagnostics)
 
 
-def emit(study: str | Path | Study, stage: str, data: str | None = None) -> tuple[str, tuple[Diagnostic, ...]]:
+def emit(
+    study: str | Path | Study, stage: str, data: str | None = None, inference: str = "auto"
+) -> tuple[str, tuple[Diagnostic, ...]]:
     """Return a stage of the compilation as text: `ast`, `study`, `model`, `passes`, or a backend's source.
 
-    The text is empty where diagnostics stand in the way.
+    Of a backend and of `passes` it is the program that NUTS runs: with effects integrated out, unless `inference` is
+    `nuts` or the model does not allow it. The text is empty where diagnostics stand in the way.
     """
     from hdsl.report import stages
 
@@ -370,5 +375,5 @@ def emit(study: str | Path | Study, stage: str, data: str | None = None) -> tupl
     derived = derive(study, data)
     if derived.model is None or derived.data is None:
         return "", derived.diagnostics
-    text, problem = stages.model_text(derived.model, derived.data, stage)
+    text, problem = stages.model_text(derived.model, derived.data, stage, inference)
     return text, derived.diagnostics if problem is None else (*derived.diagnostics, problem)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hdsl.commands.output import FAILED, FINDINGS, FINE, not_written, print_json, refused, say, show, unwritable
 from hdsl.commands.report import write_report
-from hdsl.commands.settings import add_settings, add_stream, failed, settings_of
+from hdsl.commands.settings import add_inference, add_settings, add_stream, failed, settings_of
 
 if TYPE_CHECKING:
     from hdsl.report.result import Result
@@ -18,8 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `hdsl run`, but for the study and its data."""
     parser.add_argument("--backend", default="numpyro", help="numpyro (default), pymc or stan")
     parser.add_argument("--engine", help="the backend's sampler or engine")
-    how = "auto (default): exact where the model's structure allows it, else nuts; or one of the two"
-    parser.add_argument("--inference", choices=("auto", "nuts", "exact"), default="auto", help=how)
+    add_inference(parser)
     add_settings(parser, draws=1000)
     out = "FILE.nc: save the result there too; any other name: the folder in which runs are kept"
     parser.add_argument("--out", metavar="PATH", help=f"{out} (default: .hdsl beside the study)")

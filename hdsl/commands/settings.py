@@ -22,6 +22,16 @@ def add_settings(parser: argparse.ArgumentParser, draws: int) -> None:
     parser.add_argument("--target-accept", type=_share, default=0.95, help="acceptance rate aimed at (default 0.95)")
 
 
+def add_inference(parser: argparse.ArgumentParser) -> None:
+    """Add the option that chooses how the posterior is drawn from."""
+    how = (
+        "exact: effects are integrated out and draws need no sampler; marginal: those of the largest grouping are, and "
+        "NUTS draws the rest; nuts: NUTS on the whole model; auto (default): exact where the model's structure allows "
+        "it, else marginal, else nuts; with another backend or an engine, marginal where allowed, else nuts"
+    )
+    parser.add_argument("--inference", choices=("auto", "exact", "marginal", "nuts"), default="auto", help=how)
+
+
 def add_stream(parser: argparse.ArgumentParser) -> None:
     """Add the options of how rows are taken in."""
     what = "sum up rows in one pass in place of holding them (default: from 5 million rows, and for several files)"

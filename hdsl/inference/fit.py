@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hdsl import backend as backends
 from hdsl.backend import Backend, Draws, Progress, Settings
 from hdsl.diagnostics import Diagnostic
 from hdsl.inference.choose import INFERENCES, choose, drawn
+from hdsl.inference.integrated import Integrated, given_back, to_sample
 from hdsl.inference.recover import recover
 from hdsl.model.ir import Model, ModelData
 from hdsl.passes import prepare
 from hdsl.reference.density import reported
 from hdsl.reference.values import Array
+
+INTEGRATED = "effects integrated out"
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,9 @@ def fit(
 ) -> Fit | Diagnostic:
     """Draw from the posterior of a plain model.
 
-    Effects are integrated out where `settings.inference` and the model's structure allow it; else the backend
-    samples. HDM604 where the backend cannot express the model, HDM716 where exact inference was asked for
-    and cannot be.
+    Effects are integrated out where `settings.inference` and the model's structure allow it: all at once where exact
+    draws are wanted, else those of the largest grouping, and the backend samples the rest. HDM604 where the backend
+    cannot express the model, HDM716 where effects were to be integrated out and cannot be.
 
     Raises
     ------
@@ -80,8 +84,12 @@ def fit(
         found = reported(model, data, exact.values)
         return Fit(model, data, backend.name, exact, exact.values, found, settings, how)
     if settings.inference == "exact":
-        help_ = "Leave `--inference exact` out: the model is then sampled with NUTS."
-        return Diagnostic("HDM716", f"The effects cannot be integrated out: {how}.", help=help_)
+        return not_integrated(how, settings.inference)
+    chosen = to_sample(model, data, settings, backend)
+    if isinstance(chosen, Integrated):
+        return _on_integrated(model, data, chosen, backend, settings, progress)
+    if settings.inference == "marginal":
+        return not_integrated(chosen.reason, settings.inference)
     prepared, values = prepare(model, data)
     refused = backends.refusal(prepared, backend)
     if refused is not None:
@@ -90,3 +98,28 @@ def fit(
     sampled = backend.sample(program, prepared, values, settings, progress)
     parameters = recover(prepared, values, model, sampled.values)
     return Fit(model, data, backend.name, sampled, parameters, reported(model, data, parameters), settings, how)
+
+
+def not_integrated(reason: str, inference: str) -> Diagnostic:
+    """Return HDM716: effects cannot be integrated out in the way that was asked for."""
+    help_ = f"Leave `--inference {inference}` out: the model is then sampled with NUTS."
+    return Diagnostic("HDM716", f"The effects cannot be integrated out: {reason}.", help=help_)
+
+
+def _on_integrated(
+    model: Model,
+    data: ModelData,
+    chosen: Integrated,
+    backend: Backend,
+    settings: Settings,
+    progress: Callable[[Progress], None] | None,
+) -> Fit:
+    """Sample a model with effects integrated out, and put these back."""
+    program = backend.lower(chosen.prepared, chosen.values)
+    sampled = backend.sample(program, chosen.prepared, chosen.values, settings, progress)
+    began = time.perf_counter()
+    parameters = given_back(chosen, sampled.values, settings.seed)
+    seconds = {**sampled.seconds, "effects": time.perf_counter() - began}
+    sampled = replace(sampled, engine=f"{sampled.engine}, {INTEGRATED}", seconds=seconds)
+    roles = reported(model, data, parameters)
+    return Fit(model, data, backend.name, sampled, parameters, roles, settings, chosen.in_words())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from hdsl.backend import Backend, Settings, unsupported
 from hdsl.inference.exact.given import draw_given
 from hdsl.inference.exact.hyper import known_scales
 from hdsl.inference.exact.marginal import Marginal, kinds_of
@@ -66,6 +67,16 @@ def integrated(model: Model, data: ModelData) -> Integrated | Unrecognised:
     light = replace(linear, columns=(), outcome=linear.outcome[:0], weights=None)
     own = Marginal(light, statistics, kinds_of(statistics, light), None, ((),))
     return Integrated(made, arrays, *prepare(made, arrays), own)
+
+
+def to_sample(model: Model, data: ModelData, settings: Settings, backend: Backend | None) -> Integrated | Unrecognised:
+    """Return the model with effects integrated out that NUTS runs on, or why it runs on the whole model."""
+    if settings.inference == "nuts":
+        return Unrecognised("NUTS on the whole model was asked for")
+    found = integrated(model, data)
+    if backend is not None and isinstance(found, Integrated) and unsupported(found.prepared, backend.capabilities()):
+        return Unrecognised(f"the backend {backend.name!r} cannot express it with effects integrated out")
+    return found
 
 
 def given_back(found: Integrated, draws: Mapping[str, Array], seed: int) -> dict[str, Array]:

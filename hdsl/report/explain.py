@@ -29,16 +29,25 @@ def explanation(design: StudyFields | None, bound: Bound | None, model: Model | 
 
 
 def inference_words(model: Model, data: ModelData) -> str:
-    """Return how a plain model will be sampled by default, and why."""
+    """Return how a plain model will be sampled by default, and on a backend that is named, and why."""
     from hdsl.backend import Settings
     from hdsl.inference.choose import DEFAULT_BACKEND, choose
+    from hdsl.inference.integrated import Integrated, integrated
 
     choice = choose(model, data, DEFAULT_BACKEND, Settings())
+    marginal = integrated(model, data)
+    if isinstance(marginal, Integrated):
+        nuts = "NUTS with effects integrated out"
+        details = ["they are then drawn given the rest", *marginal.in_words().split("; ")]
+    else:
+        nuts = "NUTS on the whole model"
+        details = [f"because {marginal.reason if choice.exact else choice.reason}", *_cells(model, data)]
     if not choice.exact:
-        return _section("Inference", ["NUTS on the whole model", f"because {choice.reason}", *_cells(model, data)])
+        return _section("Inference", [nuts, *details])
     how = "exact: effects are integrated out, what is left is drawn by importance sampling"
-    check = "accepted if the Pareto k-hat of the weights is below 0.5; NUTS on the whole model otherwise"
-    return _section("Inference", [how, check, *choice.reason.split("; ")])
+    check = f"accepted if the Pareto k-hat of the weights is below 0.5; {nuts} otherwise"
+    named = _section("Inference where a backend or an engine is named", [nuts, *details])
+    return _section("Inference", [how, check, *choice.reason.split("; ")]) + "\n" + named
 
 
 def _cells(model: Model, data: ModelData) -> list[str]:

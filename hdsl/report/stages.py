@@ -41,35 +41,50 @@ def _plain(node: Any) -> Any:
     return node
 
 
-def model_text(model: Model, data: ModelData, stage: str) -> tuple[str, Diagnostic | None]:
+def model_text(model: Model, data: ModelData, stage: str, inference: str = "auto") -> tuple[str, Diagnostic | None]:
     """Return the plain model or the prepared one as JSON, or a backend's source; the problem where it cannot."""
-    from hdsl.passes import prepare
-
     if stage == "model":
         return model.model_dump_json(indent=2), None
-    prepared, values = prepare(model, data)
     if stage == "passes":
-        return prepared.model_dump_json(indent=2), None
+        made = _prepared(model, data, inference, None)
+        return ("", made) if isinstance(made, Diagnostic) else (made[0].model_dump_json(indent=2), None)
     backend = backends.load(stage)
     if isinstance(backend, Diagnostic):
         return "", backend
-    refused = backends.refusal(prepared, backend)
-    return ("", refused) if refused is not None else (backend.lower(prepared, values).source, None)
+    made = _prepared(model, data, inference, backend)
+    return ("", made) if isinstance(made, Diagnostic) else (backend.lower(*made).source, None)
 
 
-def data_file(model: Model, data: ModelData, stage: str) -> bytes | Diagnostic:
-    """Return the file from which a backend's program reads its data: as the backend writes it, else NumPy's npz."""
+def _prepared(
+    model: Model, data: ModelData, inference: str, backend: backends.Backend | None
+) -> tuple[Model, ModelData] | Diagnostic:
+    """Return the model that NUTS runs on, and its arrays."""
+    from hdsl.backend import Settings
+    from hdsl.inference.fit import not_integrated
+    from hdsl.inference.integrated import Integrated, to_sample
     from hdsl.passes import prepare
 
+    chosen = to_sample(model, data, Settings(inference=inference), backend)
+    if isinstance(chosen, Integrated):
+        return chosen.prepared, chosen.values
+    if inference == "marginal":
+        return not_integrated(chosen.reason, inference)
+    prepared, values = prepare(model, data)
+    refused = None if backend is None else backends.refusal(prepared, backend)
+    return (prepared, values) if refused is None else refused
+
+
+def data_file(model: Model, data: ModelData, stage: str, inference: str = "auto") -> bytes | Diagnostic:
+    """Return the file from which a backend's program reads its data: as the backend writes it, else NumPy's npz."""
     if stage not in backends.installed():
         return Diagnostic("HDM603", f"The stage {stage!r} is no program that reads data.", help="Emit a backend.")
     backend = backends.load(stage)
     if isinstance(backend, Diagnostic):
         return backend
-    prepared, values = prepare(model, data)
-    refused = backends.refusal(prepared, backend)
-    if refused is not None:
-        return refused
+    made = _prepared(model, data, inference, backend)
+    if isinstance(made, Diagnostic):
+        return made
+    prepared, values = made
     own = getattr(backend, "data_file", None)
     if own is not None:
         return bytes(own(prepared, values))
