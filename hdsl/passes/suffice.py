@@ -156,7 +156,7 @@ def suffice(linear: Linear, structure: Structure, scales: dict[str, Array | None
     fixed, columns = _fixed(structure, scales)
     middle = _middle(linear, columns)
     outcome = linear.outcome - columns @ middle
-    blocks, spread = _blocks(structure, columns.shape[1], scales)
+    blocks, spread = _blocks(structure, columns.shape[1], scales, linear.weights)
     parts = [_spread_out(own, block.grouping) for own, block in zip(spread, blocks, strict=True)]
     root = None if linear.weights is None else np.sqrt(linear.weights)
     upper = [_scaled(grouping, root) for grouping in structure.chain]
@@ -185,7 +185,7 @@ def _wide(linear: Linear, structure: Structure, scales: dict[str, Array | None])
     _check_size(linear, structure, dense=False)
     fixed, columns = _fixed(structure, scales)
     middle = _middle(linear, columns)
-    blocks, spread = _blocks(structure, columns.shape[1], scales)
+    blocks, spread = _blocks(structure, columns.shape[1], scales, linear.weights)
     parts = [wide.spread_out(own, block.grouping) for own, block in zip(spread, blocks, strict=True)]
     root = np.ones(len(linear.outcome)) if linear.weights is None else np.sqrt(linear.weights)
     offsets = [array[:, None] for _, array in linear.offsets]
@@ -268,33 +268,43 @@ def _middle(linear: Linear, columns: Array) -> Array:
     """Return coefficients near which the outcome is small: numbers then keep their digits."""
     if columns.shape[1] == 0:
         return np.zeros(0)
-    gram = columns.T @ columns
+    weighted = columns if linear.weights is None else columns * linear.weights[:, None]
+    gram = weighted.T @ columns
     ridge = gram + np.eye(len(gram)) * max(1e-10 * float(np.trace(gram)) / len(gram), 1e-300)
     found = np.zeros(len(gram))
     for _ in range(2):
-        found = found + np.linalg.solve(ridge, columns.T @ (linear.outcome - columns @ found))
+        found = found + np.linalg.solve(ridge, weighted.T @ (linear.outcome - columns @ found))
     return found
 
 
 def _scaled(grouping: Grouping, root: Array | None) -> tuple[Array, Array]:
     """Return the columns of a grouping divided by their sizes, times the roots of the weights, and the sizes."""
     columns = np.column_stack([entry.known for entry in grouping.entries])
-    scales = np.sqrt(np.mean(columns**2, axis=0))
-    scales[scales == 0] = 1.0
+    scales = _sizes(columns, None if root is None else root**2)
     columns = columns / scales
     return (columns if root is None else columns * root[:, None]), scales
 
 
-def _blocks(structure: Structure, start: int, scales: dict[str, Array | None]) -> tuple[tuple[Block, ...], list[Array]]:
+def _sizes(columns: Array, weights: Array | None) -> Array:
+    """Return the root mean squares of columns over weighted rows, 1 where they are zero."""
+    found = np.sqrt(np.average(columns**2, axis=0, weights=weights))
+    found[found == 0] = 1.0
+    return found
+
+
+def _blocks(
+    structure: Structure, start: int, scales: dict[str, Array | None], weights: Array | None
+) -> tuple[tuple[Block, ...], list[Array]]:
     """Return where each grouping integrated out with others stands, and its columns."""
     blocks: list[Block] = []
     columns: list[Array] = []
     for part in structure.together:
         if isinstance(part, Expanded) or is_fixed(part, scales):
             continue
-        own, sizes = _scaled(part, None)
+        own = np.column_stack([entry.known for entry in part.entries])
+        sizes = _sizes(own, weights)
         blocks.append(Block(part, start, sizes))
-        columns.append(own)
+        columns.append(own / sizes)
         start += part.size * len(sizes)
     return tuple(blocks), columns
 
