@@ -135,7 +135,7 @@ def warm_start(model: Grouped, centre: Array, steps: Array) -> Warm:
     said = at_points(model, hyper_at(model.predicted.linear, points))
     found = np.zeros((len(points), model.kinds.groups, model.size))
     with np.errstate(all="ignore"):
-        for groups in model.kinds.blocks():
+        for groups in model.kinds.blocks() if model.size else ():
             found[:, groups] = all_modes(model, groups, said)
     found = np.nan_to_num(found)
     slopes = (found[1 : size + 1] - found[size + 1 :]) / (2 * steps[:, None, None])
