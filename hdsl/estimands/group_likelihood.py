@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hdsl.data.bound import Bound
 from hdsl.estimands.predict import levels_of_sets
+from hdsl.estimands.worlds import TREES
 from hdsl.model.distributions import DISTRIBUTIONS
 from hdsl.model.ir import Model, ModelData, RandomVariable, references
 from hdsl.model.walk import applications
@@ -91,12 +92,17 @@ def group_log_likelihood(model: Model, data: ModelData, bound: Bound, draws: Dra
 
 
 def _owns(model: Model, data: ModelData, bound: Bound, draws: Draws, level: str) -> list[_Own]:
-    """Return the variables of the level and of those within it, from the top down."""
+    """Return the variables of the level and of those within it, from the top down.
+
+    Trees are a function of what the rows are like, not an effect of the rows.
+    """
     sets = levels_of_sets(model, data, bound)
     if any((definition.role or "").startswith("array(") for definition in model.definitions):
         raise NotIntegrable("effects over the cells of crossed factors belong to several levels")
     by_level: dict[str, list[RandomVariable]] = {}
     for variable in model.variables:
+        if variable.law.distribution == TREES:
+            continue
         here = [sets[dim] for dim in variable.dims if dim in sets]
         for name in here:
             if bound.nests(name, level):

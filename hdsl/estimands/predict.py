@@ -25,7 +25,7 @@ from hdsl.design.levels import level as level_named
 from hdsl.diagnostics import Diagnostic, has_errors
 from hdsl.estimands.quantiles import chunks, of_quantiles, ordered
 from hdsl.estimands.rows import EstimandError
-from hdsl.estimands.worlds import expected, kinds_of, mixture_of, simulated, world
+from hdsl.estimands.worlds import TREES, expected, kinds_of, mixture_of, simulated, world
 from hdsl.model.derive.missing import IS_GAP, IS_KNOWN, WHICH_GAP
 from hdsl.model.derive.missing_kinds import CODES
 from hdsl.model.ir import Definition, Model, ModelData, Slot, references
@@ -63,7 +63,7 @@ class NewRows:
         """
         if of_quantiles(self.bound.study, self.model) is not None:
             return self._quantiles(settings, kind)
-        outcome = (*self.model.observations, *self.model.margins)[0].outcome
+        outcome = self.model.response.outcome
         here = world(self.model, self.data, self.bound, outcome, settings)
         if kind == "outcome" and here.joint and not self.own:
             raise EstimandError(ABSENT, "Outcomes of new rows that go together cannot be drawn.", "Use `expected`.")
@@ -80,7 +80,6 @@ class NewRows:
             else:
                 parts.append(simulated(here, chunk, rows, rng, kinds))
         return np.concatenate(parts)
-
 
     def _quantiles(self, settings: tuple[Setting, ...], kind: str) -> NDArray[np.float64]:
         outcome = self.model.observations[0].outcome
@@ -125,6 +124,9 @@ def to_new_rows(
     EstimandError
         HDM119: a data array of the model cannot be worked out for new rows.
     """
+    if any(variable.law.distribution == TREES for variable in model.variables):
+        message = "A surface of trees is known at the rows of the study alone."
+        raise EstimandError(ABSENT, message, "Predict for them, or write the surface `as gp`.")
     made = _bound(bound, columns, {setting.treatment for setting in settings})
     if isinstance(made, list):
         return made

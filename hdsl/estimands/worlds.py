@@ -25,6 +25,7 @@ from hdsl.reference.values import Array, Value, evaluate, expand
 
 Draws = Mapping[str, Array]
 BATCH = ("draw",)
+TREES = "bart"
 
 
 @dataclass(frozen=True)
@@ -174,11 +175,11 @@ def _full(world: World, value: Value, draws: Draws, rows: int, kinds: Kinds | No
 def new_groups(model: Model, data: ModelData, draws: Draws, rng: Generator | None) -> dict[str, Array]:
     """Return draws in which every unit of every level is a new one.
 
-    Varying effects are drawn from their laws given the draws' hyperparameters, or set to their means where
-    `rng` is None.
+    Trees are a function of what the rows are like and stay as they are. Varying effects are drawn from their laws
+    given the draws' hyperparameters, or set to their means where `rng` is None.
     """
     levels = {index_set.name for index_set in model.index_sets if index_set.kind == "level"}
-    fresh = {v.name for v in model.variables if set(v.dims) & levels}
+    fresh = {v.name for v in model.variables if set(v.dims) & levels and v.law.distribution != TREES}
     kept = {name: value for name, value in draws.items() if name not in fresh}
     if not fresh:
         return dict(draws)

@@ -162,3 +162,14 @@ def test_unit_effects_of_home_visits_are_as_near_the_truth_as_those_of_dbarts() 
     assert np.mean(high - low) < 1.25 * 1.41444
     average = np.quantile(effects.mean(axis=1), [0.025, 0.975])
     assert average[0] < 4.01607 < average[1]
+
+
+def test_trees_stay_in_new_groups(tmp_path: Path) -> None:
+    """A new group's effects are drawn; trees, a function of what rows are like, are kept."""
+    from hdsl.estimands.worlds import new_groups
+
+    model, data = _derived(_study(tmp_path, "surface of y given x, w, few as bart"))
+    draws = {v.name: np.ones((3, *(model.sizes[dim] for dim in v.dims))) for v in model.variables}
+    trees = next(v.name for v in model.variables if v.law.distribution == "bart")
+    found = new_groups(model, data, draws, np.random.default_rng(1))
+    assert np.array_equal(found[trees], draws[trees])
