@@ -32,12 +32,10 @@ def repeated(case: Case, rng: np.random.Generator, rows: int = ROWS) -> Case:
     model, data = case
     unit = model.unit
     picked = rng.integers(0, model.sizes[unit], rows)
-    values = {
-        slot.name: np.take(data.values[slot.name], picked, axis=slot.dims.index(unit))
-        if unit in slot.dims
-        else data.values[slot.name]
-        for slot in model.slots
-    }
+    values = dict(data.values)
+    for slot in model.slots:
+        if unit in slot.dims:
+            values[slot.name] = data.values[slot.name][(slice(None),) * slot.dims.index(unit) + (picked,)]
     sets = tuple(s.model_copy(update={"size": rows}) if s.name == unit else s for s in model.index_sets)
     coords = {**data.coords, unit: [str(row) for row in range(rows)]}
     return model.model_copy(update={"index_sets": sets}), ModelData(values, coords)

@@ -79,7 +79,7 @@ def _piece(model: Grouped, points: Array, rng: Generator, steps: int, warm: Warm
             start = None if warm is None else warm.at(points[piece], slice(None))[:, model.kind_of_group[groups]]
             drawn = _metropolis(model, groups, said.of(piece), start, steps, rng)
             standard[piece, model.table.units[groups]] = drawn
-    return found | _values(model, hyper, standard)
+    return found | effect_values(model, hyper, standard)
 
 
 def _metropolis(model: Grouped, groups: slice, said: Points, start: Array | None, steps: int, rng: Generator) -> Array:
@@ -127,7 +127,7 @@ def steps_needed(model: Grouped, points: Array, seed: int, warm: Warm | None) ->
     return min(MOST_STEPS, max(1, ceil(log(NEAR) / log(1.0 - 1.0 / largest))))
 
 
-def _values(model: Grouped, hyper: Hyper, standard: Array) -> dict[str, Array]:
+def effect_values(model: Grouped, hyper: Hyper, standard: Array) -> dict[str, Array]:
     """Return the varying effects from standard normal draws (b, units, q)."""
     linear, grouping = model.predicted.linear, model.predicted.grouping
     assert grouping is not None

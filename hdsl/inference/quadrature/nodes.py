@@ -9,7 +9,7 @@ import numpy as np
 
 from hdsl.reference.values import Array
 
-NEGLIGIBLE = 1e-9
+NEGLIGIBLE = 1e-13
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,6 @@ def nodes(count: int, size: int) -> Nodes:
     x, w = np.polynomial.hermite.hermgauss(count)
     grid = np.stack(np.meshgrid(*[x] * size, indexing="ij"), axis=-1).reshape(-1, size)
     log_w = np.sum(np.stack(np.meshgrid(*[np.log(w)] * size, indexing="ij"), axis=-1).reshape(-1, size), axis=1)
-    kept = log_w > log_w.max() + np.log(NEGLIGIBLE)
+    kept = (log_w > log_w.max() + np.log(NEGLIGIBLE)) | (size == 1)
     log_weights = log_w + np.sum(grid**2, axis=1) - 0.5 * size * np.log(np.pi)
     return Nodes(np.sqrt(2.0) * grid[kept], log_weights[kept])
