@@ -183,16 +183,20 @@ def _add_doctor(commands: Any) -> None:
 def _check(arguments: argparse.Namespace) -> int:
     if arguments.fit or arguments.prior:
         return fit_check.run(arguments)
-    from hdsl.driver import check
+    from hdsl.driver import check, derived_of
 
     checked = check(arguments.study, arguments.data, with_data=not arguments.no_data)
+    found, failed = checked.diagnostics, checked.failed
+    if not failed and checked.bound is not None:
+        derived = derived_of(checked)
+        found, failed = derived.diagnostics, derived.failed
     if arguments.json:
-        print_json({"diagnostics": findings_json(checked.diagnostics, checked.opened.source)})
+        print_json({"diagnostics": findings_json(found, checked.opened.source)})
     else:
-        show(checked.diagnostics, checked.opened.source)
-        if not checked.diagnostics:
+        show(found, checked.opened.source)
+        if not found:
             say(f"{arguments.study}: no findings.")
-    return FINDINGS if checked.failed else FINE
+    return FINDINGS if failed else FINE
 
 
 def _explain(arguments: argparse.Namespace) -> int:

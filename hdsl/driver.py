@@ -134,7 +134,11 @@ def derive(
     shards: Sequence[str] = (),
 ) -> Derived:
     """Check a study and derive its plain model; `stream` and `shards` as for `check`."""
-    checked = check(study, data, stream=stream, shards=shards)
+    return derived_of(check(study, data, stream=stream, shards=shards))
+
+
+def derived_of(checked: Checked) -> Derived:
+    """Derive the plain model of a study that was checked; a study without data has none (HDM223)."""
     if checked.failed or checked.bound is None:
         missing = () if checked.failed else (Diagnostic("HDM223", "The study names no data.", help="Add `data`."),)
         return Derived(checked, None, None, (*checked.diagnostics, *missing))

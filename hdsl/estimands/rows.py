@@ -120,6 +120,9 @@ def _labelled(bound: Bound, test: study.Comparison) -> Values | None:
     if found is None:
         return None
     codes, labels = found
+    if np.any(codes < 0):
+        message = f"`{name}` is missing for some units: who they are is not known from the data."
+        raise EstimandError("HDM520", message, "Choose units by a covariate without gaps.")
     return compare_labels(test, codes, labels)
 
 

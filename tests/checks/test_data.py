@@ -16,7 +16,7 @@ from hdsl.design.expr import Number
 from hdsl.diagnostics import Diagnostic, has_errors
 from tests.checks.studies import Edit, edited, read
 
-DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20), 21, 22, 23)) | {"HDM517"}
+DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20), 21, 22, 23)) | {"HDM517", "HDM520"}
 PYTHON_CODES = frozenset({"HDM205", "HDM261", "HDM262", "HDM263", "HDM411", "HDM509"})
 
 type Columns = Mapping[str, Sequence[float] | Sequence[str] | np.ndarray]
@@ -288,6 +288,30 @@ CASES: dict[str, tuple[str, str, str, tuple[Edit, ...], Columns, Columns]] = {
         rows(z=PLACE % 4),
         rows(z=PLACE % 7),
     ),
+    "units chosen by what is missing for some, real": (
+        "HDM520",
+        "error",
+        SCHOOLS.replace("covariate x : real", "covariate x : real missing"),
+        ("analysis { adjust for x }", "estimand e = average over pupil where x > 0 of y(z = more) - y(z = none)"),
+        rows(x=[0.1 * place if place % 5 else "" for place in PLACE]),
+        rows(x=[0.1 * place for place in PLACE]),
+    ),
+    "units chosen by what is missing for some, category": (
+        "HDM520",
+        "error",
+        SCHOOLS.replace("covariate x : real", "covariate x : category missing"),
+        ("analysis { adjust for x }", "estimand e = average over pupil where x = a of y(z = more) - y(z = none)"),
+        rows(x=["aab"[place % 3] if place % 5 else "" for place in PLACE]),
+        rows(x=["aab"[place % 3] for place in PLACE]),
+    ),
+    "units chosen by what is missing for some, binary": (
+        "HDM520",
+        "error",
+        SCHOOLS.replace("covariate x : real", "covariate x : binary missing"),
+        ("analysis { adjust for x }", "estimand e = average over pupil where x != 1 of y(z = more) - y(z = none)"),
+        rows(x=[place % 3 % 2 if place % 5 else "" for place in PLACE]),
+        rows(x=[place % 3 % 2 for place in PLACE]),
+    ),
 }
 
 
@@ -373,3 +397,4 @@ def test_an_error_cannot_be_waived() -> None:
 
 def test_a_waiver_of_what_sampling_may_find_is_left_alone() -> None:
     assert waived(SCHOOLS + 'waive HDM411 because "x"') == []
+

@@ -107,6 +107,13 @@ class TestCheck:
         assert code("check", "tiny.hdm", "--data", "gaps.csv", "--json") == 0
         assert [(d["code"], d["severity"]) for d in said(capsys)["diagnostics"]] == [("HDM363", "warning")]
 
+    def test_what_cannot_be_derived_is_found(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (folder / "tiny.hdm").write_text(STUDY.replace("adjust for pretest", "adjust for log(pretest)"))
+        assert code("check", "tiny.hdm", "--json") == 1
+        checked = [d["code"] for d in said(capsys)["diagnostics"]]
+        assert code("explain", "tiny.hdm", "--json") == 1
+        assert checked == [d["code"] for d in said(capsys)["diagnostics"]]
+
     def test_without_data_only_the_text_is_looked_at(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (folder / "tiny.csv").unlink()
         assert code("check", "tiny.hdm", "--no-data", "--json") == 0

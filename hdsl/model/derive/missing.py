@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from hdsl.data.bound import Bound, BoundVariable, Reals
+from hdsl.data.used import used_names
 from hdsl.design import expr as study
 from hdsl.design import ir
 from hdsl.design.expr import walk
@@ -71,9 +72,10 @@ def complete(draft: Draft, priors: Priors) -> Kinds | None:
                 "dropped and counted.",
             )
     _refuse(draft, {variable.name for variable in gaps})
-    discrete = [variable for variable in gaps if variable.kind in missing_kinds.DISCRETE]
+    used = used_names(draft.bound.study)
+    discrete = [variable for variable in gaps if variable.kind in missing_kinds.DISCRETE and variable.name in used]
     for variable in gaps:
-        if variable not in discrete:
+        if variable.kind in KINDS:
             draft.completed[variable.name] = _completed(draft, priors, variable)
     return missing_kinds.summed_out(draft, priors, discrete, lambda variable: _predictors(draft, variable))
 
