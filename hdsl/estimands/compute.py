@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from hdsl.design import expr as study
 from hdsl.design.expr import Aggregate, Potential, walk
 from hdsl.design.ir import Estimand
 from hdsl.estimands.aggregate import Units, aggregate, units_of
+from hdsl.estimands.alike import kinds_of_rows
 from hdsl.estimands.poststratify import Cells, cells_of, check_settings, copies, with_outcomes
 from hdsl.estimands.rows import EstimandError, arithmetic, compare_labels
 from hdsl.estimands.strata import Kinds, counted, tested_stratum, within_strata
@@ -84,7 +85,8 @@ def compute(
     populations: dict[str, Cells] = {}
     atoms = [_atoms(estimand, model, data, bound, cache, populations) for estimand in estimands]
     results: list[list[list[Array]]] = [[[] for _ in group] for group in atoms]
-    step = max(1, CELLS // max(bound.rows, *(_simulated_rows(atom) for group in atoms for atom in group), 1))
+    rows = [max(atom.units.rows, _simulated_rows(atom)) for group in atoms for atom in group]
+    step = max(1, CELLS // max([1, *rows]))
     for start in range(0, chains * number, step):
         chunk = {name: value[start : start + step] for name, value in flat.items()}
         memory = _Memory(bound, chunk, seed + start, model, data)
@@ -122,12 +124,36 @@ def _atoms(
             if potential not in cache:
                 cache[potential] = world(model, data, bound, potential.outcome, potential.settings)
         units = units_of(bound, stated, estimand.index)
-        found.append(_Atom(stated, units, {p: cache[p] for p in potentials}, stated))
+        found.append(_over_alike(_Atom(stated, units, {p: cache[p] for p in potentials}, stated)))
     if not found:
         raise EstimandError("HDM520", f"The estimand `{estimand.name}` has no aggregate such as `average over ...`.")
     if estimand.index and len({_index_of(atom, estimand.index) for atom in found}) > 1:
         raise EstimandError("HDM520", "The data and the cells do not have the same units of the index.", "")
     return found
+
+
+def _over_alike(atom: _Atom) -> _Atom:
+    """Return an average over kinds of rows where that is exact, and many rows are alike."""
+    node = atom.node
+    only = not any(isinstance(each, study.Ref) for each in _beside_potentials(node.of))
+    if node.aggregate != "average" or not is_linear(node.of) or not only:
+        return atom
+    found = kinds_of_rows(atom.worlds, atom.units)
+    return atom if found is None else replace(atom, worlds=found[0], units=found[1])
+
+
+def _beside_potentials(expr: study.Expr) -> Iterator[study.Expr]:
+    """Yield the parts of an expression that are not within a potential outcome."""
+    match expr:
+        case Potential():
+            return
+        case study.Negative(of=inner):
+            yield from _beside_potentials(inner)
+        case study.Operation(left=left, right=right):
+            yield from _beside_potentials(left)
+            yield from _beside_potentials(right)
+        case _:
+            yield from walk(expr)
 
 
 def _over_cells(stated: Aggregate, estimand: Estimand, bound: Bound, cells: Cells) -> _Atom:
@@ -185,10 +211,10 @@ class _Memory:
         """Return the principal strata of new rows with the covariates of those in the data."""
         return kinds_of(self.model, self.data, draws, np.random.default_rng(seed), self.counts, new=True)
 
-    def expected(self, place: World) -> Array:
+    def expected(self, place: World, rows: int) -> Array:
         """Return the expected potential outcome of the units in the data, shape (draws, rows)."""
         if id(place) not in self.found:
-            self.found[id(place)] = expected(place, self.draws, self.rows, self.kinds)
+            self.found[id(place)] = expected(place, self.draws, rows, self.kinds)
         return self.found[id(place)]
 
 
@@ -251,7 +277,7 @@ def _check_summed(atom: _Atom) -> None:
 
 def _average(atom: _Atom, memory: _Memory) -> Array:
     if not atom.node.population:
-        found = {potential: memory.expected(place) for potential, place in atom.worlds.items()}
+        found = {potential: memory.expected(place, atom.units.rows) for potential, place in atom.worlds.items()}
         return _aggregated(atom, found, memory.kinds)
     if memory.kinds is None and all(_means_suffice(place) for place in atom.worlds.values()):
         return _aggregated(atom, *_in_new_groups(atom, memory, None))
@@ -278,7 +304,7 @@ def _in_new_groups(
         shared = None if seed is None else np.random.default_rng(seed)
         draws = new_groups(place.model, place.data, memory.draws, shared)
         kinds = None if seed is None else memory.new_kinds(draws, seed)
-        found[potential] = expected(place, draws, memory.rows, kinds)
+        found[potential] = expected(place, draws, atom.units.rows, kinds)
     return found, kinds
 
 
