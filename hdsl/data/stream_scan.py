@@ -171,7 +171,7 @@ def _query(plan: Plan, source: str, shift: np.ndarray) -> str:
     inner = [f"{name_of(c)}" for c in dict.fromkeys((*plan.keys, *plan.constants))]
     inner += [f"{_value(m, float(shift[i]))} AS m{i}" for i, m in enumerate(plan.measures)]
     inner += [f"coalesce({_bad(m)}, false) AS b{i}" for i, m in enumerate(plan.measures)]
-    inner += [f"coalesce({_gap(m)}, true) AS g{i}" for i, m in enumerate(plan.measures)]
+    inner += [f"({_gap(m)}) AS g{i}" for i, m in enumerate(plan.measures)]
     complete = " AND ".join(f"m{i} IS NOT NULL" for i in measures)
     asked = [*keys, f"({complete}) AS complete", "count(*) AS n"]
     asked += [f"favg(m{i}) AS a{i}" for i in measures]
@@ -196,7 +196,12 @@ def _value(measure: Measure, shift: float) -> str:
 
 
 def _gap(measure: Measure) -> str:
-    return f"isnan({name_of(measure.column)}::DOUBLE)"
+    """Return the test of a missing value.
+
+    DuckDB 2.0 takes `isnan` of a Parquet column for false by the column's statistics, which leave NaN out.
+    """
+    column = f"{name_of(measure.column)}::DOUBLE"
+    return f"{column} IS NULL OR NOT (isfinite({column}) OR isinf({column}))"
 
 
 def _bad(measure: Measure) -> str:
@@ -210,7 +215,7 @@ def _bad(measure: Measure) -> str:
     }
     known = tests.get(measure.kind) or tests.get(measure.kind.removeprefix("dose "))
     infinite = f"isinf({column})"
-    return infinite if known is None else f"({infinite} OR (({known}) AND NOT isnan({column})))"
+    return infinite if known is None else f"({infinite} OR (({known}) AND isfinite({column})))"
 
 
 def _cells(plan: Plan, table: Any, shift: np.ndarray, origin: Origin) -> Cells | list[Diagnostic]:

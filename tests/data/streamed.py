@@ -43,7 +43,8 @@ def drawn_studies(draw: st.DrawFn) -> Drawn:
     outcome = "p : positive" if positive else "y : real"
     adjust = "adjust for " + ", ".join(terms) if terms else ""
     arms = ": real column d" if dose else ("column zs " if to == "school" else "") + "{ off = 0, on = 1 }"
-    text = f"""{district}group school id school {"in district" if nested else ""} {{ covariate m : real covariate type : category }}
+    inside = "in district" if nested else ""
+    text = f"""{district}group school id school {inside} {{ covariate m : real covariate type : category }}
 unit pupil in school {{
   covariate x : real covariate w : real covariate age : count covariate girl : binary covariate form : category
   outcome {outcome}

@@ -62,8 +62,12 @@ def test_model_density_and_estimands_are_those_of_all_rows(drawn: Drawn) -> None
     with TemporaryDirectory() as folder:
         whole, summed = _both(drawn, Path(folder))
     _close(_comparable(whole), _comparable(summed))
-    assert whole.model is not None and whole.data is not None and whole.checked.bound is not None
-    assert summed.model is not None and summed.data is not None and summed.checked.bound is not None
+    assert whole.model is not None
+    assert whole.data is not None
+    assert whole.checked.bound is not None
+    assert summed.model is not None
+    assert summed.data is not None
+    assert summed.checked.bound is not None
     assert summed.checked.bound.total == pytest.approx(whole.checked.bound.rows, rel=1e-14)
     draws = prior_draw(whole.model, whole.data, np.random.default_rng(1), draws=4)
     np.testing.assert_allclose(
@@ -82,7 +86,8 @@ def test_model_density_and_estimands_are_those_of_all_rows(drawn: Drawn) -> None
 
 
 def _marginal(derived: Derived) -> Marginal | Unrecognised:
-    assert derived.model is not None and derived.data is not None
+    assert derived.model is not None
+    assert derived.data is not None
     return marginal_of(derived.model, derived.data)
 
 
