@@ -265,6 +265,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM716": CodeInfo("effects that cannot be integrated out"),
         "HDM717": CodeInfo("an effect on compliers far from the instrumental-variable estimate", "warning"),
         "HDM718": CodeInfo("quantiles that cross", "warning"),
+        "HDM719": CodeInfo("few rows beyond a quantile", "warning"),
         "HDM720": CodeInfo("a curve beyond the reach of its approximation", "warning"),
         "HDM721": CodeInfo("data that the fitted model would not make", "warning"),
         "HDM722": CodeInfo("rows that the others do not foresee", "warning"),

@@ -37,6 +37,7 @@ from hdsl.reference.values import Array, Value, broadcast, evaluate
 BATCH = ("draw",)
 CHUNK = 4_000_000
 FIRST_DRAWS = 500
+FEW = 10
 CORRECTED = "The intervals are corrected for the working likelihood (Yang, Wang & He 2016)"
 CALIBRATED = "; its scale is set so that group effects are pooled as far as the data say"
 
@@ -118,6 +119,31 @@ def fit_quantiles(
 def _timed(second: Fit, first: Draws) -> Fit:
     seconds = {name: time + first.seconds.get(name, 0.0) for name, time in second.sampled.seconds.items()}
     return replace(second, sampled=replace(second.sampled, seconds=seconds))
+
+
+def few_beyond(found: Fit, *, counted: bool = False) -> list[Diagnostic]:
+    """Return HDM719 where few rows lie beyond a quantile: fewer than ten for each coefficient that is not pooled."""
+    working = working_of(found.model)
+    if not found.intervals or not isinstance(working, Working):
+        return []
+    sizes, weight = found.model.sizes, working.observation.weight
+    rows = float(sizes[found.model.unit])
+    if counted and weight is not None:
+        rows = float(np.asarray(found.data.values[weight], np.float64).reshape(int(rows), -1)[:, 0].sum())
+    dims = [[sizes[dim] for dim in v.dims if dim != working.quantile] for v in working.free]
+    coefficients = sum(int(np.prod(each)) for each in dims)
+    probabilities = _over_quantiles(found, working, working.observation.law.args[2])
+    few = [p for p in probabilities.tolist() if rows * min(p, 1 - p) < FEW * coefficients]
+    if not few:
+        return []
+    least = min(min(p, 1 - p) for p in few)
+    named = ", ".join(f"{p:g}" for p in few)
+    message = (
+        f"Few rows lie beyond the quantile{'s' if len(few) > 1 else ''} {named} of {working.observation.outcome}: "
+        f"{rows * least:.0f} for {coefficients} coefficient{'s' if coefficients > 1 else ''}."
+    )
+    help_ = "Even corrected, its intervals are too narrow: ask for quantiles further inside, or take them as rough."
+    return [Diagnostic("HDM719", message, severity="warning", help=help_)]
 
 
 def calibrated_scale(parts: Linearised) -> Array:

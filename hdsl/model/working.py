@@ -32,14 +32,19 @@ class Working:
         The name of the scale of the check loss.
     coefficients : tuple of RandomVariable
         Those in which the quantiles are linear, each of normal law.
-    pooled : bool
-        Whether the spread of some of them is estimated.
+    free : tuple of RandomVariable
+        Those whose spread is given; that of the others is estimated.
     """
 
     observation: Observation
     scale: str
     coefficients: tuple[RandomVariable, ...]
-    pooled: bool
+    free: tuple[RandomVariable, ...]
+
+    @property
+    def pooled(self) -> bool:
+        """Whether the spread of some coefficients is estimated."""
+        return len(self.free) < len(self.coefficients)
 
     @property
     def quantile(self) -> str | None:
@@ -65,7 +70,7 @@ def working_of(model: Model) -> Working | str | None:
     coefficients = reached.coefficients(observation.law.args[0])
     if isinstance(coefficients, str):
         return coefficients
-    return _within_limits(model, Working(observation, scale.name, coefficients, reached.pooled(coefficients)))
+    return _within_limits(model, Working(observation, scale.name, coefficients, reached.free(coefficients)))
 
 
 def _unlike(model: Model, observation: Observation) -> str | None:
@@ -141,9 +146,9 @@ class _Reach:
             return "the spread of a coefficient depends on another one"
         return chosen
 
-    def pooled(self, coefficients: Iterable[RandomVariable]) -> bool:
-        """Return whether a coefficient's spread rests on random variables."""
-        return any(self.behind(each.law.args[1]) for each in coefficients)
+    def free(self, coefficients: Iterable[RandomVariable]) -> tuple[RandomVariable, ...]:
+        """Return the coefficients whose spread rests on no random variable."""
+        return tuple(each for each in coefficients if not self.behind(each.law.args[1]))
 
     def degree(self, expr: Expr, names: set[str]) -> int:
         """Return the degree of an expression as a polynomial in some variables; `NOT_LINEAR` for what is none."""

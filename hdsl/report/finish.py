@@ -22,7 +22,7 @@ from hdsl.inference.fit import Fit, fit
 from hdsl.inference.limits import beyond_limits
 from hdsl.inference.posterior import posterior
 from hdsl.inference.propensity import fit_in_stages, interleaved
-from hdsl.inference.working import fit_quantiles
+from hdsl.inference.working import few_beyond, fit_quantiles
 from hdsl.model.derive.quantiles import wants_correction
 from hdsl.model.ir import Model, ModelData
 from hdsl.model.walk import distributions_used
@@ -73,6 +73,7 @@ def fit_and_finish(
     more += beyond_limits(model, fitted.parameters)
     more += against_instrument(bound, model, data, fitted.parameters)
     more += crossing(model, data, fitted.parameters)
+    more += few_beyond(fitted, counted=_counted(bound))
     scored = () if isinstance(staged, Fit) else balances(bound, staged.chances)
     more += [warning for balance in scored for warning in warnings_of(balance)]
     return Result(
@@ -106,9 +107,13 @@ def _fitted(
 ) -> Fit | Diagnostic:
     """Return the fit of one stage; draws of quantiles are corrected for their working likelihood."""
     if wants_correction(bound.study):
-        counted = any(v.role == "weight" and v.kind == "count" for v in bound.variables.values())
-        return fit_quantiles(model, data, backend, settings, progress, counted=counted)
+        return fit_quantiles(model, data, backend, settings, progress, counted=_counted(bound))
     return fit(model, data, backend, settings, progress)
+
+
+def _counted(bound: Bound) -> bool:
+    """Return whether weights count identical rows."""
+    return any(v.role == "weight" and v.kind == "count" for v in bound.variables.values())
 
 
 def computed_of(estimands: Sequence[Estimand], bound: Bound, fitted: Fit, seed: int) -> list[Computed]:

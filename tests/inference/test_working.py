@@ -13,7 +13,7 @@ from hdsl.data.bind import bind
 from hdsl.design.parts import complete, covariate, outcome, weight
 from hdsl.design.study import Study
 from hdsl.inference.fit import Fit
-from hdsl.inference.working import calibrated_scale, corrected, linearised, moving, with_scale
+from hdsl.inference.working import calibrated_scale, corrected, few_beyond, linearised, moving, with_scale
 from hdsl.model.derivation import model_of
 from hdsl.model.ir import Model, ModelData
 from hdsl.model.working import Working, working_of
@@ -194,6 +194,30 @@ def test_a_given_scale_leaves_the_density_of_all_else(tmp_path: Path) -> None:
     here, there = ({**at, working.scale: scale} for at in (fixed, moved))
     expected = log_density(model, data, there) - log_density(model, data, here)
     assert log_density(*own, moved) - log_density(*own, fixed) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("sites", "family", "told"),
+    [
+        (False, "quantile(0.2, 0.5, 0.9)", "quantiles 0.2, 0.9 of y: 12 for 3 coefficients"),
+        (True, "quantile(0.5)", None),
+        (True, "quantile(0.1)", "quantile 0.1 of y: 12 for 3 coefficients"),
+        (False, "quantile(0.5, 0.74)", None),
+    ],
+)
+def test_few_rows_beyond_a_quantile_are_told(sites: bool, family: str, told: str | None, tmp_path: Path) -> None:
+    """120 rows, three coefficients that are not pooled: 30 rows are wanted beyond each quantile."""
+    model, data, working = _made(_study(sites=sites, family=family), tmp_path)
+    found = few_beyond(corrected(_given(model, data), working))
+    assert [d.message for d in found] == ([f"Few rows lie beyond the {told}."] if told else [])
+
+
+def test_counts_of_rows_are_rows_beyond_a_quantile(tmp_path: Path) -> None:
+    model, data, working = _made(_study(weights="count"), tmp_path)
+    fit = corrected(_given(model, data), working, counted=True)
+    messages = [few_beyond(fit, counted=counted)[0].message for counted in (True, False)]
+    assert int(np.sum(_data()["w"])) == 230
+    assert [message.split(": ")[1] for message in messages] == ["23 for 3 coefficients.", "12 for 3 coefficients."]
 
 
 def _heavy_tailed(study: Study) -> Study:
