@@ -44,7 +44,7 @@ DISTRIBUTIONS: Mapping[str, Row] = {
     "beta_mean": Row("dist.BetaProportion({mean}, {precision})"),
     "bernoulli_logit": Row("dist.Bernoulli(logits={logit})"),
     "bernoulli": Row("dist.Bernoulli(probs={probability})"),
-    "binomial_logit": Row("dist.Binomial({trials}, logits={logit})"),
+    "binomial_logit": Row("binomial_logit_log_prob({value}, {trials}, {logit})", log_prob=True),
     "binomial": Row("dist.Binomial({trials}, probs={probability})"),
     "poisson_log": Row("dist.Poisson(jnp.exp({logmean}))"),
     "negbinomial_log": Row("negbinomial_log_prob({value}, {logmean}, {shape})", log_prob=True),
@@ -62,7 +62,7 @@ DISTRIBUTIONS: Mapping[str, Row] = {
     "ordinal_probit": Row("ordinal_probit_log_prob({value}, {location}, {cutpoints})", log_prob=True),
     "categorical_logit": Row("dist.Categorical(logits={logits})"),
     "multinormal_cholesky": Row("dist.MultivariateNormal({mean}, scale_tril={cholesky})"),
-    "multinormal_lowrank": Row("lowrank_normal({mean}, {sd}, {factor})", full=("mean", "sd")),
+    "multinormal_lowrank": Row("LowRankNormal({mean}, {sd}, {factor})", full=("mean", "sd")),
     "lkj_cholesky": Row("dist.LKJCholesky({event}, {eta})"),
     "ordered_normal": Row("OrderedNormal({mean}, {sd})", full=("mean",)),
     "dirichlet": Row("dist.Dirichlet({concentration})", full=("concentration",)),
@@ -86,11 +86,42 @@ SURVIVAL: Mapping[str, str] = {
 
 # Definitions that a program holds where it needs them; each stands before those that use it.
 HELPERS: Mapping[str, str] = {
-    "lowrank_normal": '''
-def lowrank_normal(mean, sd, factor):
-    """Normal with the covariance diag(sd^2) + factor factor'."""
-    diagonal = jnp.square(sd)[..., None] * jnp.eye(factor.shape[-2])
-    return dist.MultivariateNormal(mean, diagonal + factor @ factor.swapaxes(-1, -2))
+    "LowRankNormal": '''
+class LowRankNormal(dist.Distribution):
+    """Normal vectors with the covariance diag(sd^2) + factor factor'.
+
+    Of all vectors at once: entry L[i, j] holds those of their Cholesky factors, z = L^-1 (value - mean).
+    """
+
+    support = dist.constraints.real_vector
+    reparametrized_params = ["loc", "scale", "factor"]
+
+    def __init__(self, loc, scale, factor):
+        self.loc, self.scale, self.factor = loc, scale, factor
+        batch = jnp.broadcast_shapes(loc.shape[:-1], scale.shape[:-1], factor.shape[:-2])
+        super().__init__(batch, factor.shape[-2:-1])
+
+    def sample(self, key, sample_shape=()):
+        own, shared = jax.random.split(key)
+        shape = (*sample_shape, *self.batch_shape)
+        z = jax.random.normal(shared, (*shape, self.factor.shape[-1]))
+        noise = self.scale * jax.random.normal(own, (*shape, *self.event_shape))
+        return self.loc + noise + jnp.einsum("...ij,...j->...i", self.factor, z)
+
+    def log_prob(self, value):
+        rows, factor = self.event_shape[0], self.factor
+        L, z, total = {}, [], -0.5 * rows * jnp.log(2.0 * jnp.pi)
+        for i in range(rows):
+            left = value[..., i] - self.loc[..., i]
+            for j in range(i):
+                shared = jnp.sum(factor[..., i, :] * factor[..., j, :], axis=-1)
+                L[i, j] = (shared - sum(L[i, k] * L[j, k] for k in range(j))) / L[j, j]
+                left = left - L[i, j] * z[j]
+            variance = self.scale[..., i] ** 2 + jnp.sum(factor[..., i, :] ** 2, axis=-1)
+            L[i, i] = jnp.sqrt(variance - sum(L[i, k] ** 2 for k in range(i)))
+            z.append(left / L[i, i])
+            total = total - 0.5 * z[i] ** 2 - jnp.log(L[i, i])
+        return total
 ''',
     "SkewNormal": '''
 class SkewNormal(dist.Distribution):
@@ -153,6 +184,11 @@ class OrderedNormal(dist.Distribution):
 
     def log_prob(self, value):
         return self.normal.log_prob(value).sum(-1) + jax.scipy.special.gammaln(value.shape[-1] + 1.0)
+''',
+    "binomial_logit_log_prob": '''
+def binomial_logit_log_prob(y, trials, logit):
+    """Log probability of y successes, without the binomial coefficient: no parameter bears on it."""
+    return y * logit - trials * jax.nn.softplus(logit)
 ''',
     "negbinomial_log_prob": '''
 def negbinomial_log_prob(y, logmean, shape):
