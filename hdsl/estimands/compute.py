@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from hdsl.design.expr import Aggregate, Potential, walk
 from hdsl.design.ir import Estimand
 from hdsl.estimands.aggregate import Units, aggregate, units_of
 from hdsl.estimands.alike import kinds_of_rows
+from hdsl.estimands.contracted import Contraction, contracted
 from hdsl.estimands.poststratify import Cells, cells_of, check_settings, copies, with_outcomes
 from hdsl.estimands.rows import EstimandError, arithmetic, compare_labels
 from hdsl.estimands.strata import Kinds, counted, tested_stratum, within_strata
@@ -22,6 +24,7 @@ from hdsl.model.ir import Model, ModelData
 from hdsl.reference.values import Array
 
 CELLS = 4_000_000
+CONTRACT_FROM = 2_000
 REPLICATES = 16
 IDENTITY_MEAN = ("normal", "student")
 
@@ -56,6 +59,13 @@ class _Atom:
     stated: Aggregate
     cells: Cells | None = None
 
+    @cached_property
+    def contraction(self) -> Contraction | None:
+        """The aggregate as a linear form of effects, where there are many rows and it is one."""
+        if self.cells is not None or self.units.rows < CONTRACT_FROM or self.node.aggregate != "average":
+            return None
+        return contracted(self.node.of, self.worlds, self.units)
+
 
 def compute(
     estimands: Sequence[Estimand], model: Model, data: ModelData, bound: Bound, draws: Mapping[str, Array], seed: int
@@ -85,7 +95,7 @@ def compute(
     populations: dict[str, Cells] = {}
     atoms = [_atoms(estimand, model, data, bound, cache, populations) for estimand in estimands]
     results: list[list[list[Array]]] = [[[] for _ in group] for group in atoms]
-    rows = [max(atom.units.rows, _simulated_rows(atom)) for group in atoms for atom in group]
+    rows = [max(_rows_at_once(atom), _simulated_rows(atom)) for group in atoms for atom in group]
     step = max(1, CELLS // max([1, *rows]))
     for start in range(0, chains * number, step):
         chunk = {name: value[start : start + step] for name, value in flat.items()}
@@ -97,6 +107,11 @@ def compute(
         _combined(estimand, group, found, (chains, number))
         for estimand, group, found in zip(estimands, atoms, results, strict=True)
     ]
+
+
+def _rows_at_once(atom: _Atom) -> int:
+    """Return how many values an aggregate takes for each draw."""
+    return atom.units.rows if atom.contraction is None else atom.contraction.width
 
 
 def _simulated_rows(atom: _Atom) -> int:
@@ -276,6 +291,10 @@ def _check_summed(atom: _Atom) -> None:
 
 
 def _average(atom: _Atom, memory: _Memory) -> Array:
+    if memory.kinds is None and atom.contraction is not None:
+        first = next(iter(atom.worlds.values()))
+        fresh = new_groups(first.model, first.data, memory.draws, None) if atom.node.population else memory.draws
+        return atom.contraction.of(fresh)
     if not atom.node.population:
         found = {potential: memory.expected(place, atom.units.rows) for potential, place in atom.worlds.items()}
         return _aggregated(atom, found, memory.kinds)

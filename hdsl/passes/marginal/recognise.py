@@ -109,7 +109,7 @@ def recognise(model: Model, data: ModelData) -> Linear | Unrecognised:
     if observation.event is not None:
         return Unrecognised("the outcome is censored")
     try:
-        scope = _with_effects(model, data)
+        scope = with_effects(model, data)
         if not scope.effects:
             return Unrecognised("no parameter with a normal law enters the mean linearly")
         return linear_part(scope, observation)
@@ -117,7 +117,7 @@ def recognise(model: Model, data: ModelData) -> Linear | Unrecognised:
         return Unrecognised(str(reason))
 
 
-def _with_effects(model: Model, data: ModelData) -> Scope:
+def with_effects(model: Model, data: ModelData) -> Scope:
     """Return the scope with the largest set of effects that enter linearly and nowhere else."""
     chosen = {v.name for v in model.variables if v.law.distribution in NORMAL}
     while True:
