@@ -42,12 +42,24 @@ def inference_words(model: Model, data: ModelData) -> str:
     else:
         nuts = "NUTS on the whole model"
         details = [f"because {marginal.reason if choice.exact else choice.reason}", *_cells(model, data)]
+    details += _corrected(model)
     if not choice.exact:
         return _section("Inference", [nuts, *details])
     how = "exact: effects are integrated out, what is left is drawn by importance sampling"
     check = f"accepted if the Pareto k-hat of the weights is below 0.5; {nuts} otherwise"
     named = _section("Inference where a backend or an engine is named", [nuts, *details])
     return _section("Inference", [how, check, *choice.reason.split("; ")]) + "\n" + named
+
+
+def _corrected(model: Model) -> list[str]:
+    """Return what becomes of the draws of quantiles."""
+    from hdsl.model.working import Working, working_of
+
+    working = working_of(model)
+    if not isinstance(working, Working):
+        return []
+    twice = ", those of a second fit whose scale is set for the pooling" if working.pooled else ""
+    return [f"draws are corrected for the working likelihood{twice} (unless `intervals = working`)"]
 
 
 def _cells(model: Model, data: ModelData) -> list[str]:

@@ -32,8 +32,8 @@ from tests.calibration.quantiles import (
 TRIALS, SEED = 200, 77
 
 
-def _backend() -> Backend:
-    found = backends.load("numpyro")
+def _backend(name: str = "numpyro") -> Backend:
+    found = backends.load(name)
     assert not isinstance(found, Diagnostic)
     return found
 
@@ -97,3 +97,19 @@ def test_the_sampler_of_the_simulation_is_that_of_hdsl(design: Design, tmp_path:
 def _chain(trial: Trial, phi: np.ndarray, spread: np.ndarray, scale: np.ndarray | None, chain: int) -> Fit:
     rows = slice(3 * chain, 3 * chain + 3)
     return fit_of(trial, phi[rows], spread[rows], None if scale is None else scale[rows])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["stan", "pymc"])
+def test_backends_give_the_same_corrected_intervals(name: str, tmp_path: Path) -> None:
+    """Sites, so that the model is fitted twice, the second time with its scale given."""
+    trial, _ = _trial(Design("ten sites of ten", rows=100, sites=10), tmp_path)
+    settings = Settings(chains=4, draws=1000, warmup=700)
+    ours, theirs = (fit_quantiles(trial.model, trial.data, _backend(each), settings) for each in ("numpyro", name))
+    assert isinstance(ours, Fit)
+    assert isinstance(theirs, Fit)
+    for role in (INTERCEPT, EFFECT, "intercept[site]"):
+        here, there = ours.roles[role], theirs.roles[role]
+        sd = here.std(axis=(0, 1))
+        np.testing.assert_allclose(there.mean(axis=(0, 1)), here.mean(axis=(0, 1)), atol=0.2 * float(sd.max()))
+        np.testing.assert_allclose(there.std(axis=(0, 1)), sd, rtol=0.2)

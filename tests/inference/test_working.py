@@ -18,6 +18,7 @@ from hdsl.model.derivation import model_of
 from hdsl.model.ir import Model, ModelData
 from hdsl.model.working import Working, working_of
 from hdsl.reference.density import log_density, reported
+from hdsl.reference.simulate import prior_draw
 from tests.model.designs import Column, write
 
 Array = np.ndarray
@@ -116,6 +117,25 @@ def test_the_precision_is_the_curvature_of_the_prior(tmp_path: Path) -> None:
         own = -(density(**{variable.name: 1.0}) - 2 * density() + density(**{variable.name: -1.0}))
         assert parts.precision[1, place, place] == pytest.approx(own, rel=1e-6), variable.role
         place += size
+
+
+def test_effects_that_vary_together_have_the_precision_of_their_joint_law(tmp_path: Path) -> None:
+    study = _study(sites=True, family="quantile(0.5)").vary("x", across="site")
+    joint = tuple(item for item in study.analysis if not (item.node == "vary_across" and item.uncorrelated))
+    model, data, working = _made(study.model_copy(update={"analysis": joint}), tmp_path)
+    drawn = prior_draw(model, data, np.random.default_rng(3), draws=801)
+    fit = _fit(model, data, {name: value[None] for name, value in drawn.items()})
+    parts = linearised(fit, working)
+    middle = {variable.role: np.median(drawn[variable.name], axis=0) for variable in model.variables}
+    sds = np.diag([middle["sd(intercept, site)"], middle["sd(slope(x), site)"]])
+    factor = sds @ middle["corr_cholesky(site)"]
+    own = np.linalg.inv(factor @ factor.T)
+    sizes = [int(np.prod([model.sizes[dim] for dim in variable.dims])) for variable in working.coefficients]
+    place = [variable.role for variable in working.coefficients].index("deviation(site)")
+    start = sum(sizes[:place])
+    rows = slice(start, start + 2 * SITES)
+    assert sizes[place] == 2 * SITES
+    np.testing.assert_allclose(parts.precision[0][rows, rows], np.kron(np.eye(SITES), own), rtol=1e-8, atol=1e-9)
 
 
 def test_draws_of_one_quantile_get_the_covariance_of_yang_wang_and_he(tmp_path: Path) -> None:

@@ -89,3 +89,16 @@ assign seen to pupil within school by bernoulli(0.67)
     assert "cell (" in found
     assert "one for each school and quarter" in found
     assert "intercept[cell] ~ normal(intercept[school] + intercept[quarter], sd(intercept, cell))" in found
+
+
+@pytest.mark.parametrize(
+    ("family", "twice"), [("quantile(0.5)", True), ("quantile(0.2, 0.8)", True), ("normal", False)]
+)
+def test_effects_on_quantiles_and_their_correction_are_named(family: str, twice: bool, folder: Path) -> None:
+    path = folder / "q.hdm"
+    path.write_text(HEAD.format(kind="real") + f"analysis {{ family y {family} }}")
+    text, derived = explain(path, how=True)
+    assert not derived.failed
+    assert ("quantile_effect_z = average over pupil of y(" in text) == twice
+    assert ("corrected for the working likelihood, those of a second fit" in text) == twice
+    assert ("average_effect_z = " in text) != twice
