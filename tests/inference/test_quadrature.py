@@ -245,6 +245,23 @@ def test_other_laws_are_left_to_nuts(tmp_path: Path) -> None:
     assert refused.code == "HDM716"
 
 
+def test_spreads_that_differ_between_units_are_left_to_nuts(tmp_path: Path) -> None:
+    made(tmp_path, "bernoulli")
+    text = SCHOOLS.format(covariates="", outcome="b : binary", analysis="variance of intercept across school with size")
+    rows = (tmp_path / "rows.csv").read_text().splitlines()
+    sized = [rows[0] + ",size", *(f"{row},{int(row.split(',')[0]) % 3}" for row in rows[1:])]
+    (tmp_path / "rows.csv").write_text("\n".join(sized))
+    (tmp_path / "v.hdm").write_text(
+        text.replace("group school id school", "group school id school { covariate size : real }")
+    )
+    derived = derive(tmp_path / "v.hdm")
+    assert derived.model is not None, [d.message for d in derived.diagnostics]
+    assert derived.data is not None
+    found = predicted(derived.model, derived.data)
+    assert isinstance(found, Unrecognised)
+    assert "differs between units" in found.reason
+
+
 def test_what_is_left_must_be_few(tmp_path: Path) -> None:
     """Blocks that cross the schools are left as parameters, one for each: too many of them go to NUTS."""
     made(tmp_path, "bernoulli", groups=30, size=10)

@@ -103,7 +103,7 @@ def _predicted(model: Model, data: ModelData, rows: int) -> Predicted:
     if wrong & scope.effects.keys():
         raise NotLinear("more than the linear predictor rests on the varying effects")
     for effect in scope.effects.values():
-        _check_mean(effect, scope)
+        _check_law(effect, scope)
     linear = linear_part(scope, surrogate)
     wanted = [*(expr for expr, _ in linear.offsets), *(column.unknown for column in linear.columns), *extra]
     y = np.asarray(data.values[observation.slot], dtype=np.float64).reshape(-1)
@@ -146,8 +146,12 @@ def _effects(model: Model) -> set[str]:
     return found[largest]
 
 
-def _check_mean(effect: RandomVariable, scope: Scope) -> None:
-    mean = effect.law.args[0]
+def _check_law(effect: RandomVariable, scope: Scope) -> None:
+    """Raise NotLinear unless an effect has mean zero and the same spread in all units."""
+    mean, spread = effect.law.args
+    units, _ = unit_dims(effect, scope.model)
+    if set(dims_of(spread, scope.dims)) & set(units):
+        raise NotLinear(f"the spread of {effect.role} differs between units")
     if parameters_behind(mean, scope) or np.any(known_value(mean, scope).array != 0):
         raise NotLinear(f"the mean of {effect.role} is not zero")
 
