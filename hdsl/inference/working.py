@@ -29,7 +29,7 @@ import numpy as np
 from hdsl.backend import Backend, Draws, Progress, Settings
 from hdsl.diagnostics import Diagnostic
 from hdsl.inference.fit import Fit, fit
-from hdsl.model.ir import Expr, Model, ModelData, RandomVariable, Slot
+from hdsl.model.ir import Expr, Model, ModelData, RandomVariable, Slot, Var
 from hdsl.model.working import Working, quantile_dims, working_of
 from hdsl.reference.density import definitions, reported
 from hdsl.reference.values import Array, Value, broadcast, evaluate
@@ -157,11 +157,12 @@ def calibrated_scale(parts: Linearised) -> Array:
 
 
 def with_scale(model: Model, data: ModelData, working: Working, scale: Array) -> tuple[Model, ModelData]:
-    """Return the model with the scale of its likelihood given, not estimated."""
+    """Return the model with the scale of its likelihood given: it is no parameter, and not reported."""
     dims = quantile_dims(working)
     slot = Slot(name=working.scale, dims=dims, source="the scale at which the likelihood says what the data say")
     kept = tuple(statement for statement in model.statements if statement.name != working.scale)
-    made = model.model_copy(update={"slots": (*model.slots, slot), "statements": kept})
+    shown = tuple(each for each in model.reported if each.value != Var(name=working.scale))
+    made = model.model_copy(update={"slots": (*model.slots, slot), "statements": kept, "reported": shown})
     values = {**data.values, working.scale: scale.reshape([model.sizes[dim] for dim in dims])}
     return made, ModelData(values=values, coords=data.coords)
 

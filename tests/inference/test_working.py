@@ -211,6 +211,7 @@ def test_a_given_scale_leaves_the_density_of_all_else(tmp_path: Path) -> None:
     scale = np.array([0.5, 0.7, 0.9])
     own = with_scale(model, data, working, scale)
     assert working.scale not in [variable.name for variable in own[0].variables]
+    assert {each.role for each in model.reported} - {each.role for each in own[0].reported} == {"residual"}
     here, there = ({**at, working.scale: scale} for at in (fixed, moved))
     expected = log_density(model, data, there) - log_density(model, data, here)
     assert log_density(*own, moved) - log_density(*own, fixed) == pytest.approx(expected, rel=1e-9)
