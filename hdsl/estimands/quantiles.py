@@ -2,7 +2,7 @@
 
 Each quantile has coefficients of its own, so that a lower one can lie above a higher one. In each draw the quantiles of
 each row are therefore put in order: they are then those of a distribution, and never further from the truth.
-Source: Chernozhukov, Fernandez-Val & Galichon (2010), Econometrica 78, proposition 4.
+Source: Chernozhukov, Fernandez-Val & Galichon (2010), Econometrica 78.
 """
 
 from __future__ import annotations

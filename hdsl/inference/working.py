@@ -14,69 +14,31 @@ mean) with A = (H^-1 K)^(1/2), the principal root: A H^-1 A' = H^-1 K H^-1 whate
 identity where the likelihood is right (M = sum of G_k / s_k).
 
 Without laws that pool, H^-1 is the covariance of the draws, and this is the correction of Yang, Wang & He (2016,
-International Statistical Review 84, equation 2.4: p (1 - p) / s^2 V X'X V). f_i is the density that the posterior of
+International Statistical Review 84: p (1 - p) / s^2 V X'X V, as in their R package AdjBQR). f_i is the density that the posterior of
 the fitted quantile has at the outcome (Brown & Wang 2005, Biometrika 92, induced smoothing), so that nothing needs a
 bandwidth. See docs/decisions/0014-quantiles-by-a-working-likelihood.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from hdsl.backend import Backend, Draws, Progress, Settings
 from hdsl.diagnostics import Diagnostic
 from hdsl.inference.fit import Fit, fit
-from hdsl.model.ir import Expr, Model, ModelData, RandomVariable, Slot, Var
+from hdsl.inference.linearised import Linearised, flat_draws, linearised, over_quantiles, unflat_draws
+from hdsl.model.ir import Model, ModelData, Slot, Var
 from hdsl.model.working import Working, quantile_dims, working_of
-from hdsl.reference.density import definitions, reported
-from hdsl.reference.values import Array, Value, broadcast, evaluate
+from hdsl.reference.density import reported
+from hdsl.reference.values import Array
 
-BATCH = ("draw",)
-CHUNK = 4_000_000
 FIRST_DRAWS = 500
 FEW = 10
 CORRECTED = "The intervals are corrected for the working likelihood (Yang, Wang & He 2016)"
 CALIBRATED = "; its scale is set so that group effects are pooled as far as the data say"
-
-
-@dataclass(frozen=True)
-class Linearised:
-    """The quantiles as linear functions of their coefficients, which are flat: (quantile, coefficient).
-
-    Attributes
-    ----------
-    probabilities, scale : float array, shape (quantiles,)
-    design : float array, shape (quantiles, rows, coefficients)
-    offset : float array, shape (quantiles, rows)
-    outcome, weight, score_weight : float array, shape (rows,)
-        `score_weight`: what multiplies the variance of a row's score, w^2, or w where w counts identical rows.
-    precision : float array, shape (quantiles, coefficients, coefficients)
-        Of the coefficients' laws, at the medians of what these rest on.
-    mean, covariance : float array, shapes (quantiles, coefficients), (quantiles, coefficients, coefficients)
-        Of the draws, at one quantile each.
-    """
-
-    probabilities: Array
-    scale: Array
-    design: Array
-    offset: Array
-    outcome: Array
-    weight: Array
-    score_weight: Array
-    precision: Array
-    mean: Array
-    covariance: Array
-
-    @property
-    def density(self) -> Array:
-        """The density of each outcome at its quantiles, shape (quantiles, rows)."""
-        fitted = self.offset + np.einsum("kij,kj->ki", self.design, self.mean)
-        spread = np.sqrt(np.einsum("kij,kjl,kil->ki", self.design, self.covariance, self.design, optimize=True))
-        spread = np.maximum(spread, 1e-12 * np.ptp(self.outcome))
-        return np.exp(-0.5 * ((self.outcome - fitted) / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
 
 
 def fit_quantiles(
@@ -132,7 +94,7 @@ def few_beyond(found: Fit, *, counted: bool = False) -> list[Diagnostic]:
         rows = float(np.asarray(found.data.values[weight], np.float64).reshape(int(rows), -1)[:, 0].sum())
     dims = [[sizes[dim] for dim in v.dims if dim != working.quantile] for v in working.free]
     coefficients = sum(int(np.prod(each)) for each in dims)
-    probabilities = _over_quantiles(found, working, working.observation.law.args[2])
+    probabilities = over_quantiles(found, working, working.observation.law.args[2])
     few = [p for p in probabilities.tolist() if rows * min(p, 1 - p) < FEW * coefficients]
     if not few:
         return []
@@ -173,12 +135,12 @@ def corrected(found: Fit, working: Working, *, counted: bool = False) -> Fit:
     `counted` as in `fit_quantiles`.
     """
     parts = linearised(found, working, counted=counted)
-    flat = _flat(found.parameters, working)
+    flat = flat_draws(found.parameters, working)
     chains, draws = flat.shape[:2]
     rows = flat.reshape(chains * draws, -1)
     middle = rows.mean(axis=0)
     moved = (middle + (rows - middle) @ moving(parts).T).reshape(flat.shape)
-    parameters = {**found.parameters, **_unflat(moved, found.parameters, working)}
+    parameters = {**found.parameters, **unflat_draws(moved, found.parameters, working)}
     note = CORRECTED + (CALIBRATED if working.pooled else "") + "."
     roles = reported(found.model, found.data, parameters)
     return replace(found, parameters=parameters, roles=roles, intervals=note, likelihood=found.parameters)
@@ -211,138 +173,3 @@ def variance_of_score(parts: Linearised) -> Array:
         for k in range(quantiles):
             blocks[j, :, k] = together[j, k] * (weighted.T @ parts.design[k])
     return blocks.reshape(quantiles * size, quantiles * size)
-
-
-def linearised(found: Fit, working: Working, *, counted: bool = False) -> Linearised:
-    """Return the linear structure of a fit's quantiles."""
-    model, data, observation = found.model, found.data, working.observation
-    flat = _flat(found.parameters if found.likelihood is None else found.likelihood, working)
-    quantiles, size = flat.shape[2:]
-    draws = flat.reshape(-1, quantiles, size)
-    middle = draws.mean(axis=0)
-    from_middle = draws - middle
-    points = _Points(found, working, size)
-    location = points.values(observation.law.args[0], observation.dims)
-    location = location.reshape(size + 1, model.sizes[model.unit], quantiles)
-    args = [_over_quantiles(found, working, argument) for argument in observation.law.args[1:]]
-    weight = np.ones(location.shape[1])
-    if observation.weight is not None:
-        weight = np.asarray(data.values[observation.weight], np.float64).reshape(len(weight), -1)[:, 0]
-    return Linearised(
-        probabilities=args[1],
-        scale=args[0],
-        design=(location[1:] - location[0]).transpose(2, 1, 0),
-        offset=location[0].T,
-        outcome=np.asarray(data.values[observation.slot], np.float64).reshape(len(weight), -1)[:, 0],
-        weight=weight,
-        score_weight=weight if counted else weight**2,
-        precision=_precision(points, working, quantiles, size),
-        mean=middle,
-        covariance=np.einsum("skj,skl->kjl", from_middle, from_middle) / (len(draws) - 1),
-    )
-
-
-class _Points:
-    """The model at coefficients of zero and at each coefficient of one, all else at the medians of its draws."""
-
-    def __init__(self, found: Fit, working: Working, size: int) -> None:
-        self.model, self.data, self.size = found.model, found.data, size
-        self.medians = {name: np.median(value, axis=(0, 1)) for name, value in found.parameters.items()}
-        quantiles = 1 if working.quantile is None else found.model.sizes[working.quantile]
-        units = np.vstack([np.zeros(size), np.eye(size)])
-        flat = np.repeat(units[:, None, :], quantiles, axis=1)[None]
-        self.units = {name: value[0] for name, value in _unflat(flat, found.parameters, working).items()}
-
-    def values(self, expr: Expr, dims: tuple[str, ...]) -> Array:
-        """Return an expression at the points, shape (1 + size, *dims)."""
-        cells = int(np.prod([self.model.sizes[dim] for dim in dims]))
-        step = max(1, CHUNK // max(cells, 1))
-        parts: list[Array] = []
-        for start in range(0, self.size + 1, step):
-            units = {name: value[start : start + step] for name, value in self.units.items()}
-            number = len(next(iter(units.values())))
-            env = _environment(self.model, self.data, self.medians, units, number, expr)
-            sizes = {**self.model.sizes, "draw": number}
-            found = broadcast(evaluate(expr, env), dims, sizes)
-            parts.append(np.broadcast_to(found, (number, *(sizes[dim] for dim in dims))))
-        return np.concatenate(parts)
-
-
-def _environment(
-    model: Model, data: ModelData, medians: Mapping[str, Array], units: Mapping[str, Array], number: int, expr: Expr
-) -> Mapping[str, Value]:
-    from hdsl.model.ir import references
-
-    others = {name: np.broadcast_to(value, (number, *value.shape)) for name, value in medians.items()}
-    return definitions(model, data, {**others, **units}, references(expr), BATCH)
-
-
-def _over_quantiles(found: Fit, working: Working, expr: Expr) -> Array:
-    """Return a scale (mean of its draws) or the probabilities, shape (quantiles,)."""
-    dims = quantile_dims(working)
-    means = {name: value.mean(axis=(0, 1))[None] for name, value in found.parameters.items()}
-    env = _environment(found.model, found.data, {}, means, 1, expr)
-    sizes = {**found.model.sizes, "draw": 1}
-    full = np.broadcast_to(broadcast(evaluate(expr, env), dims, sizes), (1, *(sizes[dim] for dim in dims)))
-    return np.asarray(full, np.float64).reshape(-1)
-
-
-def _precision(points: _Points, working: Working, quantiles: int, size: int) -> Array:
-    """Return the precision of the coefficients' laws given what these rest on, by quantile."""
-    total = np.zeros((quantiles, size, size))
-    for variable in working.coefficients:
-        scores = _standardised(points, working, variable)
-        jacobian = (scores[1:] - scores[0]).transpose(1, 2, 0)
-        total += jacobian.transpose(0, 2, 1) @ jacobian
-    return total
-
-
-def _standardised(points: _Points, working: Working, variable: RandomVariable) -> Array:
-    """Return (coefficient - mean) / sd at the points, shape (1 + size, quantiles, elements)."""
-    mean, spread = (variable.law.args[0], variable.law.args[1])
-    away = points.units[variable.name] - points.values(mean, variable.dims)
-    if variable.law.distribution == "normal":
-        return _by_quantile(away / points.values(spread, variable.dims), variable, working)
-    other = next(dim for dim in _dims(points, spread) if dim not in variable.dims)
-    factor = points.values(spread, (*variable.dims, other))
-    return _by_quantile(np.linalg.solve(factor, away[..., None])[..., 0], variable, working)
-
-
-def _dims(points: _Points, expr: Expr) -> tuple[str, ...]:
-    from hdsl.model.functions import dims_of
-
-    return dims_of(expr, points.model.dims_of())
-
-
-def _by_quantile(values: Array, variable: RandomVariable, working: Working) -> Array:
-    """Return values of one variable's dims, after one axis in front, as (points, quantiles, elements)."""
-    if working.quantile is None:
-        return values.reshape(values.shape[0], 1, -1)
-    moved = np.moveaxis(values, 1 + variable.dims.index(working.quantile), 1)
-    return moved.reshape(*moved.shape[:2], -1)
-
-
-def _flat(parameters: Mapping[str, Array], working: Working) -> Array:
-    """Return draws of the coefficients, shape (chain, draw, quantile, coefficient)."""
-    found: list[Array] = []
-    for variable in working.coefficients:
-        value = parameters[variable.name]
-        chains, draws = value.shape[:2]
-        rows = _by_quantile(value.reshape(chains * draws, *value.shape[2:]), variable, working)
-        found.append(rows.reshape(chains, draws, *rows.shape[1:]))
-    return np.concatenate(found, axis=3)
-
-
-def _unflat(flat: Array, like: Mapping[str, Array], working: Working) -> dict[str, Array]:
-    """Return each coefficient's draws (chain, draw, *dims) from all of them, (chain, draw, quantile, coefficient)."""
-    found: dict[str, Array] = {}
-    start = 0
-    for variable in working.coefficients:
-        shape = like[variable.name].shape[2:]
-        axis = None if working.quantile is None else variable.dims.index(working.quantile)
-        rest = shape if axis is None else (*shape[:axis], *shape[axis + 1 :])
-        size = int(np.prod(rest))
-        part = flat[..., start : start + size].reshape(*flat.shape[:3], *rest)
-        found[variable.name] = part[:, :, 0] if axis is None else np.moveaxis(part, 2, 2 + axis)
-        start += size
-    return found

@@ -22,7 +22,8 @@ from hdsl.data.bind import bind
 from hdsl.design.parts import complete, outcome
 from hdsl.design.study import Study
 from hdsl.inference.fit import Fit
-from hdsl.inference.working import calibrated_scale, corrected, linearised, with_scale
+from hdsl.inference.linearised import linearised
+from hdsl.inference.working import calibrated_scale, corrected, with_scale
 from hdsl.model.derivation import model_of
 from hdsl.model.ir import Apply, Const, Expr, Model, ModelData
 from hdsl.model.working import Working, working_of

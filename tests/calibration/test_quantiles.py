@@ -14,7 +14,8 @@ from hdsl import backend as backends
 from hdsl.backend import Backend, Settings
 from hdsl.diagnostics import Diagnostic
 from hdsl.inference.fit import Fit
-from hdsl.inference.working import calibrated_scale, corrected, fit_quantiles, linearised, with_scale
+from hdsl.inference.linearised import linearised
+from hdsl.inference.working import calibrated_scale, corrected, fit_quantiles, with_scale
 from tests.calibration.quantiles import (
     DESIGNS,
     EFFECT,

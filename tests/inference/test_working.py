@@ -13,7 +13,8 @@ from hdsl.data.bind import bind
 from hdsl.design.parts import complete, covariate, outcome, weight
 from hdsl.design.study import Study
 from hdsl.inference.fit import Fit
-from hdsl.inference.working import calibrated_scale, corrected, few_beyond, linearised, moving, with_scale
+from hdsl.inference.linearised import linearised
+from hdsl.inference.working import calibrated_scale, corrected, few_beyond, moving, with_scale
 from hdsl.model.derivation import model_of
 from hdsl.model.ir import Model, ModelData
 from hdsl.model.working import Working, working_of
