@@ -14,9 +14,9 @@ mean) with A = (H^-1 K)^(1/2), the principal root: A H^-1 A' = H^-1 K H^-1 whate
 identity where the likelihood is right (M = sum of G_k / s_k).
 
 Without laws that pool, H^-1 is the covariance of the draws, and this is the correction of Yang, Wang & He (2016,
-International Statistical Review 84: p (1 - p) / s^2 V X'X V, as in their R package AdjBQR). f_i is the density that the posterior of
-the fitted quantile has at the outcome (Brown & Wang 2005, Biometrika 92, induced smoothing), so that nothing needs a
-bandwidth. See docs/decisions/0014-quantiles-by-a-working-likelihood.md.
+International Statistical Review 84): p (1 - p) / s^2 V X'X V, as in their R package AdjBQR. f_i is the density that
+the posterior of the fitted quantile has at the outcome (Brown & Wang 2005, Biometrika 92, induced smoothing), so that
+nothing needs a bandwidth. See docs/decisions/0014-quantiles-by-a-working-likelihood.md.
 """
 
 from __future__ import annotations

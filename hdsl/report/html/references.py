@@ -157,7 +157,7 @@ QUANTILES = _work(
     "Posterior Inference in Bayesian Quantile Regression with Asymmetric Laplace Likelihood",
     journal="International Statistical Review",
     volume="84",
-    pages="327--344",
+    doi="10.1111/insr.12114",
 )
 GP = _work(
     "riutort2023",
