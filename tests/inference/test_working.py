@@ -274,6 +274,42 @@ def test_what_cannot_be_corrected_is_said(
     assert [message.endswith(f"{reason}.") for message in warned] == ([True] if reason else [])
 
 
+EQUATIONS = """study own
+data "d.csv"
+unit person {{ covariate x : real  outcome y : real }}
+treatment z {{ off = 0, on = 1 }}
+assign z to person by {assigned}
+{rest}
+"""
+
+
+@pytest.mark.parametrize(
+    ("assigned", "rest", "reason"),
+    [
+        (
+            "complete(0.5)",
+            "model { y ~ asymmetric_laplace(a + b * z, s, 0.9)  a ~ normal(0, 9)  b ~ normal(0, 9)  s ~ gamma(2, 1) }",
+            "explicit equations are taken at their word",
+        ),
+        (
+            "ignorable(x)",
+            "analysis { family y quantile(0.5)  propensity for z as covariate }",
+            "propensity scores are fitted before it",
+        ),
+        ("complete(0.5)", "analysis { family y quantile(0.5) }", None),
+    ],
+)
+def test_likelihoods_that_are_kept_are_said(assigned: str, rest: str, reason: str | None, tmp_path: Path) -> None:
+    from hdsl import driver
+
+    write(tmp_path / "d.csv", _data())
+    (tmp_path / "s.hdm").write_text(EQUATIONS.format(assigned=assigned, rest=rest))
+    derived = driver.derive(tmp_path / "s.hdm")
+    assert not derived.failed, derived.diagnostics
+    warned = [d.message for d in derived.diagnostics if d.code == "HDM425"]
+    assert [message.endswith(f"{reason}.") for message in warned] == ([True] if reason else [])
+
+
 def test_intervals_as_they_are_can_be_had(tmp_path: Path) -> None:
     from hdsl import driver
 

@@ -20,7 +20,7 @@ from hdsl.model.derive.priors import Priors, halfnormal
 from hdsl.model.derive.scales import Scale
 from hdsl.model.derive.terms import NotDerivable
 from hdsl.model.ir import Dims, Expr, Law, Model, const
-from hdsl.model.working import working_of
+from hdsl.model.working import Working, working_of
 
 DIM = "quantile"
 INTERVALS = "intervals"
@@ -51,17 +51,24 @@ def keeps_working(law: study.Call) -> bool:
 
 
 def uncorrected(design: StudyFields, model: Model) -> list[Diagnostic]:
-    """Return HDM425 where the intervals of quantiles should be corrected and cannot be."""
-    if not wants_correction(design):
-        return []
+    """Return HDM425 where intervals of quantiles should be corrected and cannot be, or rest on explicit equations."""
     found = working_of(model)
-    staged = any(isinstance(item, Propensity) for item in design.analysis)
-    reason = "propensity scores are fitted before it" if staged else found
-    if not isinstance(reason, str):
+    if found is None or not (wants_correction(design) or design.equations):
         return []
-    outcome = model.observations[0].outcome if model.observations else ""
-    message = f"The intervals of the quantiles of {outcome} cannot be corrected for the working likelihood: {reason}."
+    reason = _why_not(design, found)
+    if reason is None:
+        return []
+    outcome = model.response.outcome
+    message = f"The intervals of the quantiles of {outcome} are not corrected for the working likelihood: {reason}."
     return [Diagnostic("HDM425", message, severity="warning", help=UNCORRECTED)]
+
+
+def _why_not(design: StudyFields, found: Working | str) -> str | None:
+    if design.equations:
+        return "explicit equations are taken at their word"
+    if any(isinstance(item, Propensity) for item in design.analysis):
+        return "propensity scores are fitted before it"
+    return found if isinstance(found, str) else None
 
 
 def free_dims(draft: Draft, probabilities: Sequence[float]) -> Dims:
