@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hdsl.inference.exact.hyper import Hyper, innovations, loading
 from hdsl.inference.quadrature.kernels import KERNELS, Kernel, Outcome, Ready
 from hdsl.inference.quadrature.recognise import Predicted
+from hdsl.passes.marginal.structure import Entry, Grouping
 from hdsl.reference.values import Array, broadcast, evaluate
 
 Codes = NDArray[np.int64]
@@ -31,6 +32,10 @@ class Table:
         Where each group's cells start, and how many there are.
     units : int array, shape (groups,)
         The unit that each group is.
+    above : array, shape (entries of the coarser grouping, cells)
+        By what these entries are multiplied.
+    parent : int array, shape (groups,)
+        The number of the coarser unit in which each group lies; they stand in its order. The group's own without one.
     """
 
     x: Array
@@ -40,6 +45,8 @@ class Table:
     starts: Codes
     counts: Codes
     units: Codes
+    above: Array
+    parent: Codes
 
     @property
     def groups(self) -> int:
@@ -47,9 +54,12 @@ class Table:
         return len(self.starts)
 
     def blocks(self) -> Iterator[slice]:
-        """Yield runs of groups that together have few enough cells to stay in a processor's cache."""
+        """Yield runs of whole coarser units that together have few enough cells to stay in a processor's cache."""
         first, cells = 0, 0
-        for group, count in enumerate(self.counts.tolist()):
+        edges = np.flatnonzero(np.diff(self.parent)) + 1
+        starts = [0, *edges.tolist()]
+        counts = np.add.reduceat(self.counts, starts)
+        for group, count in zip(starts, counts.tolist(), strict=True):
             if cells and cells + count > CELLS_AT_ONCE:
                 yield slice(first, group)
                 first, cells = group, 0
@@ -65,7 +75,17 @@ class Table:
         weight = None if outcome.weight is None else outcome.weight[cells]
         chosen = Outcome(outcome.y[cells], outcome.trials[cells], weight)
         starts = np.cumsum(counts) - counts
-        return Table(self.x[:, cells], self.z[:, cells], self.known[cells], chosen, starts, counts, self.units[groups])
+        return Table(
+            self.x[:, cells],
+            self.z[:, cells],
+            self.known[cells],
+            chosen,
+            starts,
+            counts,
+            self.units[groups],
+            self.above[:, cells],
+            self.parent[groups],
+        )
 
 
 @dataclass(frozen=True)
@@ -83,6 +103,8 @@ class Grouped:
         Groups of each kind.
     size : int
         How many effects vary together.
+    above : int array
+        The coarser units in which groups lie.
     """
 
     predicted: Predicted
@@ -91,6 +113,12 @@ class Grouped:
     kind_of_group: Codes
     times: Array
     size: int
+    above: Codes
+
+    @property
+    def nested(self) -> bool:
+        """Whether groups lie in coarser units with effects of their own."""
+        return self.predicted.coarse is not None
 
     @property
     def kernel(self) -> Kernel:
@@ -102,25 +130,34 @@ def grouped(predicted: Predicted) -> Grouped:
     """Return a recognised model with its cells sorted by group."""
     grouping, cells = predicted.grouping, len(predicted.known)
     codes = np.arange(cells) // CELLS_AT_ONCE if grouping is None else grouping.unit_of_row
+    coarse = None if predicted.coarse is None else predicted.coarse.unit_of_row
     assert codes is not None
-    order = np.argsort(codes, kind="stable")
-    units, starts, counts = np.unique(codes[order], return_index=True, return_counts=True)
+    size = int(codes.max()) + 1
+    key = codes if coarse is None else coarse * size + codes
+    order = np.argsort(key, kind="stable")
+    keys, starts, counts = np.unique(key[order], return_index=True, return_counts=True)
     outcome = predicted.outcome
     weight = None if outcome.weight is None else outcome.weight[order]
-    entries = () if grouping is None else grouping.entries
+    above, parent = np.unique(keys // size, return_inverse=True)
     table = Table(
         x=_stacked([array for _, array in predicted.linear.offsets], order),
-        z=_stacked([entry.known for entry in entries], order),
+        z=_stacked([entry.known for entry in _entries(grouping)], order),
         known=np.broadcast_to(predicted.known, (cells,))[order].astype(np.float64),
         outcome=Outcome(outcome.y[order], outcome.trials[order], weight),
         starts=starts.astype(np.int64),
         counts=counts.astype(np.int64),
-        units=units.astype(np.int64),
+        units=(keys % size).astype(np.int64),
+        above=_stacked([entry.known for entry in _entries(predicted.coarse)], order),
+        parent=np.arange(len(keys)) if coarse is None else parent.reshape(-1).astype(np.int64),
     )
-    size = 0 if grouping is None else innovations(grouping, predicted.linear)[1]
-    kind, first = _kinds(table)
+    effects = 0 if grouping is None else innovations(grouping, predicted.linear)[1]
+    kind, first = _kinds(table, apart=coarse is not None)
     times = np.bincount(kind).astype(np.float64)
-    return Grouped(predicted, table, table.only(first), kind, times, size)
+    return Grouped(predicted, table, table.only(first), kind, times, effects, above.astype(np.int64))
+
+
+def _entries(grouping: Grouping | None) -> tuple[Entry, ...]:
+    return () if grouping is None else grouping.entries
 
 
 def _stacked(arrays: list[Array], order: Codes) -> Array:
@@ -129,19 +166,20 @@ def _stacked(arrays: list[Array], order: Codes) -> Array:
     return np.stack([np.broadcast_to(array, (len(order),))[order] for array in arrays]).astype(np.float64)
 
 
-def _kinds(table: Table) -> tuple[Codes, Codes]:
-    """Return the kind of each group, and a first group of each kind."""
+def _kinds(table: Table, *, apart: bool) -> tuple[Codes, Codes]:
+    """Return the kind of each group, and a first group of each kind; `apart`: coarser units have kinds of their own."""
     outcome = table.outcome
     weight = np.ones(len(outcome.y)) if outcome.weight is None else outcome.weight
-    rows = np.concatenate([table.x, table.z, [table.known, outcome.y, outcome.trials, weight]]).T
+    rows = np.concatenate([table.x, table.z, table.above, [table.known, outcome.y, outcome.trials, weight]]).T
     rows = np.ascontiguousarray(rows)
-    seen: dict[bytes, int] = {}
+    seen: dict[tuple[int, bytes], int] = {}
+    parents = (table.parent if apart else np.zeros_like(table.parent)).tolist()
     first: list[int] = []
     kind = np.empty(table.groups, np.int64)
     ends = table.starts + table.counts
     for group, (start, end) in enumerate(zip(table.starts.tolist(), ends.tolist(), strict=True)):
         part = rows[start:end]
-        key = part[np.lexsort(part.T)].tobytes()
+        key = (parents[group], part[np.lexsort(part.T)].tobytes())
         if key not in seen:
             seen[key] = len(first)
             first.append(group)
@@ -162,6 +200,10 @@ class Here:
     starts : int array, shape (groups,)
     of : int array, shape (cells,)
         The group of each cell.
+    above : array, shape (b, cells)
+        By what a standard normal draw of the coarser unit's effect is multiplied.
+    parent : int array, shape (groups,)
+        The coarser unit of each group, from 0.
     """
 
     kernel: Kernel
@@ -171,6 +213,12 @@ class Here:
     load: Array
     starts: Codes
     of: Codes
+    above: Array
+    parent: Codes
+
+    def shifted(self, v: Array) -> Here:
+        """Return the same cells at standard normal effects of the coarser units, (b, coarser units)."""
+        return replace(self, fixed=self.fixed + self.above * np.take(v, self.parent[self.of], axis=1))
 
     def eta(self, u: Array) -> Array:
         """Return the linear predictor at standard normal effects (b, groups, effects)."""
@@ -196,28 +244,33 @@ class Here:
 
 @dataclass(frozen=True)
 class Points:
-    """What b hyperparameters say: coefficients (b, p), loads (b, entries, effects), own parameters (b, m)."""
+    """What b hyperparameters say: coefficients (b, p), loads (b, entries, effects), own parameters (b, m).
+
+    `above`: the loads of the coarser grouping, (b, entries).
+    """
 
     coefficients: Array
     loads: Array
     extra: Array
+    above: Array
 
     def of(self, points: slice | Codes) -> Points:
         """Return some of the points."""
-        return Points(self.coefficients[points], self.loads[points], self.extra[points])
+        return Points(self.coefficients[points], self.loads[points], self.extra[points], self.above[points])
 
 
 def at_points(model: Grouped, hyper: Hyper) -> Points:
     """Return what hyperparameters say."""
     predicted, count = model.predicted, len(hyper.log_prior)
-    loads = np.zeros((count, 0, model.size))
-    if predicted.grouping is not None:
-        scales = np.ones(len(predicted.grouping.entries))
-        whole = loading(predicted.grouping, scales, hyper, predicted.linear)
-        if whole.shape[1] != 1:
-            raise ValueError("the spread differs between units")
-        loads = whole[:, 0]
-    return Points(hyper.offsets, loads, extra_of(predicted, hyper, count))
+    loads = _loads(predicted.grouping, predicted, hyper, model.size)
+    above = _loads(predicted.coarse, predicted, hyper, 1)
+    return Points(hyper.offsets, loads, extra_of(predicted, hyper, count), above[:, :, 0])
+
+
+def _loads(grouping: Grouping | None, predicted: Predicted, hyper: Hyper, size: int) -> Array:
+    if grouping is None:
+        return np.zeros((len(hyper.log_prior), 0, size))
+    return loading(grouping, np.ones(len(grouping.entries)), hyper, predicted.linear)[:, 0]
 
 
 def extra_of(predicted: Predicted, hyper: Hyper, count: int) -> Array:
@@ -241,4 +294,6 @@ def here_of(model: Grouped, table: Table, groups: slice, points: Points) -> Here
     outcome = table.outcome.of(cells)
     of = np.repeat(np.arange(groups.stop - groups.start), table.counts[groups])
     ready = model.kernel.ready(outcome, points.extra)
-    return Here(model.kernel, ready, outcome.weight, fixed, load, table.starts[groups] - start, of)
+    above = points.above @ table.above[:, cells]
+    parent = table.parent[groups] - table.parent[groups.start]
+    return Here(model.kernel, ready, outcome.weight, fixed, load, table.starts[groups] - start, of, above, parent)

@@ -1,7 +1,8 @@
-"""Which models have one grouping's effects in a linear predictor, found in their expressions.
+"""Which models have the effects of one grouping, or of two that nest, in a linear predictor, found in their expressions.
 
-The effects are the random variables with normal laws over the units of the largest level that has any; the outcome
-rests on them through a linear predictor alone. All else, the coefficients among it, is left: the *hyperparameters*.
+The effects are the random variables with normal laws over the units of the largest level that has any, and those over a
+coarser one if its units have one effect each; the outcome rests on them through a linear predictor alone. All else, the
+coefficients among it, is left: the *hyperparameters*.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from hdsl.model.ir import Apply, Expr, Law, Model, ModelData, Observation, Rando
 from hdsl.passes.cells import celled
 from hdsl.passes.marginal.forms import NotLinear, Scope, known_value, parameters_behind, scope_of, unit_dims
 from hdsl.passes.marginal.recognise import NORMAL, Linear, Unrecognised, hyper_model, linear_part, misplaced
-from hdsl.passes.marginal.structure import Grouping, groupings
+from hdsl.passes.marginal.structure import Grouping, groupings, nests
 from hdsl.passes.precompute import precompute
 from hdsl.reference.values import Array, broadcast, evaluate
 
@@ -58,6 +59,8 @@ class Predicted:
         The family's own parameters.
     grouping : Grouping or None
         None where no effects vary.
+    coarse : Grouping or None
+        A grouping into which that one nests.
     rows : int
         The rows of which there are so many cells.
     """
@@ -68,6 +71,7 @@ class Predicted:
     known: Array
     extra: tuple[Expr, ...]
     grouping: Grouping | None
+    coarse: Grouping | None
     rows: int
 
 
@@ -83,13 +87,16 @@ def predicted(model: Model, data: ModelData) -> Predicted | Unrecognised:
     found = celled(lean, values, least=0, share=0.9)
     if found is not None:
         lean, values = found.model, found.data
-    try:
-        return _predicted(lean, values, rows)
-    except NotLinear as reason:
-        return Unrecognised(str(reason))
+    reason = ""
+    for effects in _candidates(lean):
+        try:
+            return _predicted(lean, values, rows, effects)
+        except NotLinear as found_reason:
+            reason = str(found_reason)
+    return Unrecognised(reason)
 
 
-def _predicted(model: Model, data: ModelData, rows: int) -> Predicted:
+def _predicted(model: Model, data: ModelData, rows: int, effects: set[str]) -> Predicted:
     (observation,) = model.observations
     if observation.mixture is not None or observation.event is not None or observation.sequence is not None:
         raise NotLinear("the rows do not each have an outcome of one kind")
@@ -98,7 +105,7 @@ def _predicted(model: Model, data: ModelData, rows: int) -> Predicted:
         update={"law": Law(distribution="normal", args=(predictor, const(1))), "weight": None}
     )
     shown = model.model_copy(update={"observations": (surrogate,)})
-    scope = scope_of(shown, data, _effects(model))
+    scope = scope_of(shown, data, effects)
     wrong = misplaced(scope) | frozenset().union(*(parameters_behind(each, scope) for each in extra))
     if wrong & scope.effects.keys():
         raise NotLinear("more than the linear predictor rests on the varying effects")
@@ -109,7 +116,8 @@ def _predicted(model: Model, data: ModelData, rows: int) -> Predicted:
     y = np.asarray(data.values[observation.slot], dtype=np.float64).reshape(-1)
     whole = replace(linear, hyper=hyper_model(scope, wanted))
     outcome = _outcome(observation, data, y)
-    return Predicted(whole, kernel, outcome, y - linear.outcome, extra, _grouping(linear), rows)
+    fine, coarse = _nested(linear)
+    return Predicted(whole, kernel, outcome, y - linear.outcome, extra, fine, coarse, rows)
 
 
 def _parts(model: Model, law: Law) -> tuple[str, Expr, tuple[Expr, ...]]:
@@ -130,8 +138,8 @@ def _parts(model: Model, law: Law) -> tuple[str, Expr, tuple[Expr, ...]]:
     return LINKS[argument.function], argument.args[0], ()
 
 
-def _effects(model: Model) -> set[str]:
-    """Return the random variables with normal laws over the units of the largest level that has some."""
+def _candidates(model: Model) -> list[set[str]]:
+    """Return the random variables that may be integrated out: those of the two largest levels, then of the largest."""
     kinds = {index_set.name: index_set.kind for index_set in model.index_sets}
     found: dict[tuple[str, ...], set[str]] = {}
     for variable in model.variables:
@@ -140,10 +148,11 @@ def _effects(model: Model) -> set[str]:
         units, _ = unit_dims(variable, model)
         if units and any(kinds[dim] == "level" for dim in units):
             found.setdefault(units, set()).add(variable.name)
-    if not found:
-        return set()
-    largest = max(found, key=lambda units: np.prod([model.sizes[dim] for dim in units]))
-    return found[largest]
+    largest = sorted(found, key=lambda units: -int(np.prod([model.sizes[dim] for dim in units])))
+    if not largest:
+        return [set()]
+    both = [found[largest[0]] | found[largest[1]]] if len(largest) > 1 else []
+    return [*both, found[largest[0]]]
 
 
 def _check_law(effect: RandomVariable, scope: Scope) -> None:
@@ -156,19 +165,28 @@ def _check_law(effect: RandomVariable, scope: Scope) -> None:
         raise NotLinear(f"the mean of {effect.role} is not zero")
 
 
-def _grouping(linear: Linear) -> Grouping | None:
+def _nested(linear: Linear) -> tuple[Grouping | None, Grouping | None]:
+    """Return the grouping of the effects, and that into which it nests, if there is one."""
     whole, apart = groupings(linear)
     if apart:
         raise NotLinear(f"{apart[0].effect.role} enters through several units at once")
     if not whole and not linear.effects:
-        return None
-    if len(whole) != 1 or len(whole[0].effects) != len(linear.effects) or whole[0].unit_of_row is None:
+        return None, None
+    whole.sort(key=lambda each: -each.size)
+    covered = sum(len(each.effects) for each in whole)
+    if len(whole) > 2 or covered != len(linear.effects) or any(each.unit_of_row is None for each in whole):
         raise NotLinear("effects vary across several groupings")
-    (grouping,) = whole
-    count = sum(_places(effect, linear.model) for effect in grouping.effects)
+    fine = whole[0]
+    count = sum(_places(effect, linear.model) for effect in fine.effects)
     if count > MOST_EFFECTS:
         raise NotLinear(f"{count} effects vary across the same units (at most {MOST_EFFECTS})")
-    return grouping
+    if len(whole) == 1:
+        return fine, None
+    coarse = whole[1]
+    several = sum(_places(effect, linear.model) for effect in coarse.effects) > 1
+    if several or not nests(fine, coarse):
+        raise NotLinear("effects vary across several groupings")
+    raise NotLinear("effects vary across several groupings")
 
 
 def _places(effect: RandomVariable, model: Model) -> int:

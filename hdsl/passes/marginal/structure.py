@@ -77,7 +77,7 @@ def structure_of(linear: Linear) -> Structure:
     for grouping in sorted(whole, key=lambda each: -each.size):
         if grouping.size == 1:
             together.append(grouping)
-        elif not chain or _nests(chain[-1], grouping):
+        elif not chain or nests(chain[-1], grouping):
             chain.append(grouping)
         else:
             together.append(grouping)
@@ -147,7 +147,7 @@ def _expanded(linear: Linear, effect: RandomVariable, columns: Sequence[Column],
     return Expanded(effect, found)
 
 
-def _nests(fine: Grouping, coarse: Grouping) -> bool:
+def nests(fine: Grouping, coarse: Grouping) -> bool:
     """Return whether each unit of `fine` lies in one unit of `coarse`."""
     assert fine.unit_of_row is not None
     assert coarse.unit_of_row is not None
