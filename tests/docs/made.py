@@ -68,7 +68,9 @@ def _places(study: ir.StudyFields) -> Mapping[str, np.ndarray]:
 def _columns(level: ir.Level, size: int, rng: np.random.Generator) -> dict[str, list[object]]:
     found: dict[str, list[object]] = {}
     for variable in level.variables:
-        found[variable.column or variable.name] = _values(variable.kind.name, size, rng)
+        values = _values(variable.kind.name, size, rng)
+        gaps = range(5, size, 7) if variable.missing else ()
+        found[variable.column or variable.name] = ["" if place in gaps else each for place, each in enumerate(values)]
         match variable.kind.trials, variable.kind.known_sd:
             case Ref(name=name), _:
                 found[name] = [20] * size
