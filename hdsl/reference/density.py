@@ -224,17 +224,21 @@ def reported(model: Model, data: ModelData, draws: Parameters) -> dict[str, Arra
     dict
         Role to array (chain, draw, *dims of the reported quantity).
     """
-    batch: Dims = ("chain", "draw")
     names = frozenset().union(*(references(each.value) for each in model.reported))
-    env = definitions(model, data, draws, names, batch)
-    shape = _batch_shape(model, draws, batch)
+    shape = _batch_shape(model, draws, ("chain", "draw"))
+    arrays = {name: np.asarray(array) for name, array in draws.items()}
+    flat = {name: array.reshape(-1, *array.shape[2:]) for name, array in arrays.items()}
+    sizes = {each.role: [model.sizes[dim] for dim in each.dims] for each in model.reported}
+    total = int(np.prod(shape))
     found: dict[str, Array] = {}
-    for each in model.reported:
-        value = evaluate(each.value, env)
-        full = [*shape, *(model.sizes[dim] for dim in each.dims)]
-        array = np.broadcast_to(expand(value, (*batch, *each.dims)), full)
-        found[each.role] = array.copy()
-    return found
+    for chunk in _chunks(total, max((int(np.prod(size)) for size in sizes.values()), default=1)):
+        env = definitions(model, data, {name: array[chunk] for name, array in flat.items()}, names, ("draw",))
+        for each in model.reported:
+            value = expand(evaluate(each.value, env), ("draw", *each.dims))
+            if each.role not in found:
+                found[each.role] = np.empty((total, *sizes[each.role]), value.dtype)
+            found[each.role][chunk] = value
+    return {role: array.reshape(*shape, *array.shape[1:]) for role, array in found.items()}
 
 
 def align(value: Value, dims: Dims, sizes: Mapping[str, int]) -> Value:
