@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ LOADED = {
     "use": ("href", "xlink:href"),
 }
 NOT_LOADED = {"canonical", "next", "prev", "edit", "alternate"}
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OUTSIDE = re.compile(r"(?:https?:)?//", re.I)
 
 
@@ -121,19 +123,20 @@ def test_the_search_needs_no_server(site: Path) -> None:
     assert "principal" in found
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
 class TestBrowser:
     """As for reports: without a network, with no word on the console."""
-
-    @pytest.fixture(scope="class")
-    def browser(self) -> Iterator[Any]:
-        playwright = pytest.importorskip("playwright.sync_api")
-        with playwright.sync_playwright() as started:
-            try:
-                opened = started.chromium.launch()
-            except playwright.Error as error:
-                pytest.skip(f"no browser: {str(error).splitlines()[0]}")
-            yield opened
-            opened.close()
 
     @pytest.mark.parametrize("name", ["index.html", "language.html", "coming_from/lme4.html", "reference/grammar.html"])
     def test_a_page_opens_from_a_disk(self, browser: Any, site: Path, name: str) -> None:
