@@ -10,6 +10,7 @@ is below `NEAR` for the largest W that is met in a trial.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from math import ceil, log
 
 import numpy as np
@@ -18,8 +19,11 @@ from numpy.random import Generator, SeedSequence
 from hdsl.inference.exact import small
 from hdsl.inference.exact.density import processors
 from hdsl.inference.exact.hyper import Hyper, hyper_at, innovations, spread_of, units_of
-from hdsl.inference.quadrature.density import Warm, modes_of, piece_of, spread
+from hdsl.inference.quadrature.density import Warm, parents_of, piece_of
 from hdsl.inference.quadrature.groups import Grouped, Here, Points, at_points, here_of
+from hdsl.inference.quadrature.integrals import modes_of, spread
+from hdsl.inference.quadrature.nested import JointModes, given_coarse, joint_modes
+from hdsl.passes.marginal.structure import Grouping
 from hdsl.reference.values import Array
 
 LOGISTIC_SCALE = 0.6
@@ -31,7 +35,16 @@ TRIAL_DRAWS = 64
 POINTS_AT_ONCE = 64
 
 
-def draw_effects(model: Grouped, points: Array, seed: int, warm: Warm | None) -> dict[str, Array]:
+@dataclass(frozen=True)
+class Steps:
+    """How many Metropolis steps bring groups, and coarser units, near their exact laws; `count`: nodes of integrals."""
+
+    groups: int
+    above: int
+    count: int
+
+
+def draw_effects(model: Grouped, points: Array, seed: int, warm: Warm | None, count: int = 9) -> dict[str, Array]:
     """Return draws of all random variables of the plain model.
 
     Parameters
@@ -40,6 +53,8 @@ def draw_effects(model: Grouped, points: Array, seed: int, warm: Warm | None) ->
         Unconstrained hyperparameters.
     seed : int
         The draws depend on it and on the points alone.
+    count : int
+        The nodes of the groups' integrals given the effects of coarser units.
 
     Returns
     -------
@@ -49,7 +64,7 @@ def draw_effects(model: Grouped, points: Array, seed: int, warm: Warm | None) ->
     plain = model.predicted.linear.model
     shapes = {v.name: tuple(plain.sizes[dim] for dim in v.dims) for v in plain.variables}
     found = {name: np.empty((len(points), *shape)) for name, shape in shapes.items()}
-    steps = steps_needed(model, points, seed, warm) if model.size else 0
+    steps = steps_needed(model, points, seed, warm, count)
     pieces = [slice(at, at + POINTS_AT_ONCE) for at in range(0, len(points), POINTS_AT_ONCE)]
     seeds = SeedSequence([seed, 0xE]).spawn(len(pieces))
 
@@ -65,29 +80,35 @@ def draw_effects(model: Grouped, points: Array, seed: int, warm: Warm | None) ->
     return found
 
 
-def _piece(model: Grouped, points: Array, rng: Generator, steps: int, warm: Warm | None) -> dict[str, Array]:
+def _piece(model: Grouped, points: Array, rng: Generator, steps: Steps, warm: Warm | None) -> dict[str, Array]:
     linear = model.predicted.linear
     hyper = hyper_at(linear, points)
     found = {name: np.asarray(array) for name, array in hyper.parameters.items()}
     grouping = model.predicted.grouping
     if grouping is None:
         return found
-    standard = rng.standard_normal((len(points), grouping.size, model.size))
     said = at_points(model, hyper)
+    above = _above(model, said, points, rng, steps, warm)
+    if model.predicted.coarse is not None:
+        whole = rng.standard_normal((len(points), model.predicted.coarse.size, 1))
+        whole[:, model.above, 0] = above
+        found |= effect_values(model, hyper, whole, model.predicted.coarse)
+    standard = rng.standard_normal((len(points), grouping.size, model.size))
     for groups in model.table.blocks():
         step = piece_of(model.table, groups)
         for at in range(0, len(points), step):
             piece = slice(at, at + step)
-            start = None if warm is None else warm.at(points[piece], slice(None))[:, model.kind_of_group[groups]]
-            drawn = _metropolis(model, groups, said.of(piece), start, steps, rng)
-            standard[piece, model.table.units[groups]] = drawn
+            start = None if warm is None else warm.at(points[piece], model.kind_of_group[groups])
+            here = here_of(model, model.table, groups, said.of(piece))
+            if model.nested:
+                here = here.shifted(above[piece, parents_of(model.table, groups)])
+            standard[piece, model.table.units[groups]] = _metropolis(here, model.size, start, steps.groups, rng)
     return found | effect_values(model, hyper, standard)
 
 
-def _metropolis(model: Grouped, groups: slice, said: Points, start: Array | None, steps: int, rng: Generator) -> Array:
+def _metropolis(here: Here, size: int, start: Array | None, steps: int, rng: Generator) -> Array:
     """Return standard normal effects drawn given all else, (b, groups, q)."""
-    here = here_of(model, model.table, groups, said)
-    modes = modes_of(here, model.size, start)
+    modes = modes_of(here, size, start)
     u, height = _proposed(here, modes.u, modes.inverse, rng)
     for _ in range(steps):
         other, other_height = _proposed(here, modes.u, modes.inverse, rng)
@@ -95,6 +116,40 @@ def _metropolis(model: Grouped, groups: slice, said: Points, start: Array | None
         u = np.where(taken[..., None], other, u)
         height = np.where(taken, other_height, height)
     return u
+
+
+def _above(model: Grouped, said: Points, points: Array, rng: Generator, steps: Steps, warm: Warm | None) -> Array:
+    """Return the standard normal effects of coarser units, the groups' effects integrated out, (b, coarser units)."""
+    found = np.zeros((len(points), len(model.above) if model.nested else 0))
+    for groups in model.kinds.blocks() if model.nested else ():
+        step, units = piece_of(model.kinds, groups), parents_of(model.kinds, groups)
+        for at in range(0, len(points), step):
+            piece = slice(at, at + step)
+            here, modes = _joint(model, groups, said.of(piece), points[piece], warm)
+            v, height = _proposed_above(model, groups, here, modes, steps.count, rng)
+            for _ in range(steps.above):
+                other, other_height = _proposed_above(model, groups, here, modes, steps.count, rng)
+                taken = np.log(rng.uniform(size=height.shape)) < other_height - height
+                v, height = np.where(taken, other, v), np.where(taken, other_height, height)
+            found[piece, units] = v
+    return found
+
+
+def _joint(model: Grouped, groups: slice, said: Points, points: Array, warm: Warm | None) -> tuple[Here, JointModes]:
+    here = here_of(model, model.kinds, groups, said)
+    u = None if warm is None else warm.at(points, groups)
+    v = None if warm is None else warm.above_at(points, parents_of(model.kinds, groups))
+    return here, joint_modes(here, model.times[groups], model.size, u, v)
+
+
+def _proposed_above(
+    model: Grouped, groups: slice, here: Here, modes: JointModes, count: int, rng: Generator
+) -> tuple[Array, Array]:
+    """Return proposals of coarser units' effects, (b, units), and their log weights up to a constant by unit."""
+    share = rng.random(modes.v.shape) + LEAST
+    below, over = np.log(share), np.log1p(-share)
+    v = modes.v + modes.sd * LOGISTIC_SCALE * (below - over)
+    return v, given_coarse(here, model.times[groups], modes, v, model.size, count) - below - over
 
 
 def _proposed(here: Here, centre: Array, inverse: small.Rows, rng: Generator) -> tuple[Array, Array]:
@@ -107,32 +162,44 @@ def _proposed(here: Here, centre: Array, inverse: small.Rows, rng: Generator) ->
     return u, here.log_likelihood(u) - 0.5 * np.sum(u**2, axis=2) - log_proposal
 
 
-def steps_needed(model: Grouped, points: Array, seed: int, warm: Warm | None) -> int:
-    """Return how many steps bring every group's effects within `NEAR` of their exact law, in total variation.
-
-    The mean weight is known: it is the group's marginal likelihood, in units of the proposal's constant.
-    """
+def steps_needed(model: Grouped, points: Array, seed: int, warm: Warm | None, count: int) -> Steps:
+    """Return how many steps bring all effects within `NEAR` of their exact law, in total variation."""
+    if not model.size:
+        return Steps(0, 0, count)
     rng = np.random.default_rng(SeedSequence([seed, 0xF]))
     chosen = points[rng.integers(0, len(points), TRIAL_POINTS)]
     said = at_points(model, hyper_at(model.predicted.linear, chosen))
-    largest = 1.0
+    largest = above = 1.0
     with np.errstate(all="ignore"):
         for groups in model.kinds.blocks():
             here = here_of(model, model.kinds, groups, said)
             start = None if warm is None else warm.at(chosen, groups)
+            if model.nested:
+                here, joint = _joint(model, groups, said, chosen, warm)
+                tried = [_proposed_above(model, groups, here, joint, count, rng)[1] for _ in range(TRIAL_DRAWS)]
+                above = max(above, _largest(np.stack(tried)))
+                here, start = here.shifted(joint.v), joint.u
             modes = modes_of(here, model.size, start)
-            heights = np.stack([_proposed(here, modes.u, modes.inverse, rng)[1] for _ in range(TRIAL_DRAWS)])
-            top = np.max(heights, axis=0)
-            ratio = 1.0 / np.mean(np.exp(heights - top), axis=0)
-            largest = max(largest, float(np.nanmax(ratio)))
+            tried = [_proposed(here, modes.u, modes.inverse, rng)[1] for _ in range(TRIAL_DRAWS)]
+            largest = max(largest, _largest(np.stack(tried)))
+    return Steps(_number(largest), _number(above) if model.nested else 0, count)
+
+
+def _largest(heights: Array) -> float:
+    """Return the largest weight in units of their mean, of log weights (draws, b, groups)."""
+    return float(np.nanmax(1.0 / np.mean(np.exp(heights - np.max(heights, axis=0)), axis=0)))
+
+
+def _number(largest: float) -> int:
     if largest <= 1.0:
         return 1
     return min(MOST_STEPS, max(1, ceil(log(NEAR) / log(1.0 - 1.0 / largest))))
 
 
-def effect_values(model: Grouped, hyper: Hyper, standard: Array) -> dict[str, Array]:
-    """Return the varying effects from standard normal draws (b, units, q)."""
-    linear, grouping = model.predicted.linear, model.predicted.grouping
+def effect_values(model: Grouped, hyper: Hyper, standard: Array, grouping: Grouping | None = None) -> dict[str, Array]:
+    """Return the effects of a grouping (the finest by default) from standard normal draws (b, units, q)."""
+    linear = model.predicted.linear
+    grouping = grouping or model.predicted.grouping
     assert grouping is not None
     starts, _ = innovations(grouping, linear)
     sizes = linear.model.sizes

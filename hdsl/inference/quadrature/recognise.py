@@ -1,4 +1,4 @@
-"""Which models have the effects of one grouping, or of two that nest, in a linear predictor, found in their expressions.
+"""Which models have the effects of one grouping, or of two that nest, in a linear predictor.
 
 The effects are the random variables with normal laws over the units of the largest level that has any, and those over a
 coarser one if its units have one effect each; the outcome rests on them through a linear predictor alone. All else, the
@@ -186,7 +186,7 @@ def _nested(linear: Linear) -> tuple[Grouping | None, Grouping | None]:
     several = sum(_places(effect, linear.model) for effect in coarse.effects) > 1
     if several or not nests(fine, coarse):
         raise NotLinear("effects vary across several groupings")
-    raise NotLinear("effects vary across several groupings")
+    return fine, coarse
 
 
 def _places(effect: RandomVariable, model: Model) -> int:

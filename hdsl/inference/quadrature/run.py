@@ -38,6 +38,7 @@ PRIOR_POINTS = 16
 COUNTS = {0: (1,), 1: (3, 5, 7, 9, 13, 21), 2: (3, 5, 7, 9, 13), 3: (3, 5, 7)}
 FINEST = {0: 1, 1: 35, 2: 17, 3: 9}
 MODE_COUNT = {0: 1, 1: 5, 2: 3, 3: 3}
+NESTED_COUNTS, NESTED_FINEST = {1: (3, 5, 7, 9), 2: (3, 5), 3: (3,)}, {1: 13, 2: 9, 3: 5}
 NODE_ERROR = 0.01
 CHECKED = 40
 EFFECTIVE_PER_CHAIN = 100
@@ -95,7 +96,7 @@ def _sampled(model: Grouped, settings: Settings, rng: np.random.Generator) -> Sa
     start = _start(model, rng)
     if start is None:
         return NotAccepted("no point of finite density was found")
-    coarse = MODE_COUNT[model.size]
+    coarse = 3 if model.nested else MODE_COUNT[model.size]
     plain = modes_of(lambda free: log_density(model, free, coarse), start[None])
     if not plain:
         return NotAccepted("no mode of the marginal density was found")
@@ -107,7 +108,7 @@ def _sampled(model: Grouped, settings: Settings, rng: np.random.Generator) -> Sa
         return log_density(model, coordinates.free(points), count, warm) + coordinates.log_slope(points)
 
     modes = modes_of(lambda points: density(points, coarse), coordinates.of(mode.point[None]))
-    count, error = _enough_nodes(density, modes, model.size, rng)
+    count, error = _enough_nodes(density, modes, model, rng)
     if error > NODE_ERROR * 5:
         return NotAccepted(f"quadrature with {count} nodes leaves an error of {error:.2g} in the log density")
     trial, final = _amounts(model, settings, count)
@@ -129,24 +130,26 @@ def _not_accepted(found: Weighted, settings: Settings, final: int) -> NotAccepte
 
 
 def _enough_nodes(
-    density: Callable[[Array, int], Array], modes: list[Mode], size: int, rng: np.random.Generator
+    density: Callable[[Array, int], Array], modes: list[Mode], model: Grouped, rng: np.random.Generator
 ) -> tuple[int, float]:
     """Return the fewest nodes whose error varies little around the mode, and that error's standard deviation."""
     factor = np.linalg.cholesky(modes[0].covariance)
     points = modes[0].point + rng.standard_normal((CHECKED, len(factor))) @ factor.T
-    finest = density(points, FINEST[size])
+    size = model.size
+    counts, most = (NESTED_COUNTS[size], NESTED_FINEST[size]) if model.nested else (COUNTS[size], FINEST[size])
+    finest = density(points, most)
     usable = np.isfinite(finest)
     error = float("inf")
-    for count in COUNTS[size]:
+    for count in counts:
         error = float(np.std((density(points, count) - finest)[usable])) if size else 0.0
         if error < NODE_ERROR:
             return count, error
-    return COUNTS[size][-1], error
+    return counts[-1], error
 
 
 def _amounts(model: Grouped, settings: Settings, count: int) -> tuple[int, int]:
     """Return how many proposals to try and to draw: fewer where each is much work."""
-    cost = model.kinds.x.shape[1] * count ** max(model.size, 1)
+    cost = model.kinds.x.shape[1] * count ** (max(model.size, 1) + model.nested)
     wanted = max(settings.chains * settings.draws, LEAST_PROPOSALS)
     trial, final = (COSTLY_TRIAL, min(wanted, COSTLY_PROPOSALS)) if cost > COSTLY else (TRIAL, wanted)
     return trial, final + -final % settings.chains
@@ -169,7 +172,7 @@ def _finished(
     model: Grouped, sampled: Sampled, visited: Numbers, settings: Settings, times: tuple[float, float]
 ) -> Draws:
     found = sampled.found
-    flat = draw_effects(model, found.points[visited.reshape(-1)], settings.seed, sampled.warm)
+    flat = draw_effects(model, found.points[visited.reshape(-1)], settings.seed, sampled.warm, sampled.nodes)
     shape = (settings.chains, settings.draws)
     values = {name: array.reshape(*shape, *array.shape[1:]) for name, array in flat.items()}
     number = size_of(model.predicted.linear.hyper)

@@ -1,0 +1,71 @@
+"""Integrals over the effects of single groups: modes by Newton's method, then Gauss-Hermite nodes around them.
+
+Source: Pinheiro & Bates (1995), Journal of Computational and Graphical Statistics 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hdsl.inference.exact import small
+from hdsl.inference.quadrature.groups import Here
+from hdsl.inference.quadrature.nodes import nodes
+from hdsl.reference.values import Array
+
+MOST_STEPS = 30
+SHORT_STEP = 0.03
+LONG_STEP = 3.0
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Modes (b, groups, q) of the effects' densities, and the inverses of the Cholesky factors of the curvatures."""
+
+    u: Array
+    inverse: small.Rows
+
+
+def log_integrals(here: Here, size: int, count: int, start: Array | None) -> Array:
+    """Return the log marginal likelihoods of groups, (b, groups)."""
+    if size == 0:
+        return here.log_likelihood(np.zeros((len(here.fixed), len(here.starts), 0)))
+    found = modes_of(here, size, start)
+    rule = nodes(count, size)
+    heights = np.empty((len(rule.log_weights), *found.u.shape[:2]))
+    for place, (x, log_weight) in enumerate(zip(rule.points, rule.log_weights, strict=True)):
+        u = found.u + spread(found.inverse, x)
+        heights[place] = here.log_likelihood(u) - 0.5 * np.sum(u**2, axis=2) + log_weight
+    top = np.max(heights, axis=0)
+    found_sum = top + np.log(np.sum(np.exp(heights - top), axis=0))
+    return found_sum + sum(np.log(found.inverse[place][place]) for place in range(size))
+
+
+def spread(inverse: small.Rows, x: Array) -> Array:
+    """Return L^-T x for the inverses of lower factors L and x (..., q): shape (b, groups, q)."""
+    size = len(inverse)
+    parts = [sum(inverse[i][j] * x[..., i] for i in range(j, size)) for j in range(size)]
+    return np.stack([np.asarray(part) for part in parts], axis=-1)
+
+
+def modes_of(here: Here, size: int, start: Array | None = None) -> Modes:
+    """Return the modes of groups' effects by Newton's method; steps are at most `LONG_STEP` curvature sds long."""
+    u = np.zeros((len(here.fixed), len(here.starts), size)) if start is None else start
+    inverse: small.Rows = []
+    for _ in range(MOST_STEPS):
+        slope, information = here.slopes(u)
+        sums = [np.add.reduceat(slope * here.load[:, j], here.starts, axis=1) - u[:, :, j] for j in range(size)]
+        rows: small.Rows = []
+        for i in range(size):
+            weighted = information * here.load[:, i]
+            rows.append([np.add.reduceat(weighted * here.load[:, j], here.starts, axis=1) for j in range(i + 1)])
+            rows[i][i] = rows[i][i] + 1.0
+        inverse = small.inverse_factor(small.cholesky(rows)[0])
+        half = np.stack([np.asarray(sum(inverse[i][k] * sums[k] for k in range(i + 1))) for i in range(size)], axis=-1)
+        length = np.sqrt(np.sum(half**2, axis=-1))
+        half *= np.minimum(1.0, LONG_STEP / np.maximum(length, 1e-300))[..., None]
+        u = u + spread(inverse, half)
+        if not np.any(length > SHORT_STEP):
+            break
+    return Modes(u, inverse)
