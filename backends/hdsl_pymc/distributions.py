@@ -65,11 +65,14 @@ DISTRIBUTIONS: Mapping[str, Row] = {
     "ordinal_probit": _function("ordinal_probit_logp", "{location}, {cutpoints}", "(),(c)->()"),
     "categorical_logit": _function("categorical_logp", "{logits}", "(c)->()"),
     "multinormal_cholesky": Row("pm.MvNormal", "mu={mean}, chol={cholesky}"),
-    "multinormal_lowrank": Row("pm.MvNormal", "mu={mean}, cov=lowrank_covariance({sd}, {factor})", full=("sd",)),
+    "multinormal_lowrank": Row("pm.MvNormal", "mu={mean}, cov=lowrank_covariance({sd}, {factor})", full=("mean", "sd")),
     "lkj_cholesky": Row("pm.LKJCorr", "n={event}, eta={eta}"),
     "ordered_normal": Row("pm.Normal", "mu={mean}, sigma={sd}"),
     "dirichlet": Row("pm.Dirichlet", "a={concentration}", full=("concentration",)),
 }
+
+# Of data: the log density of {value} in place of a law that is slow for many small vectors.
+WRITTEN_OUT: Mapping[str, str] = {"multinormal_lowrank": "groups_logp({event}, {value}, {mean}, {sd}, {factor})"}
 
 # The log probability of lasting beyond {value}, for censored durations.
 SURVIVAL: Mapping[str, str] = {

@@ -17,6 +17,25 @@ def log_ndtr(z):
     tail = pt.log(0.5 * pt.erfcx(-low / np.sqrt(2.0))) - 0.5 * low**2
     return pt.where(z < -1.0, tail, pt.log1p(-0.5 * pt.erfc(high / np.sqrt(2.0))))
 ''',
+    "groups_logp": '''
+def groups_logp(rows, value, mean, sd, factor):
+    """Log density of normal vectors with the covariance diag(sd^2) + factor factor'.
+
+    Of all groups at once: entry L[i, j] holds those of their Cholesky factors, z = L^-1 (value - mean).
+    """
+    L, z, total = {}, [], -0.5 * rows * np.log(2.0 * np.pi)
+    for i in range(rows):
+        left = value[..., i] - mean[..., i]
+        for j in range(i):
+            shared = pt.sum(factor[..., i, :] * factor[..., j, :], axis=-1)
+            L[i, j] = (shared - sum(L[i, k] * L[j, k] for k in range(j))) / L[j, j]
+            left = left - L[i, j] * z[j]
+        variance = pt.square(sd[..., i]) + pt.sum(pt.square(factor[..., i, :]), axis=-1)
+        L[i, i] = pt.sqrt(variance - sum(pt.square(L[i, k]) for k in range(i)))
+        z.append(left / L[i, i])
+        total = total - 0.5 * pt.square(z[i]) - pt.log(L[i, i])
+    return total
+''',
     "skewnormal_logp": '''
 def skewnormal_logp(value, loc, scale, shape):
     """Log density of Azzalini's skew normal distribution."""

@@ -26,7 +26,7 @@ from hdsl.model.ir import (
 )
 from hdsl.model.roles import in_words
 from hdsl.model.walk import needed
-from hdsl_pymc.distributions import DISTRIBUTIONS, SURVIVAL
+from hdsl_pymc.distributions import DISTRIBUTIONS, SURVIVAL, WRITTEN_OUT
 from hdsl_pymc.functions import DIALECT
 from hdsl_pymc.helpers import HELPERS
 from hdsl_pymc.text import WIDTH, call, commented, helpers_used, plain, quoted, source_text
@@ -210,6 +210,11 @@ def _observation(observation: Observation, names: _Names) -> Iterator[_Line]:
     law, dims, site = observation.law, observation.dims, names.sites[observation.name]
     y = names.scope.names[observation.slot]
     comment = _comment(observation.outcome, observation.reason)
+    if law.distribution in WRITTEN_OUT and observation.weight is None:
+        args = _arguments(law, dims, names)
+        written = WRITTEN_OUT[law.distribution].format(**args, value=y, event=names.scope.sizes[dims[-1]])
+        yield _Line(call("pm.Potential", json.dumps(site), written, *_dims_argument(dims[:-1], names)), comment)
+        return
     if observation.weight is None and observation.event is None:
         function, *arguments = _named(site, law, dims, names, [f"observed={y}"])
         yield _Line(call(function, *arguments), comment)
