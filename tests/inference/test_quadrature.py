@@ -17,7 +17,7 @@ from hdsl.inference.choose import choose
 from hdsl.inference.convergence import convergence
 from hdsl.inference.exact.hyper import hyper_at, size_of
 from hdsl.inference.fit import Fit, fit
-from hdsl.inference.quadrature.density import log_density
+from hdsl.inference.quadrature.density import log_density, warm_start
 from hdsl.inference.quadrature.effects import draw_effects, effect_values
 from hdsl.inference.quadrature.groups import Grouped, grouped
 from hdsl.inference.quadrature.kernels import KERNELS, Outcome
@@ -121,6 +121,106 @@ def test_density_is_the_integral_of_the_plain_model(name: str, tmp_path: Path) -
     assert np.ptp(found - expected) < 1e-5
     coarse = log_density(model, points, 1)
     assert np.ptp(coarse - expected) > 1e-3
+
+
+NESTED = """study shape data "rows.csv"
+group district id district
+group school id school in district
+unit pupil in school { covariate x : real outcome b : binary }
+treatment z { off = 0, on = 1 }
+assign z to pupil within school by bernoulli(0.5)
+analysis { adjust for x }
+"""
+
+
+def in_districts(folder: Path, districts: int, schools: int, pupils: int) -> Case:
+    """Return the plain model of schools in districts with simulated rows."""
+    made(folder, "bernoulli", districts * schools, pupils)
+    rows = (folder / "rows.csv").read_text().splitlines()
+    placed = [f"{row},{int(row.split(',')[0]) // schools}" for row in rows[1:]]
+    (folder / "rows.csv").write_text("\n".join([rows[0] + ",district", *placed]))
+    (folder / "n.hdm").write_text(NESTED)
+    derived = derive(folder / "n.hdm")
+    assert derived.model is not None, [d.message for d in derived.diagnostics]
+    assert derived.data is not None
+    return derived.model, derived.data
+
+
+class Grid:
+    """The plain model's density of the effects of districts and of their schools, on a grid of both."""
+
+    def __init__(self, case: Case, model: Grouped, point: Array, schools: int) -> None:
+        plain, data = case
+        coarse, fine = model.predicted.coarse, model.predicted.grouping
+        assert coarse is not None
+        assert fine is not None
+        self.axis = np.linspace(-8, 8, 161)
+        above, within = (each.ravel() for each in np.meshgrid(self.axis, self.axis, indexing="ij"))
+        self.hyper = hyper_at(model.predicted.linear, np.repeat(point[None], len(above), axis=0))
+
+        def at(values: Array, size: int) -> Array:
+            return np.broadcast_to(values[:, None, None], (len(values), size, 1))
+
+        self.effects = effect_values(model, self.hyper, at(within, fine.size))
+        self.above = effect_values(model, self.hyper, at(above, coarse.size), coarse)
+        draws = {**self.hyper.parameters, **self.effects, **self.above}
+        (by_row,) = density.log_likelihood(plain, data, draws).values()
+        (codes,) = (
+            data.values[slot.name] for slot in plain.slots if (slot.indexes, slot.dims[0]) == ("school", "pupil")
+        )
+        step, normal = np.log(self.axis[1] - self.axis[0]), -0.5 * self.axis**2 - 0.5 * np.log(2 * np.pi)
+        self.districts: list[Array] = []
+        for district in range(coarse.size):
+            total = normal.copy()
+            for school in range(district * schools, (district + 1) * schools):
+                inner = by_row[:, codes == school].sum(axis=1).reshape(161, 161) + normal
+                total += np.logaddexp.reduce(inner, axis=1) + step
+            self.districts.append(total)
+        self.log_density = float(self.hyper.log_prior[0])
+        self.log_density += sum(float(np.logaddexp.reduce(each)) + float(step) for each in self.districts)
+
+
+def test_density_of_schools_in_districts_is_the_integral(tmp_path: Path) -> None:
+    case = in_districts(tmp_path, 3, 3, 5)
+    model = recognised(case)
+    assert model.nested
+    points = np.random.default_rng(1).normal(0, 0.4, (3, size_of(model.predicted.linear.hyper)))
+    expected = np.array([Grid(case, model, point, 3).log_density for point in points])
+    assert np.ptp(log_density(model, points, 15) - expected) < 1e-7
+    warm = warm_start(model, points[0], np.full(points.shape[1], 0.1))
+    assert np.ptp(log_density(model, points, 15, warm) - expected) < 1e-7
+    assert np.ptp(log_density(model, points, 1) - expected) > 1e-3
+
+
+def test_effects_of_districts_are_drawn_from_their_conditional_law(tmp_path: Path) -> None:
+    case = in_districts(tmp_path, 4, 3, 5)
+    model = recognised(case)
+    point = np.random.default_rng(5).normal(0, 0.4, size_of(model.predicted.linear.hyper))
+    grid = Grid(case, model, point, 3)
+    number = 6000
+    drawn = draw_effects(model, np.repeat(point[None], number, axis=0), 1, None)
+    (effect,) = grid.above
+    for district, heights in enumerate(grid.districts):
+        weights = np.exp(heights - heights.max())
+        weights /= weights.sum()
+        there = grid.above[effect][:, district].reshape(161, 161)[:, 0]
+        mean = float(weights @ there)
+        spread = float(np.sqrt(weights @ (there - mean) ** 2))
+        ours = drawn[effect][:, district]
+        assert abs(ours.mean() - mean) < 4.5 * spread / np.sqrt(number)
+        assert_allclose(ours.std(), spread, rtol=0.06)
+
+
+@pytest.mark.slow
+def test_exact_and_nuts_agree_on_schools_in_districts(tmp_path: Path) -> None:
+    model, data = in_districts(tmp_path, 10, 5, 8)
+    settings = Settings(draws=1500, warmup=500, seed=3)
+    exact = fit(model, data, backend, settings)
+    nuts = fit(model, data, backend, replace(settings, inference="nuts"))
+    assert isinstance(exact, Fit)
+    assert isinstance(nuts, Fit)
+    assert exact.sampled.engine.startswith("exact")
+    _agree(exact, nuts)
 
 
 @pytest.mark.parametrize("name", ["bernoulli", "two effects"])
