@@ -109,7 +109,7 @@ def _duckdb(folder: Path) -> str:
 
     asked = "count(*), sum(x), sum(y), sum(x * x), sum(x * y), sum(y * y)"
     inner = f"SELECT {KEYS}, pretest - 50.0 AS x, score AS y FROM '{folder}/part-*.parquet'"
-    table = duckdb.sql(f"SELECT {KEYS}, {asked} FROM ({inner}) GROUP BY ALL").to_arrow_table()
+    table = duckdb.connect().sql(f"SELECT {KEYS}, {asked} FROM ({inner}) GROUP BY ALL").to_arrow_table()
     return f"group-by with sums, {table.num_rows:,} groups"
 
 

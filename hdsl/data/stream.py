@@ -52,9 +52,10 @@ def bind_or_sum(
     locator = table or design.table
     if stream is False or locator is None:
         return bind(design, base, table)
-    origin = origin_of(locator, base if table is None else Path.cwd())
+    folder = base if table is None else Path.cwd()
+    origin = origin_of(locator, folder)
     if origin is None:
-        return (None, [_not_read(locator)]) if stream else bind(design, base, table)
+        return (None, [_not_read(locator, folder)]) if stream else bind(design, base, table)
     several = len(origin.files) > 1
     try:
         if stream is None and not several and number_of_rows(origin) < LARGE:
@@ -82,7 +83,7 @@ def summed(design: StudyFields, base: Path, tables: Sequence[str]) -> Cells | li
     for locator in tables:
         origin = origin_of(locator, base)
         if origin is None:
-            return [_not_read(locator)]
+            return [_not_read(locator, base)]
         try:
             plan = plan_of(design, tuple(columns_of(origin)))
         except Exception as error:  # every engine has errors of its own
@@ -123,7 +124,9 @@ def _from_shards(design: StudyFields, base: Path, shards: Sequence[str]) -> Foun
     return bind_cells(design, plan, merged(cells), base)
 
 
-def _not_read(locator: str) -> Diagnostic:
+def _not_read(locator: str, folder: Path) -> Diagnostic:
+    if "://" not in locator and not has_magic(locator) and not (folder / locator).is_file():
+        return Diagnostic("HDM210", f"There is no file {locator}.", help=f"A path counts from {folder}.")
     message = f"{locator} cannot be summed up: it is no Parquet file, several of them, or a table of DuckDB."
     return Diagnostic("HDM370", message, help='Write it as Parquet, or name it as "duckdb:///file.duckdb#table".')
 

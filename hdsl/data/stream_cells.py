@@ -196,7 +196,7 @@ def load(path: Path) -> Cells | Diagnostic:
 
     help_ = "Make it with `hdsl summarise STUDY.hdm part.parquet --out stats.parquet`."
     try:
-        table = pq.read_table(path, partitioning=None)
+        table = pq.ParquetFile(path).read()
         note = json.loads((table.schema.metadata or {})[MARK])
         if note.pop("format") != FORMAT:
             return Diagnostic("HDM371", f"{path} was written by another version of hdsl.", help=help_)

@@ -1,13 +1,13 @@
 """One pass over files or a database table by DuckDB: rows are grouped by their keys and summed up, never held.
 
-DuckDB was as fast as Polars where both were measured (docs/decisions/0014-rows-that-are-never-held.md), is needed for
-other things already, and its variances and covariances are Welford's, which keep their digits.
+Why DuckDB: docs/decisions/0016-sums-of-rows-become-rows.md. Its variances and covariances are Welford's, which keep
+their digits.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from glob import has_magic
@@ -110,7 +110,7 @@ def fingerprint(origin: Origin) -> str:
 
 
 @contextmanager
-def _opened(origin: Origin) -> Iterator[tuple[Any, str]]:
+def _opened(origin: Origin) -> Generator[tuple[Any, str]]:
     """Open what rows come from; yields a function that runs a query, and what stands after FROM."""
     import duckdb
 

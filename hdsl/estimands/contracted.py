@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hdsl.design import expr as study
 from hdsl.design.expr import Potential
-from hdsl.estimands.aggregate import Units
+from hdsl.estimands.aggregate import Integers, Units
 from hdsl.estimands.worlds import BATCH, World
 from hdsl.model.ir import Expr, references
 from hdsl.passes.marginal.forms import NotLinear, Term, array_of, sum_of, unit_dims
@@ -45,7 +46,7 @@ class Contraction:
     world: World
     parts: Mapping[Key, Any]
     cells: int
-    empty: Array
+    empty: NDArray[np.bool_]
 
     @property
     def width(self) -> int:
@@ -84,8 +85,8 @@ class Contraction:
 def coefficients(expr: study.Expr) -> dict[Potential, float] | None:
     """Return the number by which each potential outcome is multiplied in a sum of them; None for anything else."""
     match expr:
-        case Potential():
-            return {expr: 1.0}
+        case Potential() as potential:
+            return dict.fromkeys((potential,), 1.0)
         case study.Negative(of=inner):
             return _times(coefficients(inner), -1.0)
         case study.Operation(operator="+" | "-" as sign, left=left, right=right):
@@ -136,7 +137,7 @@ def _size(matrix: Any) -> float:
     return float(np.abs(matrix.data).max(initial=0.0))
 
 
-def _weights(units: Units) -> tuple[Array, Array, Array]:
+def _weights(units: Units) -> tuple[Array, Integers, NDArray[np.bool_]]:
     """Return the weight of each row in the average of its cell, its cell, and which cells are empty."""
     weights = units.weights * units.chosen
     if units.unit_of is None:
@@ -151,7 +152,7 @@ def _weights(units: Units) -> tuple[Array, Array, Array]:
     return share, cell, number == 0
 
 
-def _part(term: Term, place: World, weights: Array, cell: Array, cells: int) -> tuple[Key, Any]:
+def _part(term: Term, place: World, weights: Array, cell: Integers, cells: int) -> tuple[Key, Any]:
     from scipy.sparse import csr_matrix
 
     model, rows = place.model, place.observation.dims

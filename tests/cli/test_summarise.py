@@ -106,7 +106,8 @@ def test_what_needs_rows_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_summarise_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = _write(tmp_path)
     out = str(tmp_path / "stats.parquet")
-    assert main(["summarise", study, str(tmp_path / "none.parquet"), "--out", out]) == 1
+    assert main(["summarise", study, str(tmp_path / "none.parquet"), "--out", out, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["diagnostics"][0]["code"] == "HDM210"
     assert not Path(out).exists()
     assert main(["run", study, "--shards", str(tmp_path / "rows.parquet"), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["diagnostics"][0]["code"] == "HDM371"
