@@ -1,0 +1,35 @@
+"""python -m benchmarks run [--quick] [--only SHAPE ...] [--output FILE]; python -m benchmarks page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from benchmarks.shapes import SHAPES
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Measure hdsl against other programs, or write the page and its pictures from what was measured."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    measure = commands.add_parser("run", help="measure, side by side")
+    measure.add_argument("--quick", action="store_true", help="the two smallest sizes, few repeats")
+    measure.add_argument("--only", nargs="*", default=[], choices=[shape.name for shape in SHAPES])
+    measure.add_argument("--output", type=Path, default=HERE / "against.json")
+    page = commands.add_parser("page", help="write docs/performance.md from the results")
+    page.add_argument("--results", type=Path, default=HERE / "against.json")
+    arguments = parser.parse_args()
+    if arguments.command == "run":
+        from benchmarks.against import run
+
+        run(quick=arguments.quick, only=arguments.only, output=arguments.output)
+    else:
+        from benchmarks.page import write
+
+        write(arguments.results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""hdsl against other programs for the same models and priors, side by side on the same data.
+
+lme4 gives a point estimate; bambi, the program that brms writes, and a program by hand draw from the posterior with
+NUTS. Each runs in a process of its own, one after the other. Of each time the median counts.
+
+    python -m benchmarks run [--quick] [--only SHAPE ...] [--output FILE]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.shapes import SHAPES, Shape
+
+HERE = Path(__file__).parent
+PEERS = HERE / "peers"
+NUTS_ROWS = 10_000
+TIMEOUT = 1_800
+CHAINS, DRAWS = 4, 1_000
+ARRAY = re.compile(r"^( *)(\S+(?:\[[^\]]*\])?) (\w+)\[([^\]]+)\];", re.MULTILINE)  # as Stan wrote arrays before 2.33
+Answer = dict[str, Any]
+
+
+def measure(shape: Shape, rows: int, groups: int, repeats: int) -> Iterator[Answer]:
+    """Yield what each program took for one size; a program that is not installed, or fails, says why."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        shape.write(folder, rows, groups)
+        size = {"shape": shape.name, "rows": rows, "groups": groups}
+        yield {**size, "program": "hdsl", **_guarded(lambda: own(folder, repeats))}
+        yield {**size, "program": "lme4", **_guarded(lambda: lme4(shape, folder, min(repeats, 3)))}
+        if rows > NUTS_ROWS:
+            return
+        for sampler in ("nutpie", "numpyro"):
+            yield {**size, "program": f"bambi, {sampler}", **_guarded(lambda s=sampler: bambi(shape, folder, s))}
+        yield {**size, "program": "brms's program, CmdStan", **_guarded(lambda: brms(shape, folder))}
+        if shape.name == "multisite":
+            yield {**size, "program": "by hand, CmdStan", **_guarded(lambda: by_hand(folder))}
+
+
+def _guarded(run: Callable[[], Answer]) -> Answer:
+    try:
+        return run()
+    except (subprocess.SubprocessError, FileNotFoundError, RuntimeError) as reason:
+        return {"failed": f"{type(reason).__name__}: {str(reason)[:300]}"}
+
+
+def own(folder: Path, repeats: int) -> Answer:
+    """Fit with hdsl: the first fit of the process apart, then `repeats` more."""
+    found = _asked([sys.executable, "-m", "benchmarks.own", str(folder), str(repeats + 1), "auto", str(DRAWS)])
+    later = {key: median(found[key][1:]) for key in ("wall", "cpu", "ess")}
+    return {**found, **later, "first": found["wall"][0], "runs": found["wall"][1:]}
+
+
+def lme4(shape: Shape, folder: Path, repeats: int) -> Answer:
+    """Fit with lme4: REML for Gaussian outcomes, Laplace's approximation of the likelihood for others."""
+    command = ["Rscript", str(PEERS / "lme4.R"), str(folder / "bench.csv"), shape.formula, shape.family, str(repeats)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    times = {key: median(found[key] if isinstance(found[key], list) else [found[key]]) for key in ("wall", "cpu")}
+    return {**found, **times}
+
+
+def bambi(shape: Shape, folder: Path, sampler: str) -> Answer:
+    """Fit with bambi in its own environment, `.cache/peers`; compiling is counted, as its users wait for it."""
+    groups = [part.split("|")[1].strip(" )") for part in shape.formula.split("(")[1:]]
+    spec = {
+        "table": str(folder / "bench.csv"),
+        "formula": shape.formula,
+        "family": shape.family,
+        "groups": groups,
+        "priors": _bambi_priors(shape),
+        "sampler": sampler,
+        "chains": CHAINS,
+        "draws": DRAWS,
+        "tune": 1_000,
+    }
+    (folder / "spec.json").write_text(json.dumps(spec))
+    return _asked([str(peers_python()), str(PEERS / "fit_bambi.py"), str(folder / "spec.json")])
+
+
+def _bambi_priors(shape: Shape) -> dict[str, Any]:
+    def normal(text: str) -> dict[str, Any]:
+        mu, sigma = (float(number) for number in text.removeprefix("normal(").rstrip(")").split(","))
+        return {"name": "Normal", "mu": mu, "sigma": sigma}
+
+    def half(text: str) -> dict[str, Any]:
+        return {"name": "HalfNormal", "sigma": normal(text)["sigma"]}
+
+    fixed, *effects = shape.formula.split("~")[1].split(" + (")
+    found: dict[str, Any] = {"Intercept": normal(shape.priors["Intercept"])}
+    found.update({name.strip(): normal(shape.priors["b"]) for name in fixed.split("+")})
+    for effect in effects:
+        terms, group = effect.rstrip(")").split("|")
+        for term in terms.split("+"):
+            name = f"{term.strip()}|{group.strip()}"
+            found[name] = {"name": "Normal", "mu": 0, "sigma": half(shape.priors["sd"])}
+    if "sigma" in shape.priors:
+        found["sigma"] = half(shape.priors["sigma"])
+    return found
+
+
+def peers_python() -> Path:
+    """Return the Python of the environment of the peers, made at first use from `peers/requirements.txt`."""
+    folder = HERE.parent / ".cache" / "peers"
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "--requirement", str(PEERS / "requirements.txt")]
+        subprocess.run(install, check=True, timeout=TIMEOUT)
+    return python
+
+
+def brms(shape: Shape, folder: Path) -> Answer:
+    """Draw with the Stan program that brms writes; compiling is not counted."""
+    stated = json.dumps(shape.priors)
+    command = ["Rscript", str(PEERS / "brms.R"), str(folder / "bench.csv"), shape.formula, shape.family, stated]
+    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, timeout=TIMEOUT, check=True)
+    version = json.loads(done.stdout.splitlines()[-1])["version"]
+    program = folder / "brms.stan"
+    program.write_text(ARRAY.sub(r"\1array[\4] \2 \3;", program.read_text()))
+    return {**_cmdstan(folder / "brms.stan", folder / "brms.json"), "version": version}
+
+
+def by_hand(folder: Path) -> Answer:
+    """Draw with the program written by hand for varying intercepts and effects."""
+    import numpy as np
+
+    table = np.genfromtxt(folder / "bench.csv", delimiter=",", names=True)
+    data = {name: table[name].tolist() for name in ("tutor", "pretest", "score")}
+    site = table["site"].astype(int)
+    data |= {"n": len(site), "n_site": int(site.max()) + 1, "site": (site + 1).tolist()}
+    (folder / "hand.json").write_text(json.dumps(data))
+    return _cmdstan(HERE / "hand" / "stan" / "multisite.stan", folder / "hand.json")
+
+
+def _cmdstan(program: Path, data: Path) -> Answer:
+    if "CMDSTAN" not in os.environ:
+        raise RuntimeError("CMDSTAN is not set")
+    return _asked([sys.executable, "-m", "benchmarks.cmdstan", str(program), str(data), str(CHAINS), str(DRAWS)])
+
+
+def _asked(command: list[str]) -> Answer:
+    """Run a process of these benchmarks and return what it answers."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, cwd=HERE.parent, check=False)
+    for line in reversed(done.stdout.splitlines()):
+        if line.startswith("ANSWER "):
+            return json.loads(line.removeprefix("ANSWER "))
+    raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it said nothing")
+
+
+def run(*, quick: bool, only: list[str], output: Path) -> None:
+    """Measure, size by size, and write JSON after each; what is there already of other sizes is kept."""
+    found: list[Answer] = json.loads(output.read_text())["results"] if output.exists() else []
+    for shape in SHAPES:
+        if only and shape.name not in only:
+            continue
+        for rows, groups in shape.sizes[: 2 if quick else None]:
+            found = [each for each in found if (each["shape"], each["rows"]) != (shape.name, rows)]
+            for answer in measure(shape, rows, groups, 2 if quick else 5):
+                found.append(answer)
+                print(told(answer), flush=True)
+            output.write_text(json.dumps({"machine": machine(), "results": found}, indent=1) + "\n")
+
+
+def told(answer: Mapping[str, Any]) -> str:
+    """Return a line for a terminal."""
+    start = f"{answer['shape']:10} {answer['rows']:>9,} rows {answer['groups']:>7,} groups  {answer['program']:24}"
+    if "failed" in answer:
+        return f"{start} {answer['failed']}"
+    ess = (
+        f"  {answer['ess']:,.0f} effective draws, {answer['ess'] / answer['cpu']:,.1f} a CPU second"
+        if "ess" in answer
+        else ""
+    )
+    return f"{start} {answer['wall']:8.2f} s, {answer['cpu']:8.2f} CPU s{ess}"
+
+
+def machine() -> dict[str, str]:
+    """Return what the figures were measured with."""
+    from importlib.metadata import version
+
+    names = ("numpy", "scipy", "jax", "numpyro", "cmdstanpy")
+    processor = (
+        next(
+            (
+                line.split(":")[1].strip()
+                for line in Path("/proc/cpuinfo").read_text().splitlines()
+                if "model name" in line
+            ),
+            platform.processor(),
+        )
+        if Path("/proc/cpuinfo").exists()
+        else platform.processor()
+    )
+    cores = {"processor": processor, "cores": str(os.cpu_count()), "python": platform.python_version()}
+    return {**cores, **{name: version(name) for name in names}}

@@ -1,0 +1,15 @@
+# The Stan program and data that brms makes: Rscript brms.R TABLE FORMULA FAMILY PRIORS(JSON) FOLDER.
+suppressMessages(library(brms))
+given <- commandArgs(TRUE)
+table <- read.csv(given[1])
+formula <- bf(as.formula(given[2]))
+family <- if (given[3] == "gaussian") gaussian() else bernoulli()
+stated <- jsonlite::fromJSON(given[4])
+priors <- do.call(c, lapply(names(stated), function(class) set_prior(stated[[class]], class = class)))
+cat(make_stancode(formula, table, family, prior = priors), file = file.path(given[5], "brms.stan"))
+data <- make_standata(formula, table, family, prior = priors)
+single <- grep("^(N|K|J|M|Z|n)", names(data))
+listed <- lapply(unclass(data), function(x) if (is.null(dim(x)) && length(x) == 1) jsonlite::unbox(as.vector(x)) else unname(unclass(x)))
+for (name in names(listed)) attributes(listed[[name]])[setdiff(names(attributes(listed[[name]])), c("dim", "class"))] <- NULL
+writeLines(jsonlite::toJSON(listed, digits = NA), file.path(given[5], "brms.json"))
+cat(jsonlite::toJSON(list(version = paste("brms", packageVersion("brms"))), auto_unbox = TRUE), "\n")
