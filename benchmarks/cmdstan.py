@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def main() -> None:
         copy = shutil.copy(program, Path(folder) / program.name)
         with compiling.on():
             model = cmdstanpy.CmdStanModel(stan_file=str(copy))
-        options = {"chains": chains, "parallel_chains": 2, "iter_warmup": 1000, "iter_sampling": draws, "seed": 1}
+        options: Any = {"chains": chains, "parallel_chains": 2, "iter_warmup": 1000, "iter_sampling": draws, "seed": 1}
         with clock.on():
             found = model.sample(data=data, show_progress=False, **options)
         values = {name: np.swapaxes(np.asarray(found.draws_xr([name])[name]), 0, 0) for name in wanted(found)}

@@ -24,6 +24,7 @@ def main() -> None:
     """Derive, fit and answer."""
     from hdsl import backend as backends
     from hdsl.backend import Settings
+    from hdsl.diagnostics import Diagnostic
     from hdsl.driver import derive
     from hdsl.inference.fit import Fit, fit
 
@@ -33,7 +34,7 @@ def main() -> None:
     assert derived.model is not None and derived.data is not None, derived.diagnostics
     answer: dict[str, Any] = {"derive": time.perf_counter() - began, "wall": [], "cpu": [], "ess": []}
     backend = backends.load("numpyro")
-    assert not isinstance(backend, list), backend
+    assert not isinstance(backend, Diagnostic), backend
     for seed in range(1, repeats + 1):
         clock = Clock()
         with clock.on():
