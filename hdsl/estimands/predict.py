@@ -93,7 +93,10 @@ class NewRows:
 
 
 def rows_of_study(model: Model, data: ModelData, bound: Bound, draws: Draws) -> NewRows:
-    """Return the rows of the study itself."""
+    """Return the rows of the study itself; raises EstimandError where they were summed up."""
+    if bound.frequency is not None:
+        help_ = "Give new rows to predict, or read the rows into memory: `--no-stream`."
+        raise EstimandError("HDM520", "The study's rows were summed up: there are none to predict one by one.", help_)
     return NewRows(model, data, bound, draws, own=True)
 
 

@@ -111,3 +111,17 @@ def test_summarise_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixt
     assert not Path(out).exists()
     assert main(["run", study, "--shards", str(tmp_path / "rows.parquet"), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["diagnostics"][0]["code"] == "HDM371"
+
+
+def test_rows_that_were_summed_up_are_neither_predicted_nor_drawn(tmp_path: Path) -> None:
+    import pandas as pd
+
+    from hdsl.design.snippets import StudyError
+
+    study = _write(tmp_path)
+    summed, whole = run(study, stream=True), run(study, stream=False)
+    new = pd.DataFrame({"school": [0, 3], "z": [0, 1], "x": [0.5, -1.0]})
+    pd.testing.assert_frame_equal(summed.predict(new), whole.predict(new), rtol=1e-6)
+    for asked in (summed.predict, summed.plot.ppc, summed.plot.shrinkage, summed.plot.curve):
+        with pytest.raises(StudyError, match="summed up"):
+            asked()

@@ -82,6 +82,8 @@ def curve_of(result: Result, x: str, treatment: str | None = None, seed: int = 1
     names = curve_names(result)
     if x not in names:
         raise refused(f"There is no curve along {x!r}.", f"Curves: {', '.join(names) or 'none in this model'}.")
+    if result.bound.frequency is not None:
+        raise refused("A curve is a mean over rows, and the study's rows were summed up.", "Predict new rows along it.")
     if quantiles_only(result.study) and of_several(result.model):
         raise refused("Curves of several quantiles are not drawn.", "`result.predict(new_data)` has their numbers.")
     rows = _thinned(result, seed)
