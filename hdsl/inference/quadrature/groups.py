@@ -16,6 +16,7 @@ from hdsl.reference.values import Array, broadcast, evaluate
 
 Codes = NDArray[np.int64]
 CELLS_AT_ONCE = 4_096
+SMALL = 4
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,38 @@ def _kinds(table: Table, *, apart: bool) -> tuple[Codes, Codes]:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """Sums over the cells of each group: `starts`, and where groups are small, the further cells of those with some."""
+
+    starts: Codes
+    further: tuple[tuple[Codes | None, Codes], ...] | None
+
+    def of(self, values: Array) -> Array:
+        """Return sums (b, groups) of values (b, cells)."""
+        if self.further is None:
+            return np.add.reduceat(values, self.starts, axis=1)
+        total = np.take(values, self.starts, axis=1)
+        for groups, cells in self.further:
+            if groups is None:
+                total += np.take(values, cells, axis=1)
+            else:
+                total[:, groups] += np.take(values, cells, axis=1)
+        return total
+
+
+def sums_of(counts: Codes) -> Sums:
+    """Return how values are summed over groups of so many cells each."""
+    starts = np.cumsum(counts) - counts
+    if counts.sum() > SMALL * len(counts):
+        return Sums(starts, None)
+    further: list[tuple[Codes | None, Codes]] = []
+    for place in range(1, int(counts.max())):
+        groups = np.flatnonzero(counts > place)
+        further.append((None if len(groups) == len(counts) else groups, starts[groups] + place))
+    return Sums(starts, tuple(further))
+
+
+@dataclass(frozen=True)
 class Here:
     """The cells of some groups at b points.
 
@@ -197,7 +230,8 @@ class Here:
         The linear predictor without the effects.
     load : array, shape (b, effects, cells)
         By what standard normal draws of the effects are multiplied.
-    starts : int array, shape (groups,)
+    sums : Sums
+        Over the cells of each group.
     of : int array, shape (cells,)
         The group of each cell.
     above : array, shape (b, cells)
@@ -211,10 +245,15 @@ class Here:
     weight: Array | None
     fixed: Array
     load: Array
-    starts: Codes
+    sums: Sums
     of: Codes
     above: Array
     parent: Codes
+
+    @property
+    def groups(self) -> int:
+        """The number of groups."""
+        return len(self.sums.starts)
 
     def shifted(self, v: Array) -> Here:
         """Return the same cells at standard normal effects of the coarser units, (b, coarser units)."""
@@ -232,7 +271,7 @@ class Here:
         found = self.kernel.value(self.ready, self.eta(u))
         if self.weight is not None:
             found *= self.weight
-        return np.add.reduceat(found, self.starts, axis=1)
+        return self.sums.of(found)
 
     def slopes(self, u: Array) -> tuple[Array, Array]:
         """Return the slope and the information of each cell's log likelihood, (b, cells)."""
@@ -296,4 +335,4 @@ def here_of(model: Grouped, table: Table, groups: slice, points: Points) -> Here
     ready = model.kernel.ready(outcome, points.extra)
     above = points.above @ table.above[:, cells]
     parent = table.parent[groups] - table.parent[groups.start]
-    return Here(model.kernel, ready, outcome.weight, fixed, load, table.starts[groups] - start, of, above, parent)
+    return Here(model.kernel, ready, outcome.weight, fixed, load, sums_of(table.counts[groups]), of, above, parent)

@@ -14,8 +14,8 @@ from hdsl.inference.quadrature.groups import Here
 from hdsl.inference.quadrature.nodes import nodes
 from hdsl.reference.values import Array
 
-MOST_STEPS = 30
-SHORT_STEP = 0.03
+MOST_STEPS = 10
+SHORT_STEP = 0.1
 LONG_STEP = 3.0
 
 
@@ -30,7 +30,7 @@ class Modes:
 def log_integrals(here: Here, size: int, count: int, start: Array | None) -> Array:
     """Return the log marginal likelihoods of groups, (b, groups)."""
     if size == 0:
-        return here.log_likelihood(np.zeros((len(here.fixed), len(here.starts), 0)))
+        return here.log_likelihood(np.zeros((len(here.fixed), here.groups, 0)))
     found = modes_of(here, size, start)
     rule = nodes(count, size)
     heights = np.empty((len(rule.log_weights), *found.u.shape[:2]))
@@ -51,15 +51,15 @@ def spread(inverse: small.Rows, x: Array) -> Array:
 
 def modes_of(here: Here, size: int, start: Array | None = None) -> Modes:
     """Return the modes of groups' effects by Newton's method; steps are at most `LONG_STEP` curvature sds long."""
-    u = np.zeros((len(here.fixed), len(here.starts), size)) if start is None else start
+    u = np.zeros((len(here.fixed), here.groups, size)) if start is None else start
     inverse: small.Rows = []
     for _ in range(MOST_STEPS):
         slope, information = here.slopes(u)
-        sums = [np.add.reduceat(slope * here.load[:, j], here.starts, axis=1) - u[:, :, j] for j in range(size)]
+        sums = [here.sums.of(slope * here.load[:, j]) - u[:, :, j] for j in range(size)]
         rows: small.Rows = []
         for i in range(size):
             weighted = information * here.load[:, i]
-            rows.append([np.add.reduceat(weighted * here.load[:, j], here.starts, axis=1) for j in range(i + 1)])
+            rows.append([here.sums.of(weighted * here.load[:, j]) for j in range(i + 1)])
             rows[i][i] = rows[i][i] + 1.0
         inverse = small.inverse_factor(small.cholesky(rows)[0])
         half = np.stack([np.asarray(sum(inverse[i][k] * sums[k] for k in range(i + 1))) for i in range(size)], axis=-1)

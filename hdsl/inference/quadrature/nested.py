@@ -53,7 +53,7 @@ def firsts(parent: Codes) -> Codes:
 def joint_modes(here: Here, times: Array, size: int, u: Array | None = None, v: Array | None = None) -> JointModes:
     """Return the joint modes by Newton's method, in which the groups' effects are solved for first."""
     count, first = len(here.fixed), firsts(here.parent)
-    u = np.zeros((count, len(here.starts), size)) if u is None else u
+    u = np.zeros((count, here.groups, size)) if u is None else u
     v = np.zeros((count, len(first))) if v is None else v
     lean, sd = np.zeros_like(u), np.ones_like(v)
     for _ in range(MOST_STEPS):
@@ -62,7 +62,7 @@ def joint_modes(here: Here, times: Array, size: int, u: Array | None = None, v: 
         inverse, pull, cross, up = _groups(shifted, slope, information, u)
         lean = _solved(inverse, cross)
         ahead = _solved(inverse, pull)
-        own = np.add.reduceat(information * here.above**2, here.starts, axis=1) - np.sum(cross * lean, axis=2)
+        own = here.sums.of(information * here.above**2) - np.sum(cross * lean, axis=2)
         precision = 1.0 + np.add.reduceat(times * own, first, axis=1)
         gain = np.add.reduceat(times * (up - np.sum(cross * ahead, axis=2)), first, axis=1) - v
         sd = 1.0 / np.sqrt(precision)
@@ -79,16 +79,16 @@ def joint_modes(here: Here, times: Array, size: int, u: Array | None = None, v: 
 
 def _groups(here: Here, slope: Array, information: Array, u: Array) -> tuple[small.Rows, Array, Array, Array]:
     """Return of the groups: the inverse factors of the information on u, its slope, that with v, and the slope of v."""
-    size, starts = u.shape[2], here.starts
-    pull = [np.add.reduceat(slope * here.load[:, j], starts, axis=1) - u[:, :, j] for j in range(size)]
-    cross = [np.add.reduceat(information * here.load[:, j] * here.above, starts, axis=1) for j in range(size)]
+    size, sums = u.shape[2], here.sums
+    pull = [sums.of(slope * here.load[:, j]) - u[:, :, j] for j in range(size)]
+    cross = [sums.of(information * here.load[:, j] * here.above) for j in range(size)]
     rows: small.Rows = []
     for i in range(size):
         weighted = information * here.load[:, i]
-        rows.append([np.add.reduceat(weighted * here.load[:, j], starts, axis=1) for j in range(i + 1)])
+        rows.append([sums.of(weighted * here.load[:, j]) for j in range(i + 1)])
         rows[i][i] = rows[i][i] + 1.0
     inverse = small.inverse_factor(small.cholesky(rows)[0])
-    up = np.add.reduceat(slope * here.above, starts, axis=1)
+    up = sums.of(slope * here.above)
     return inverse, np.stack(pull, axis=-1), np.stack(cross, axis=-1), up
 
 

@@ -42,8 +42,8 @@ NESTED_COUNTS, NESTED_FINEST = {1: (3, 5, 7, 9), 2: (3, 5), 3: (3,)}, {1: 13, 2:
 NODE_ERROR = 0.01
 CHECKED = 40
 EFFECTIVE_PER_CHAIN = 100
-COSTLY = 100_000
-TRIAL, COSTLY_TRIAL = 1_000, 400
+CHEAP, COSTLY = 5_000, 100_000
+TRIAL, SHORT_TRIAL = 1_000, 400
 LEAST_PROPOSALS, COSTLY_PROPOSALS = 1_200, 2_000
 
 
@@ -151,8 +151,8 @@ def _amounts(model: Grouped, settings: Settings, count: int) -> tuple[int, int]:
     """Return how many proposals to try and to draw: fewer where each is much work."""
     cost = model.kinds.x.shape[1] * count ** (max(model.size, 1) + model.nested)
     wanted = max(settings.chains * settings.draws, LEAST_PROPOSALS)
-    trial, final = (COSTLY_TRIAL, min(wanted, COSTLY_PROPOSALS)) if cost > COSTLY else (TRIAL, wanted)
-    return trial, final + -final % settings.chains
+    final = min(wanted, COSTLY_PROPOSALS) if cost > COSTLY else wanted
+    return SHORT_TRIAL if cost > CHEAP else TRIAL, final + -final % settings.chains
 
 
 def _start(model: Grouped, rng: np.random.Generator) -> Array | None:
