@@ -207,7 +207,8 @@ def _lean(model: Model) -> Model:
     scope = model.dims_of()
 
     def stays(each: Reported) -> bool:
-        return not references(each.value) & gone and not any(model.unit in scope[n] for n in references(each.value))
+        names = references(each.value)
+        return names <= scope.keys() and not names & gone and not any(model.unit in scope[name] for name in names)
 
     return model.model_copy(
         update={

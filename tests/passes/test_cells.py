@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hdsl.backend import load
 from hdsl.diagnostics import Diagnostic
-from hdsl.model.ir import Law, Model, ModelData, add, var
+from hdsl.model.ir import Law, Model, ModelData, Reported, add, var
 from hdsl.passes import precompute, prepare
 from hdsl.passes.cells import Celled, celled, distinct
 from hdsl.reference.density import log_density, log_likelihood
@@ -185,6 +185,15 @@ def test_rows_with_effects_of_their_own_are_left(tmp_path: Path) -> None:
         folder = tmp_path / name
         folder.mkdir()
         assert celled(*precompute(*DESIGNS[name](folder).made), least=0, share=1.0) is None
+
+
+def test_what_is_reported_may_rest_on_data_that_the_density_does_not_read() -> None:
+    """`precompute` leaves such slots out, and what is reported stands as it did."""
+    model, data = repeated(models.bernoulli(), np.random.default_rng(1))
+    shown = Reported(role="curve(x)", value=var("knots"), dims=())
+    found = celled(*precompute(model.model_copy(update={"reported": (shown,)}), data), least=0, share=1.0)
+    assert found is not None
+    assert found.model.reported == ()
 
 
 def test_few_rows_and_distinct_rows_are_left() -> None:
