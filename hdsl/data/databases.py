@@ -115,7 +115,7 @@ def _with_table[T](
     except ImportError:
         return [_no_driver(address)]
     except Exception as error:  # every driver has errors of its own
-        return [_failed(address, error)]
+        return [failed(address, error)]
 
 
 def _unusable_file(address: Address) -> Diagnostic | None:
@@ -127,7 +127,7 @@ def _unusable_file(address: Address) -> Diagnostic | None:
             return _wrong_engine(address, path)
         beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
     except (OSError, ValueError) as error:
-        return _failed(address, error)
+        return failed(address, error)
     return Diagnostic("HDM210", f"There is no file {path}.", help=suggest(path.name, beside, f"files in {path.parent}"))
 
 
@@ -138,7 +138,7 @@ def _wrong_engine(address: Address, path: Path) -> Diagnostic | None:
     if found == address.engine:
         return None
     if found is None:
-        return _failed(address, ValueError(f"it is not a {address.engine} file"))
+        return failed(address, ValueError(f"it is not a {address.engine} file"))
     return Diagnostic("HDM215", f"{address.shown} cannot be read: it is a {found} file.", help=f"Write {FORMS[found]}.")
 
 
@@ -149,7 +149,7 @@ def _no_driver(address: Address) -> Diagnostic:
     )
 
 
-def _failed(address: Address, error: Exception) -> Diagnostic:
+def failed(address: Address, error: Exception) -> Diagnostic:
     said = " ".join(str(error).split())
     for secret in address.secrets:
         said = said.replace(secret, "***").replace(unquote(secret), "***")
@@ -181,6 +181,24 @@ def _connect(address: Address) -> Generator[Run]:
 
         with closing(postgresql.connect(address.target)) as connection:
             yield lambda query: _run_adbc(connection, query, {})
+
+
+@contextmanager
+def reading(address: Address) -> Generator[tuple[Run, str, dict[str, str]]]:
+    """Open a table: what runs a query, what stands after FROM, and the columns with their types.
+
+    Raises
+    ------
+    LookupError
+        There is no such table.
+    Exception
+        Whatever the driver raises; `failed` says it in words.
+    """
+    with _connect(address) as run:
+        table = _find_table(address, _tables(address.engine, run))
+        if isinstance(table, Diagnostic):
+            raise LookupError(f"{table.message} {table.help}")
+        yield run, f"{_name(table.schema)}.{_name(table.name)}", _columns(address.engine, run, table)
 
 
 def _run_sqlite(connection: Any, query: str) -> ArrowTable:
@@ -255,16 +273,16 @@ def _read(address: Address, run: Run, table: TableName, columns: Sequence[str] |
     num_rows = int(run(f"SELECT count(*) FROM {source}").column(0)[0].as_py())
     if num_rows == 0:
         return [no_rows(address.shown)]
-    picked = [_picked(address.engine, name, types[name]) for name in found]
-    query = f"SELECT {', '.join(picked) or '1'} FROM {source}"
+    chosen = [picked(address.engine, name, types[name]) for name in found]
+    query = f"SELECT {', '.join(chosen) or '1'} FROM {source}"
     if address.engine == "postgresql":
-        query += _order(picked, [types[name] for name in found])
+        query += _order(chosen, [types[name] for name in found])
     arrow = run(query)
     arrow = arrow.select(range(len(found))).rename_columns(list(found))
     return Table(arrow, tuple(types), address.shown, num_rows, hash_arrow(arrow))
 
 
-def _picked(engine: str, name: str, type: str) -> str:
+def picked(engine: str, name: str, type: str) -> str:
     """PostgreSQL types without a plain Arrow counterpart (numeric, enum, uuid) travel as text."""
     if engine == "postgresql" and type not in POSTGRES_TYPES and not type.startswith("timestamp"):
         return f"{_name(name)}::text"

@@ -12,7 +12,7 @@ from hdsl.data.bound import Bound
 from hdsl.data.stream_bind import bind_cells
 from hdsl.data.stream_cells import Cells, load, merged
 from hdsl.data.stream_plan import Plan, plan_of
-from hdsl.data.stream_scan import Origin, columns_of, number_of_rows, origin_of, scan
+from hdsl.data.stream_scan import Origin, columns_of, number_of_rows, origin_of, scan, unreadable
 from hdsl.design.ir import StudyFields
 from hdsl.diagnostics import Diagnostic
 
@@ -62,7 +62,7 @@ def bind_or_sum(
             return bind(design, base, table)
         plan = plan_of(design, tuple(columns_of(origin)))
     except Exception as error:  # every engine has errors of its own
-        return (None, [_unreadable(origin, error)]) if stream or several else bind(design, base, table)
+        return (None, [unreadable(origin, error)]) if stream or several else bind(design, base, table)
     if isinstance(plan, Plan):
         cells = scan(plan, origin)
         return bind_cells(design, plan, cells, base) if isinstance(cells, Cells) else (None, cells)
@@ -87,7 +87,7 @@ def summed(design: StudyFields, base: Path, tables: Sequence[str]) -> Cells | li
         try:
             plan = plan_of(design, tuple(columns_of(origin)))
         except Exception as error:  # every engine has errors of its own
-            return [_unreadable(origin, error)]
+            return [unreadable(origin, error)]
         cells = scan(plan, origin) if isinstance(plan, Plan) else plan
         if not isinstance(cells, Cells):
             return cells
@@ -127,13 +127,8 @@ def _from_shards(design: StudyFields, base: Path, shards: Sequence[str]) -> Foun
 def _not_read(locator: str, folder: Path) -> Diagnostic:
     if "://" not in locator and not has_magic(locator) and not (folder / locator).is_file():
         return Diagnostic("HDM210", f"There is no file {locator}.", help=f"A path counts from {folder}.")
-    message = f"{locator} cannot be summed up: it is no Parquet file, several of them, or a table of DuckDB."
+    message = f"{locator} cannot be summed up: it is no Parquet file, nor a table of DuckDB or PostgreSQL."
     return Diagnostic("HDM370", message, help='Write it as Parquet, or name it as "duckdb:///file.duckdb#table".')
-
-
-def _unreadable(origin: Origin, error: Exception) -> Diagnostic:
-    said = " ".join(str(error).split())[:200].rstrip(". ")
-    return Diagnostic("HDM211", f"{origin.locator} cannot be read ({said}).", help="Is the file complete?")
 
 
 def _fits(design: StudyFields, origin: Origin) -> bool:

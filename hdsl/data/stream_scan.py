@@ -1,22 +1,23 @@
-"""One pass over files or a database table by DuckDB: rows are grouped by their keys and summed up, never held.
+"""One pass over files (by DuckDB) or a table (by its database): rows are grouped by their keys and summed up, never held.
 
-Why DuckDB: docs/decisions/0016-sums-of-rows-become-rows.md. Its variances and covariances are Welford's, which keep
-their digits.
+Why DuckDB: docs/decisions/0016-sums-of-rows-become-rows.md. Its variances and covariances are Welford's, those of
+PostgreSQL are Youngs and Cramer's: both keep their digits.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+import json
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import has_magic
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hdsl.data.databases import Address, parse_address
+from hdsl.data.databases import Address, failed, parse_address, picked, reading
 from hdsl.data.stream_cells import HIGH, LOW, Cells, merged
 from hdsl.data.stream_plan import Measure, Plan
 from hdsl.data.table import find_columns
@@ -26,16 +27,45 @@ MOST_CELLS = 5_000_000
 SAMPLE = 200_000
 MEMORY = "2GB"
 PARQUET = (".parquet", ".pq", ".parq")
-NUMERIC = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "HUGEINT")
+NUMERIC = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "NUMERIC")
+ENGINES = ("duckdb", "postgresql")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where rows come from: Parquet files, or a table of a DuckDB database."""
+    """Where rows come from: Parquet files, or a table of a DuckDB or PostgreSQL database; `locator` has no password."""
 
     locator: str
     files: tuple[Path, ...] = ()
     database: Address | None = None
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How an engine says what the standard does not: a compensated mean, and tests of a number `{x}`."""
+
+    engine: str
+    mean: str
+    finite: str
+    infinite: str
+
+
+DUCKDB = Dialect("duckdb", "favg({x})", "isfinite({x})", "isinf({x})")
+POSTGRESQL = Dialect("postgresql", "avg({x})", "abs({x}) < 'Infinity'::float8", "abs({x}) = 'Infinity'::float8")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A table to be read: what runs a query, what stands after FROM, and its columns with their types."""
+
+    run: Callable[[str], Any]
+    source: str
+    types: dict[str, str]
+    dialect: Dialect
+
+    def picked(self, column: str) -> str:
+        """Return a column as it is read."""
+        return picked(self.dialect.engine, column, self.types[column])
 
 
 def origin_of(locator: str, base: Path) -> Origin | None:
@@ -43,8 +73,10 @@ def origin_of(locator: str, base: Path) -> Origin | None:
     scheme, mark, _ = locator.partition("://")
     if mark:
         address = parse_address(scheme, locator, base)
-        usable = isinstance(address, Address) and address.engine == "duckdb" and Path(address.target).is_file()
-        return Origin(locator, database=address) if usable and isinstance(address, Address) else None
+        if not isinstance(address, Address) or address.engine not in ENGINES:
+            return None
+        there = address.engine != "duckdb" or Path(address.target).is_file()
+        return Origin(address.shown, database=address) if there else None
     path = base / Path(locator).expanduser()
     found = sorted(path.parent.glob(path.name)) if has_magic(path.name) and not path.is_file() else [path]
     files = tuple(file for file in found if file.is_file())
@@ -59,15 +91,14 @@ def number_of_rows(origin: Origin) -> int:
         import pyarrow.parquet as pq
 
         return sum(int(pq.read_metadata(file).num_rows) for file in origin.files)
-    with _opened(origin) as (run, source):
-        return int(run(f"SELECT count(*) AS n FROM {source}").column("n")[0].as_py())
+    with _opened(origin) as table:
+        return int(table.run(f"SELECT count(*) AS n FROM {table.source}").column("n")[0].as_py())
 
 
 def columns_of(origin: Origin) -> dict[str, str]:
-    """Return the names of the columns and DuckDB's types of them."""
-    with _opened(origin) as (run, source):
-        found = run(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {source})")
-        return dict(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
+    """Return the names of the columns and the engine's types of them."""
+    with _opened(origin) as table:
+        return table.types
 
 
 def scan(plan: Plan, origin: Origin) -> Cells | list[Diagnostic]:
@@ -78,29 +109,37 @@ def scan(plan: Plan, origin: Origin) -> Cells | list[Diagnostic]:
     The sums, or what is wrong: HDM217 (no such column), HDM211 (unreadable), HDM350 (a measure that is no number),
     HDM370 (too many cells), HDM364 (no complete row).
     """
-    import duckdb
-
     try:
-        types = columns_of(origin)
-        found = _unusable(plan, types, origin.locator)
-        if found:
-            return found
-        with _opened(origin) as (run, source):
-            wide = _too_many(plan, run, source)
-            if wide is not None:
-                return [wide]
-            shift = _shift(plan, run, source)
-            table = run(_query(plan, source, shift))
-    except (duckdb.Error, OSError) as error:
-        said = " ".join(str(error).split())[:200].rstrip(". ")
-        return [Diagnostic("HDM211", f"{origin.locator} cannot be read ({said}).", help="Is the file complete?")]
-    return _cells(plan, table, shift, origin)
+        with _opened(origin) as table:
+            found = _unusable(plan, table.types, origin.locator)
+            wide = None if found else _too_many(plan, table)
+            if found or wide is not None:
+                return found if wide is None else [wide]
+            shift = _shift(plan, table)
+            summed = table.run(_query(plan, table, shift))
+    except Exception as error:  # every engine has errors of its own
+        return [unreadable(origin, error)]
+    return _cells(plan, summed, shift, origin)
 
 
-def fingerprint(origin: Origin) -> str:
-    """Return a hash of what tells files apart without reading their rows: size, time of writing, and footer."""
+def unreadable(origin: Origin, error: Exception) -> Diagnostic:
+    """Return HDM211 or HDM215: a table that cannot be read, without a password."""
+    if origin.database is not None:
+        return failed(origin.database, error)
+    said = " ".join(str(error).split())[:200].rstrip(". ")
+    return Diagnostic("HDM211", f"{origin.locator} cannot be read ({said}).", help="Is the file complete?")
+
+
+def _fingerprint(origin: Origin, cells: Cells) -> str:
+    """Return a hash that tells data apart: of files the size, time of writing and footer, else of the sums."""
     digest = hashlib.sha256()
-    for file in origin.files or ((Path(origin.database.target),) if origin.database is not None else ()):
+    if origin.database is not None:
+        digest.update(origin.locator.encode())
+        digest.update(json.dumps(cells.keys.to_pydict(), default=str).encode())
+        digest.update(cells.count.tobytes())
+        for number in (cells.mean, cells.scatter):
+            digest.update(",".join(f"{value:.9g}" for value in number.ravel().tolist()).encode())
+    for file in origin.files:
         stat = file.stat()
         digest.update(f"{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
         with file.open("rb") as handle:
@@ -110,21 +149,26 @@ def fingerprint(origin: Origin) -> str:
 
 
 @contextmanager
-def _opened(origin: Origin) -> Generator[tuple[Any, str]]:
-    """Open what rows come from; yields a function that runs a query, and what stands after FROM."""
+def _opened(origin: Origin) -> Generator[Opened]:
+    if origin.database is not None:
+        dialect = DUCKDB if origin.database.engine == "duckdb" else POSTGRESQL
+        with reading(origin.database) as (run, source, types):
+            yield Opened(run, source, types, dialect)
+        return
     import duckdb
 
     offline: Any = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    target = ":memory:" if origin.database is None else origin.database.target
-    reading = {"read_only": True} if origin.database is not None else {}
-    with closing(duckdb.connect(target, config=offline, **reading)) as connection:
+    with closing(duckdb.connect(config=offline)) as connection:
         connection.execute(f"SET preserve_insertion_order = false; SET memory_limit = '{MEMORY}'")
-        if origin.database is None:
-            listed = ", ".join(_text(str(file)) for file in origin.files)
-            source = f"read_parquet([{listed}], hive_partitioning = false)"
-        else:
-            source = ".".join(map(name_of, origin.database.table.split(".")))
-        yield lambda query: connection.sql(query).to_arrow_table(), source
+        listed = ", ".join(_text(str(file)) for file in origin.files)
+        source = f"read_parquet([{listed}], hive_partitioning = false)"
+
+        def run(query: str) -> Any:
+            return connection.sql(query).to_arrow_table()
+
+        named = run(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {source})")
+        types = dict(zip(named.column(0).to_pylist(), named.column(1).to_pylist(), strict=True))
+        yield Opened(run, source, types, DUCKDB)
 
 
 def _unusable(plan: Plan, types: dict[str, str], locator: str) -> list[Diagnostic]:
@@ -138,84 +182,91 @@ def _unusable(plan: Plan, types: dict[str, str], locator: str) -> list[Diagnosti
     return found
 
 
-def _too_many(plan: Plan, run: Any, source: str) -> Diagnostic | None:
+def _too_many(plan: Plan, table: Opened) -> Diagnostic | None:
     """HDM370 where a sample shows that rows would not be grouped, but told apart by their keys."""
-    listed = ", ".join(name_of(key) for key in plan.keys)
+    listed = ", ".join(map(name_of, plan.keys))
     if not listed:
         return None
-    sample = f"SELECT {listed} FROM {source} LIMIT {SAMPLE}"
-    found = run(f"SELECT (SELECT count(*) FROM ({sample})), (SELECT count(*) FROM (SELECT DISTINCT * FROM ({sample})))")
+    sample = f"(SELECT {listed} FROM {table.source} LIMIT {SAMPLE}) AS sample"
+    distinct = f"(SELECT DISTINCT * FROM {sample}) AS cells"
+    found = table.run(f"SELECT (SELECT count(*) FROM {sample}) AS a, (SELECT count(*) FROM {distinct}) AS b")
     rows, cells = (int(found.column(i)[0].as_py()) for i in (0, 1))
     if rows < SAMPLE or cells < 0.9 * rows:
         return None
-    total = int(run(f"SELECT approx_count_distinct(({listed})) FROM {source}").column(0)[0].as_py())
+    enough = f"SELECT DISTINCT {listed} FROM {table.source} LIMIT {MOST_CELLS + 1}"
+    total = int(table.run(f"SELECT count(*) AS n FROM ({enough}) AS cells").column(0)[0].as_py())
     if total <= MOST_CELLS:
         return None
-    message = f"Rows are not summed up by {', '.join(map(repr, plan.keys))}: about {total:,} combinations."
+    message = f"Rows are not summed up by {', '.join(map(repr, plan.keys))}: more than {MOST_CELLS:,} combinations."
     help_ = "A covariate that enters other than linearly, or that `where` asks for, needs few values: round it."
     return Diagnostic("HDM370", message, help=help_)
 
 
-def _shift(plan: Plan, run: Any, source: str) -> np.ndarray:
+def _shift(plan: Plan, table: Opened) -> np.ndarray:
     """Return a number near the values of each measure: the mean of the first rows."""
-    means = ", ".join(f"avg({_value(m, 0.0)})" for m in plan.measures)
+    means = ", ".join(f"avg({_value(m, 0.0, table.dialect)}) AS m{i}" for i, m in enumerate(plan.measures))
     columns = ", ".join(dict.fromkeys(name_of(measure.column) for measure in plan.measures))
-    found = run(f"SELECT {means} FROM (SELECT {columns} FROM {source} LIMIT 10000)")
+    found = table.run(f"SELECT {means} FROM (SELECT {columns} FROM {table.source} LIMIT 10000) AS sample")
     values = [column[0].as_py() for column in found.columns]
     return np.array([0.0 if value is None else float(f"{value:.3g}") for value in values])
 
 
-def _query(plan: Plan, source: str, shift: np.ndarray) -> str:
-    measures = range(len(plan.measures))
-    keys = [name_of(key) for key in plan.keys]
-    inner = [f"{name_of(c)}" for c in dict.fromkeys((*plan.keys, *plan.constants))]
-    inner += [f"{_value(m, float(shift[i]))} AS m{i}" for i, m in enumerate(plan.measures)]
-    inner += [f"coalesce({_bad(m)}, false) AS b{i}" for i, m in enumerate(plan.measures)]
-    inner += [f"({_gap(m)}) AS g{i}" for i, m in enumerate(plan.measures)]
+def _query(plan: Plan, table: Opened, shift: np.ndarray) -> str:
+    measures, dialect = range(len(plan.measures)), table.dialect
+    inner = [f"{table.picked(c)} AS {name_of(c)}" for c in dict.fromkeys((*plan.keys, *plan.constants))]
+    for i, measure in enumerate(plan.measures):
+        inner.append(f"{_value(measure, float(shift[i]), dialect)} AS m{i}")
+        inner.append(f"coalesce({_bad(measure, dialect)}, false) AS b{i}")
+        inner.append(f"({_gap(measure, dialect)}) AS g{i}")
     complete = " AND ".join(f"m{i} IS NOT NULL" for i in measures)
-    asked = [*keys, f"({complete}) AS complete", "count(*) AS n"]
-    asked += [f"favg(m{i}) AS a{i}" for i in measures]
+    asked = [*map(name_of, plan.keys), f"({complete}) AS complete", "count(*) AS n"]
+    asked += [f"{dialect.mean.format(x=f'm{i}')} AS a{i}" for i in measures]
     asked += [f"{_product(i, j)} AS s{i}_{j}" for i in measures for j in measures if i <= j]
-    asked += [f"count_if(g{i}) AS g{i}" for i in measures]
-    asked += [f"count_if(b{i}) AS b{i}" for i in measures]
+    asked += [f"count(*) FILTER (WHERE {word}{i}) AS {word}{i}" for i in measures for word in ("g", "b")]
     for name in plan.constants:
         asked += [f"min({name_of(name)}) AS {name_of(LOW + name)}", f"max({name_of(name)}) AS {name_of(HIGH + name)}"]
-    return f"SELECT {', '.join(asked)} FROM (SELECT {', '.join(inner)} FROM {source}) GROUP BY ALL"
+    groups = ", ".join(str(place + 1) for place in range(len(plan.keys) + 1))
+    return f"SELECT {', '.join(asked)} FROM (SELECT {', '.join(inner)} FROM {table.source}) AS taken GROUP BY {groups}"
 
 
 def _product(i: int, j: int) -> str:
     return f"var_pop(m{i})" if i == j else f"covar_pop(m{i}, m{j})"
 
 
-def _value(measure: Measure, shift: float) -> str:
+def _number(measure: Measure) -> str:
+    return f"CAST({name_of(measure.column)} AS DOUBLE PRECISION)"
+
+
+def _value(measure: Measure, shift: float, dialect: Dialect) -> str:
     """Return the measure less the shift; NULL where it is missing, infinite, or has no logarithm."""
-    column = f"{name_of(measure.column)}::DOUBLE"
+    number = _number(measure)
+    finite = dialect.finite.format(x=number)
     if measure.log:
-        return f"(CASE WHEN {column} > 0 AND isfinite({column}) THEN ln({column}) END - {shift!r})"
-    return f"(CASE WHEN isfinite({column}) THEN {column} END - {shift!r})"
+        return f"(CASE WHEN {number} > 0 AND {finite} THEN ln({number}) END - ({shift!r}))"
+    return f"(CASE WHEN {finite} THEN {number} END - ({shift!r}))"
 
 
-def _gap(measure: Measure) -> str:
+def _gap(measure: Measure, dialect: Dialect) -> str:
     """Return the test of a missing value.
 
     DuckDB 2.0 takes `isnan` of a Parquet column for false by the column's statistics, which leave NaN out.
     """
-    column = f"{name_of(measure.column)}::DOUBLE"
-    return f"{column} IS NULL OR NOT (isfinite({column}) OR isinf({column}))"
+    number = _number(measure)
+    return f"{number} IS NULL OR NOT ({dialect.finite.format(x=number)} OR {dialect.infinite.format(x=number)})"
 
 
-def _bad(measure: Measure) -> str:
+def _bad(measure: Measure, dialect: Dialect) -> str:
     """Return the test of a value that does not fit the kind."""
-    column = f"{name_of(measure.column)}::DOUBLE"
+    number = _number(measure)
     tests = {
-        "positive": f"{column} <= 0",
-        "dose positive": f"{column} < 0",
-        "proportion": f"{column} < 0 OR {column} > 1",
-        "count": f"{column} < 0 OR {column} <> floor({column})",
+        "positive": f"{number} <= 0",
+        "dose positive": f"{number} < 0",
+        "proportion": f"{number} < 0 OR {number} > 1",
+        "count": f"{number} < 0 OR {number} <> floor({number})",
     }
     known = tests.get(measure.kind) or tests.get(measure.kind.removeprefix("dose "))
-    infinite = f"isinf({column})"
-    return infinite if known is None else f"({infinite} OR (({known}) AND isfinite({column})))"
+    infinite = dialect.infinite.format(x=number)
+    return infinite if known is None else f"({infinite} OR (({known}) AND {dialect.finite.format(x=number)}))"
 
 
 def _cells(plan: Plan, table: Any, shift: np.ndarray, origin: Origin) -> Cells | list[Diagnostic]:
@@ -247,12 +298,13 @@ def _cells(plan: Plan, table: Any, shift: np.ndarray, origin: Origin) -> Cells |
         shift=shift,
         rows=rows,
         source=origin.locator,
-        sha256=fingerprint(origin),
+        sha256="",
         digest=plan.digest(),
         missing={name: number for name, number in each["g"].items() if number},
         bad={name: number for name, number in each["b"].items() if number},
     )
-    return merged([found])
+    whole = merged([found])
+    return replace(whole, sha256=_fingerprint(origin, whole))
 
 
 def _array(table: Any, name: str) -> np.ndarray:
