@@ -33,12 +33,17 @@ from tests.model.designs import write
 Array = np.ndarray
 PROBABILITIES = np.array([0.1, 0.5, 0.9])
 WARMUP, DRAWS = 300, 1000
-INTERCEPT, EFFECT, DEVIATION, SPREAD = "intercept", "effect(z)", "deviation(intercept, site)", "sd(intercept, site)"
+INTERCEPT, EFFECT = "intercept", "effect(z)"
+VARIED = (INTERCEPT, EFFECT)
+SPREAD = "sd(intercept, site)"
 
 
 @dataclass(frozen=True)
 class Design:
-    """A simulated trial: outcomes are 1 + z + site + (1 + wider z) times an exponential or normal error."""
+    """A simulated trial: outcomes are 1 + z + site + (1 + wider z) times an exponential or normal error.
+
+    The parts of sites have a standard deviation of `between`, and their effects beside the common one of `varying`.
+    """
 
     name: str
     rows: int = 200
@@ -47,6 +52,12 @@ class Design:
     skewed: bool = True
     wider: float = 1.0
     between: float = 0.5
+    varying: float = 0.0
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """What varies across sites."""
+        return () if not self.sites else VARIED if self.varying else VARIED[:1]
 
     @property
     def site(self) -> Array:
@@ -64,11 +75,13 @@ class Design:
         return -np.log1p(-PROBABILITIES) if self.skewed else ndtri(PROBABILITIES)
 
     def simulate(self, trials: int, seed: int) -> tuple[Array, Array]:
-        """Return outcomes (trials, rows) and the sites' own parts (trials, sites)."""
+        """Return outcomes (trials, rows) and the sites' own parts and effects (trials, sites, 2)."""
         g = np.random.default_rng([seed, self.rows, self.sites, self.skewed])
         errors = g.standard_exponential((trials, self.rows)) if self.skewed else g.normal(size=(trials, self.rows))
-        own = self.between * g.normal(size=(trials, max(self.sites, 1))) * (self.sites > 0)
-        return (1 + self.z + own[:, self.site] + (1 + self.wider * self.z) * errors).round(6), own
+        parts = [sd * g.normal(size=(trials, max(self.sites, 1))) for sd in (self.between, self.varying)]
+        own = np.stack(parts, axis=2) * (self.sites > 0)
+        of_row = own[:, self.site, 0] + own[:, self.site, 1] * self.z
+        return (1 + self.z + of_row + (1 + self.wider * self.z) * errors).round(6), own
 
     @property
     def study(self) -> Study:
@@ -79,6 +92,7 @@ class Design:
         study = study.unit("person", within=within, variables=[outcome("y", "real")]).treatment("z", off=0, on=1)
         inside = "site" if self.sites and self.to == "person" else ()
         study = study.assign("z", to=self.to, within=inside, by=complete(0.5))
+        study = study.vary("z", across="site", uncorrelated=True) if self.varying else study
         return study.family("y", f"quantile({', '.join(f'{p:g}' for p in PROBABILITIES)})")
 
 
@@ -87,6 +101,7 @@ DESIGNS = (
     Design("normal, one spread", skewed=False, wider=0.0),
     Design("20 sites of 20, treatment within sites, skewed, spread doubled", rows=400, sites=20),
     Design("20 sites of 20, treatment within sites, normal", rows=400, sites=20, skewed=False, wider=0.0),
+    Design("12 sites of 30, effects that vary, skewed, spread doubled", rows=360, sites=12, varying=0.5),
     Design("20 sites of 20, treatment of sites, skewed", rows=400, sites=20, to="site", wider=0.0),
     Design("20 sites of 20, treatment of sites, normal", rows=400, sites=20, to="site", skewed=False, wider=0.0),
 )
@@ -151,17 +166,19 @@ class Gibbs:
         self.y = np.repeat(outcomes, self.quantiles, axis=0)
         p = np.tile(PROBABILITIES, count)[:, None]
         self.p, self.shift, self.spread2 = p, (1 - 2 * p) / (p * (1 - p)), 2 / (p * (1 - p))
-        self.own = np.eye(design.sites)[design.site] if design.sites else np.zeros((design.rows, 0))
         self.z_mean = design.z.mean()
-        self.x = np.hstack([np.column_stack([np.ones(design.rows), design.z - self.z_mean]), self.own])
+        site = np.eye(max(design.sites, 1))[design.site]
+        own = [site * (design.z[:, None] if role == EFFECT else 1) for role in design.varied]
+        self.x = np.hstack([np.column_stack([np.ones(design.rows), design.z - self.z_mean]), *own])
+        self.places = [slice(2 + k * design.sites, 2 + (k + 1) * design.sites) for k in range(len(own))]
         self.outer = (self.x[:, :, None] * self.x[:, None, :]).reshape(design.rows, -1)
         priors = [np.array([t.prior(role) for t in trials]) for role in (INTERCEPT, EFFECT, "residual")]
         self.middle, self.sds = np.zeros((self.chains, self.x.shape[1])), np.ones((self.chains, self.x.shape[1]))
         for place in (0, 1):
             self.middle[:, place], self.sds[:, place] = np.repeat(priors[place], self.quantiles, axis=0).T
         self.of_scale = np.repeat(priors[2][:, 1], self.quantiles)
-        sites = np.array([t.prior(SPREAD)[1] for t in trials]) if design.sites else np.ones(count)
-        self.of_spread = np.repeat(sites, self.quantiles)
+        sds = [[t.prior(f"sd({role}, site)")[1] for role in design.varied] for t in trials]
+        self.of_spread = np.repeat(np.reshape(sds, (count, len(own))), self.quantiles, axis=0)
 
     def run(self, scale: Array | None = None) -> tuple[Array, Array, Array]:
         """Return draws (chains, draws, ...) of coefficients with the intercept at z = 0, spread, scale."""
@@ -191,13 +208,14 @@ class Gibbs:
         inverse = np.clip(self.rng.wald(np.sqrt(psi / chi), np.broadcast_to(psi, rest.shape)), 1e-12, 1e12)
         weight, target = inverse / (self.spread2 * scale), self.y - self.shift / inverse
         self._coefficients(state, weight, target)
-        if self.design.sites:
-            self._spread(state, weight, target)
+        for k, place in enumerate(self.places):
+            self._spread(state, weight, target, k, place)
 
     def _coefficients(self, state: _State, weight: Array, target: Array) -> None:
         size = self.x.shape[1]
         prior = 1 / self.sds**2
-        prior[:, 2:] = 1 / state.spread[:, None] ** 2
+        for k, place in enumerate(self.places):
+            prior[:, place] = 1 / state.spread[:, k, None] ** 2
         precision = (weight @ self.outer).reshape(-1, size, size)
         precision[:, range(size), range(size)] += prior
         root = np.linalg.cholesky(precision)
@@ -206,31 +224,34 @@ class Gibbs:
         halfway = np.linalg.solve(root, linear[:, :, None]) + noise
         state.phi = np.linalg.solve(np.swapaxes(root, 1, 2), halfway)[:, :, 0]
 
-    def _spread(self, state: _State, weight: Array, target: Array) -> None:
-        """Draw the sites' spread given their parts, then given their parts in units of it (Yu & Meng 2011)."""
-        own = state.phi[:, 2:]
+    def _spread(self, state: _State, weight: Array, target: Array, k: int, place: slice) -> None:
+        """Draw the spread of sites given their parts, then given their parts in units of it (Yu & Meng 2011)."""
+        own, old, prior = state.phi[:, place], state.spread[:, k], self.of_spread[:, k]
         proposed = np.sqrt(np.sum(own**2, axis=1) / 2 / self.rng.gamma((own.shape[1] - 1) / 2, 1, self.chains))
-        log_ratio = (state.spread**2 - proposed**2) / (2 * self.of_spread**2)
-        spread = np.where(np.log(self.rng.random(self.chains)) < log_ratio, proposed, state.spread)
+        log_ratio = (old**2 - proposed**2) / (2 * prior**2)
+        spread = np.where(np.log(self.rng.random(self.chains)) < log_ratio, proposed, old)
         unit = own / spread[:, None]
-        here = unit @ self.own.T
-        rest = target - state.phi[:, :2] @ self.x[:, :2].T
-        precision = np.sum(weight * here**2, axis=1) + 1 / self.of_spread**2
+        here = unit @ self.x[:, place].T
+        rest = target - state.phi @ self.x.T + own @ self.x[:, place].T
+        precision = np.sum(weight * here**2, axis=1) + 1 / prior**2
         mean, sd = np.sum(weight * here * rest, axis=1) / precision, 1 / np.sqrt(precision)
         below = ndtr(-mean / sd)
         share = np.clip(below + (1 - below) * self.rng.random(self.chains), 1e-300, 1 - 1e-16)
-        state.spread = np.maximum(mean + sd * ndtri(share), 1e-6)
-        state.phi[:, 2:] = unit * state.spread[:, None]
+        state.spread[:, k] = np.maximum(mean + sd * ndtri(share), 1e-6)
+        state.phi[:, place] = unit * state.spread[:, k, None]
 
 
 def fit_of(trial: Trial, phi: Array, spread: Array, scale: Array | None) -> Fit:
     """Return one trial's draws, (quantile, draws, ...), as a fit; `scale` None where it is given in the data."""
-    drawn = {INTERCEPT: phi[..., 0], EFFECT: phi[..., 1], SPREAD: spread}
+    drawn = {INTERCEPT: phi[..., 0], EFFECT: phi[..., 1]}
+    drawn |= {f"sd({role}, site)": spread[..., k] for k, role in enumerate(VARIED[: spread.shape[-1]])}
     drawn |= {} if scale is None else {"residual": scale}
     values = {v.name: drawn[v.role].T[None] for v in trial.model.variables if v.role in drawn}
+    own = [f"deviation({role}, site)" for role in VARIED]
     for variable in trial.model.variables:
-        if variable.role == DEVIATION:
-            values[variable.name] = phi[..., 2:].transpose(1, 2, 0)[None]
+        if variable.role in own:
+            parts = np.split(phi[..., 2:], spread.shape[-1], axis=2)
+            values[variable.name] = parts[own.index(variable.role)].transpose(1, 2, 0)[None]
     sampled = Draws(values=values, statistics={}, engine="gibbs", seconds={}, max_tree_depth=0)
     return Fit(trial.model, trial.data, "", sampled, values, reported(trial.model, trial.data, values), Settings())
 
@@ -269,6 +290,11 @@ def coverage(design: Design, fitted: Sequence[Fit], own: Array) -> Mapping[str, 
         held = [_inside(values, truth) for values, truth in zip(draws, whole, strict=True)]
         off = [(values.mean(axis=(0, 1)) - truth) ** 2 for values, truth in zip(draws, whole, strict=True)]
         found["sites"], found["sites' error"] = np.mean(held, axis=(0, 1)), np.sqrt(np.mean(off, axis=(0, 1)))
+        if design.varying:
+            truth = 1 + own[:, :, None, 1] + design.wider * q
+            each = [np.swapaxes(fit.roles["effect(z)[site]"], 2, 3) for fit in fitted]
+            found["sites' effects"] = np.mean([_inside(v, t) for v, t in zip(each, truth, strict=True)], axis=(0, 1))
+            found["effects' spread"] = _held(fitted, "sd(effect(z), site)", np.full(len(q), design.varying))
         found["spread"] = _held(fitted, SPREAD, np.full(len(q), design.between))
         found["spread's mean"] = _means(fitted, SPREAD).mean(axis=0)
     return found
@@ -280,7 +306,7 @@ def _site_quantiles(design: Design, own: Array) -> Array:
     The treatment of a site is part of its intercept; one within sites is not.
     """
     arm = (np.arange(design.sites) % 2 if design.to == "site" else np.zeros(design.sites))[None, :, None]
-    return 1 + arm + own[:, :, None] + (1 + design.wider * arm) * design.quantiles
+    return 1 + arm + own[:, :, :1] + (1 + design.wider * arm) * design.quantiles
 
 
 def _inside(draws: Array, truth: Array) -> Array:
