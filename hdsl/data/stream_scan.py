@@ -1,4 +1,4 @@
-"""One pass over files (by DuckDB) or a table (by its database): rows are grouped by their keys and summed up, never held.
+"""One pass over files (by DuckDB) or a table (by its database): rows are summed up by key, never held.
 
 Why DuckDB: docs/decisions/0016-sums-of-rows-become-rows.md. Its variances and covariances are Welford's, those of
 PostgreSQL are Youngs and Cramer's: both keep their digits.
@@ -163,12 +163,12 @@ def _opened(origin: Origin) -> Generator[Opened]:
         listed = ", ".join(_text(str(file)) for file in origin.files)
         source = f"read_parquet([{listed}], hive_partitioning = false)"
 
-        def run(query: str) -> Any:
+        def ask(query: str) -> Any:
             return connection.sql(query).to_arrow_table()
 
-        named = run(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {source})")
+        named = ask(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {source})")
         types = dict(zip(named.column(0).to_pylist(), named.column(1).to_pylist(), strict=True))
-        yield Opened(run, source, types, DUCKDB)
+        yield Opened(ask, source, types, DUCKDB)
 
 
 def _unusable(plan: Plan, types: dict[str, str], locator: str) -> list[Diagnostic]:
