@@ -63,12 +63,16 @@ def bind_or_sum(
         plan = plan_of(design, tuple(columns_of(origin)))
     except Exception as error:  # every engine has errors of its own
         return (None, [unreadable(origin, error)]) if stream or several else bind(design, base, table)
-    if isinstance(plan, Plan):
-        cells = scan(plan, origin)
-        return bind_cells(design, plan, cells, base) if isinstance(cells, Cells) else (None, cells)
-    if stream is None and not several and _fits(design, origin):
+    free = stream is None and not several
+    if isinstance(plan, Plan) and not (free and plan.averages_need_rows and _fits(design, origin)):
+        found = scan(plan, origin)
+        if isinstance(found, Cells):
+            return bind_cells(design, plan, found, base)
+    else:
+        found = [] if isinstance(plan, Plan) else plan
+    if free and all(each.code == "HDM370" for each in found) and _fits(design, origin):
         return bind(design, base, table)
-    return None, plan
+    return None, found
 
 
 def summed(design: StudyFields, base: Path, tables: Sequence[str]) -> Cells | list[Diagnostic]:

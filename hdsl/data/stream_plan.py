@@ -73,6 +73,11 @@ class Plan:
         """The outcome."""
         return self.measures[-1]
 
+    @property
+    def averages_need_rows(self) -> bool:
+        """Whether the average outcome is not linear in the measures: that of a lognormal one is not."""
+        return self.outcome.log and len(self.measures) > 1
+
     def digest(self) -> str:
         """Return a hash of what is read: statistics of two tables belong together where it is the same."""
         parts = [self.keys, self.constants, [(m.name, m.column, m.kind, m.log) for m in self.measures]]

@@ -224,7 +224,11 @@ def _query(plan: Plan, table: Opened, shift: np.ndarray) -> str:
     asked += [f"{_product(i, j)} AS s{i}_{j}" for i in measures for j in measures if i <= j]
     asked += [f"count(*) FILTER (WHERE {word}{i}) AS {word}{i}" for i in measures for word in ("g", "b")]
     for name in plan.constants:
-        asked += [f"min({name_of(name)}) AS {name_of(LOW + name)}", f"max({name_of(name)}) AS {name_of(HIGH + name)}"]
+        least, most = ("bool_and", "bool_or") if table.types[name].lower() == "boolean" else ("min", "max")
+        asked += [
+            f"{least}({name_of(name)}) AS {name_of(LOW + name)}",
+            f"{most}({name_of(name)}) AS {name_of(HIGH + name)}",
+        ]
     groups = ", ".join(str(place + 1) for place in range(len(plan.keys) + 1))
     return f"SELECT {', '.join(asked)} FROM (SELECT {', '.join(inner)} FROM {table.source}) AS taken GROUP BY {groups}"
 

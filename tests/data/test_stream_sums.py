@@ -192,6 +192,41 @@ def test_what_needs_each_row_is_refused_by_name(tmp_path: Path, statement: str) 
     assert any(d.code == "HDM370" and REFUSED[statement] in d.message for d in problems), problems
 
 
+def test_rows_are_summed_up_by_default_where_they_are_many_and_the_study_allows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def how(text: str, **more: bool) -> bool:
+        found = check(_write(tmp_path, text=text), **more)
+        assert found.bound is not None, found.diagnostics
+        return found.bound.frequency is not None
+
+    terms = "adjust for x, girl, m, type vary z across school"
+    assert not how(STUDY)
+    monkeypatch.setattr("hdsl.data.stream.LARGE", 100)
+    assert how(STUDY)
+    assert not how(STUDY, stream=False)
+    assert not how(STUDY.replace(terms, "family y student"))
+    lognormal = STUDY.replace("y : real", "y : positive column p")
+    assert not how(lognormal)
+    assert how(lognormal.replace(terms, "adjust for girl"))
+    assert how(lognormal, stream=True)
+    monkeypatch.setattr("hdsl.data.stream_scan.MOST_CELLS", 50)
+    assert not how(STUDY.replace(terms, "adjust for log(x + 9)"))
+    monkeypatch.setattr("hdsl.data.stream._fits", lambda design, origin: False)
+    refused = check(_write(tmp_path, text=STUDY.replace(terms, "family y student")))
+    assert [d.code for d in refused.diagnostics if d.severity == "error"] == ["HDM370"]
+
+
+def test_constants_may_be_true_or_false(tmp_path: Path) -> None:
+    school = columns(5, 200)["school"]
+    large = np.isin(school, ["s1", "s4"])
+    path = _write(tmp_path, text=STUDY.replace("type : category", "type : binary"), type=large)
+    found, whole = check(path, stream=True).bound, check(path, stream=False).bound
+    assert found is not None
+    assert whole is not None
+    np.testing.assert_array_equal(found.variables["type"].values, whole.variables["type"].values)
+
+
 def test_files_of_other_formats_are_refused(tmp_path: Path) -> None:
     path = _write(tmp_path, text=STUDY.replace("rows.parquet", "rows.csv"))
     (tmp_path / "rows.csv").write_text("school,x\n1,2\n")
