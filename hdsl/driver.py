@@ -106,6 +106,12 @@ def check(
     """Check a study against itself and, unless `with_data` is False, against its data.
 
     `stream` and `shards`: whether rows are summed up in place of held, see `hdsl.data.stream.bind_or_sum`.
+
+    Examples
+    --------
+    >>> checked = hdsl.check("tutoring.hdm")
+    >>> checked.failed, [found.code for found in checked.diagnostics]
+    (False, [])
     """
     from hdsl.checks import apply_waivers, check_data, check_study
 
@@ -133,7 +139,13 @@ def derive(
     stream: bool | None = None,
     shards: Sequence[str] = (),
 ) -> Derived:
-    """Check a study and derive its plain model; `stream` and `shards` as for `check`."""
+    """Check a study and derive its plain model; `stream` and `shards` as for `check`.
+
+    Examples
+    --------
+    >>> [found.role for found in hdsl.derive("tutoring.hdm").model.variables][:2]
+    ['effect(tutor)', 'slope(pretest)']
+    """
     return derived_of(check(study, data, stream=stream, shards=shards))
 
 
@@ -195,6 +207,12 @@ def run(
         The study, its data or the backend has errors; carries the diagnostics.
     SamplingFailed
         The backend gave no usable draws.
+
+    Examples
+    --------
+    >>> found = hdsl.run("tutoring.hdm", settings=hdsl.Settings(chains=2, draws=200, seed=1))
+    >>> found.estimands["name"][0]
+    'ate'
     """
     from hdsl import backend as backends
     from hdsl.backend import Settings
@@ -223,7 +241,15 @@ def run(
 
 
 def format_text(text: str, name: str = "study.hdm") -> str:
-    """Return the text of a study in canonical layout; StudyError where it has syntax errors."""
+    """Return the text of a study in canonical layout; StudyError where it has syntax errors.
+
+    Examples
+    --------
+    >>> print(hdsl.format_text("study s   data \\"d.csv\\"  unit u{outcome y:real}"), end="")
+    study s
+    data "d.csv"
+    unit u { outcome y : real }
+    """
     from hdsl.design.snippets import StudyError
     from hdsl.syntax.format import format_source
     from hdsl.syntax.parse import parse
@@ -248,6 +274,13 @@ def compare(
     `stan:cmdstan`. Effects are integrated out only where `settings` ask for it.
 
     Raises StudyError and SamplingFailed as `run` does.
+
+    Examples
+    --------
+    >>> settings = hdsl.Settings(chains=2, draws=100, warmup=100, inference="marginal")
+    >>> results, agreement = hdsl.compare("tutoring.hdm", ["numpyro", "stan"], settings=settings)
+    >>> sorted(agreement.weakest)
+    ['numpyro', 'stan']
     """
     from hdsl.backend import Settings
     from hdsl.report.compare import agreement
@@ -292,6 +325,13 @@ def compare_studies(
     just above the rows), with stacking weights.
 
     Raises StudyError and SamplingFailed as `run` does.
+
+    Examples
+    --------
+    >>> plain = hdsl.load("tutoring.hdm").model_copy(update={"analysis": ()})
+    >>> versus = hdsl.compare_studies(["tutoring.hdm", plain], ("declared", "plain"))
+    >>> sorted(versus.fit["name"])
+    ['declared', 'plain']
     """
     from hdsl.report.versus import versus
 
@@ -312,6 +352,12 @@ def compare_pooling(
     `group` is by default the level within which treatment varies.
 
     Raises StudyError (HDM122: there is no such group) and SamplingFailed as `run` does.
+
+    Examples
+    --------
+    >>> forms = hdsl.compare_pooling("tutoring.hdm", settings=hdsl.Settings(chains=2, draws=200))
+    >>> forms.names
+    ('complete', 'partial', 'none', 'mundlak')
     """
     from hdsl.design.pooling import pooled_forms, treated_within, why_not
     from hdsl.design.snippets import StudyError
@@ -332,6 +378,12 @@ def explain(study: str | Path | Study, data: str | None = None, *, how: bool = F
     """Return the explanation of a study (design, model with reasons, priors, estimands) and its derivation.
 
     `how`: say how it will be sampled as well.
+
+    Examples
+    --------
+    >>> text, derived = hdsl.explain("tutoring.hdm")
+    >>> "because tutor was assigned within each school" in text
+    True
     """
     from hdsl.report.explain import explanation, inference_words
 
@@ -365,6 +417,12 @@ def emit(
 
     Of a backend and of `passes` it is the program that NUTS runs: with effects integrated out, unless `inference` is
     `nuts` or the model does not allow it. The text is empty where diagnostics stand in the way.
+
+    Examples
+    --------
+    >>> text, found = hdsl.emit("tutoring.hdm", "numpyro")
+    >>> "numpyro.sample" in text, found
+    (True, ())
     """
     from hdsl.report import stages
 

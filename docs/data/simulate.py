@@ -26,7 +26,7 @@ def reading() -> Iterable[Sequence[object]]:
 
 
 def voucher() -> Iterable[Sequence[object]]:
-    """Applicants to a course by lottery: a fifth would never enrol, a tenth always; enrolling gives compliers 2 more."""
+    """Applicants to a course by lottery: a fifth would never enrol, a tenth always; enrolling gives compliers 2."""
     random = np.random.default_rng(4)
     yield "site", "schooling", "offered", "enrolled", "earnings"
     for site in range(1, 9):

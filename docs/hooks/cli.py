@@ -12,9 +12,12 @@ def page() -> str:
     """Return the page: each command, its arguments and options."""
     parser = cli._parser()
     (commands,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    lines = ["# Command line", "", "`hdsl COMMAND --help` prints the same. Every command takes `--json`, which", ""]
-    lines[-2] = "`hdsl COMMAND --help` prints the same. Exit codes: 0 fine, 1 findings, 2 a command that cannot be"
-    lines[-1] = "understood, 3 the sampling failed. `--json` prints one JSON object (`docs/json.md`)."
+    lines = [
+        "# Command line",
+        "",
+        "`hdsl COMMAND --help` prints the same. Exit codes: 0 fine, 1 findings, 2 a command that",
+    ]
+    lines += ["cannot be understood, 3 the sampling failed. `--json` prints one JSON object (`docs/json.md`)."]
     for name, command in commands.choices.items():
         lines += ["", f"## hdsl {name}", "", str(command.description), "", "```text", *_usage(command), "```", ""]
         lines += ["| Argument | |", "|---|---|", *_rows(command)]
@@ -22,7 +25,7 @@ def page() -> str:
 
 
 def _usage(command: argparse.ArgumentParser) -> list[str]:
-    formatter = argparse.HelpFormatter(command.prog, width=100)
+    formatter = argparse.HelpFormatter(command.prog, width=84)
     formatter.add_usage(command.usage, command._actions, command._mutually_exclusive_groups)
     return formatter.format_help().strip().splitlines()
 

@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import api
 import cli
-import grammar
 import schemas
+
+import grammar
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -194,7 +195,7 @@ def _title(path: Path) -> str:
 
 def _short(path: Path) -> str:
     """Return a title without what comes after its colon."""
-    return _title(path).split(":")[0]
+    return _title(path).split(":")[0].replace("`", "")
 
 
 def _first_words(path: Path) -> str:

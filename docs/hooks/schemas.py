@@ -17,15 +17,15 @@ from hdsl.model import ir as model
 
 STUDY = """# Parts of a study
 
-A study, written as text or in Python, becomes one value: this. Two equal designs give equal values. `study.to_json()`
-writes it and `Study.from_json` reads it; [study.schema.json](study.schema.json) is its JSON Schema. Each table lists the
-fields of a part: what may stand there, and what stands there when nothing is said. Where words are listed, these are
-all that the language has.
+A study, written as text or in Python, becomes one value: this. Two equal designs give equal values.
+`study.to_json()` writes it and `Study.from_json` reads it; [study.schema.json](study.schema.json) is its JSON Schema.
+Each table lists the fields of a part: what may stand there, and what stands there when nothing is said. Where words
+are listed, these are all that the language has.
 """
 MODEL = """# The model in parts
 
-What is derived from a study is a small probabilistic program ([architecture](../architecture.md)): random variables with
-laws, definitions and observations over named index sets. A [backend](../backends.md) is given this and nothing else.
+What is derived from a study is a small probabilistic program ([architecture](../architecture.md)): random variables
+with laws, definitions and observations over named index sets. A [backend](../backends.md) is given this and nothing else.
 `hdsl compile study.hdm --emit model` prints it as JSON.
 """
 _EXPRESSIONS = get_args(expr.Expr)[0]

@@ -34,31 +34,60 @@ def covariate(
     ------
     StudyError
         Where the name or kind is not one of the language.
+
+    Examples
+    --------
+    >>> hdsl.covariate("age", "real", "years", column="Age at entry").column
+    'Age at entry'
     """
     return _variable("covariate", name, kind, measured_in, missing, column)
 
 
 def outcome(name: str, kind: str, measured_in: str | None = None, *, column: str | None = None) -> ir.Variable:
-    """Return an outcome; arguments as in `covariate`."""
+    """Return an outcome; arguments as in `covariate`.
+
+    Examples
+    --------
+    >>> hdsl.outcome("score", "real", "points").role
+    'outcome'
+    """
     return _variable("outcome", name, kind, measured_in, False, column)
 
 
 def intermediate(name: str, kind: str, measured_in: str | None = None, *, column: str | None = None) -> ir.Variable:
-    """Return a variable measured after treatment and before the outcome; arguments as in `covariate`."""
+    """Return a variable measured after treatment and before the outcome; arguments as in `covariate`.
+
+    Examples
+    --------
+    >>> hdsl.intermediate("enrolled", "binary").role
+    'intermediate'
+    """
     return _variable("intermediate", name, kind, measured_in, False, column)
 
 
 def weight(
     name: str, kind: str = "positive", measured_in: str | None = None, *, column: str | None = None
 ) -> ir.Variable:
-    """Return a survey weight; arguments as in `covariate`."""
+    """Return a survey weight; arguments as in `covariate`.
+
+    Examples
+    --------
+    >>> hdsl.weight("w").kind.name
+    'positive'
+    """
     return _variable("weight", name, kind, measured_in, False, column)
 
 
 def exposure(
     name: str, kind: str = "positive", measured_in: str | None = None, *, column: str | None = None
 ) -> ir.Variable:
-    """Return the exposure of a count, whose logarithm is the offset; arguments as in `covariate`."""
+    """Return the exposure of a count, whose logarithm is the offset; arguments as in `covariate`.
+
+    Examples
+    --------
+    >>> hdsl.exposure("months").role
+    'exposure'
+    """
     return _variable("exposure", name, kind, measured_in, False, column)
 
 
@@ -77,22 +106,48 @@ def _variable(
 
 
 def complete(*probability: float | str) -> ir.Mechanism:
-    """Return complete randomisation: a fixed share of the units, or one share for each arm."""
+    """Return complete randomisation: a fixed share of the units, or one share for each arm.
+
+    Examples
+    --------
+    >>> hdsl.complete(0.5).probability.value
+    0.5
+    >>> len(hdsl.complete(0.5, 0.25, 0.25).probability.items)
+    3
+    """
     return ir.Mechanism(name="complete", probability=_probability("complete", probability))
 
 
 def bernoulli(*probability: float | str) -> ir.Mechanism:
-    """Return independent randomisation with a probability, or the name of a proportion variable."""
+    """Return independent randomisation with a probability, or the name of a proportion variable.
+
+    Examples
+    --------
+    >>> hdsl.bernoulli("p_offer").probability.name
+    'p_offer'
+    """
     return ir.Mechanism(name="bernoulli", probability=_probability("bernoulli", probability))
 
 
 def ignorable(*given: str) -> ir.Mechanism:
-    """Return an observational assignment that is ignorable given these covariates or formulas."""
+    """Return an observational assignment that is ignorable given these covariates or formulas.
+
+    Examples
+    --------
+    >>> len(hdsl.ignorable("age", "age * age").given)
+    2
+    """
     return ir.Mechanism(name="ignorable", given=tuple(snippets.term(text) for text in given))
 
 
 def rule(variable: str, cutoff: float) -> ir.Mechanism:
-    """Return assignment by whether a variable reaches a cutoff."""
+    """Return assignment by whether a variable reaches a cutoff.
+
+    Examples
+    --------
+    >>> hdsl.rule("score", 50).cutoff
+    50.0
+    """
     return snippets.made(ir.Mechanism, name="rule", given=(snippets.term(variable),), cutoff=cutoff)
 
 

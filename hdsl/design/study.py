@@ -60,6 +60,12 @@ class Study(ir.StudyFields):
 
         `within` names the level it nests in, or several; `"person * month"` crosses levels. `file` is a
         second table, joined on `id`.
+
+        Examples
+        --------
+        >>> study = hdsl.Study("s").group("school", id="school_id", variables=[covariate("poverty", "proportion")])
+        >>> study.levels[0].variables[0].name
+        'poverty'
         """
         return self._level("group", name, id, within, file, variables)
 
@@ -72,7 +78,14 @@ class Study(ir.StudyFields):
         file: str | None = None,
         variables: Sequence[ir.Variable] = (),
     ) -> Study:
-        """Declare what is observed or treated; arguments as in `group`. The last unit is the row."""
+        """Declare what is observed or treated; arguments as in `group`. The last unit is the row.
+
+        Examples
+        --------
+        >>> study = hdsl.Study("s").group("school").unit("pupil", within="school", variables=[outcome("y", "real")])
+        >>> study.levels[-1].parents
+        ('school',)
+        """
         return self._level("unit", name, id, within, file, variables)
 
     def wave(self, name: str, *, id: str | None = None, variables: Sequence[ir.Variable] = ()) -> Study:
@@ -90,7 +103,15 @@ class Study(ir.StudyFields):
         measured_in: str | None = None,
         **codes: float | str,
     ) -> Study:
-        """Declare a treatment by its arms and their codes, the reference first, or by the kind of its dose."""
+        """Declare a treatment by its arms and their codes, the reference first, or by the kind of its dose.
+
+        Examples
+        --------
+        >>> [arm.name for arm in hdsl.Study("s").treatment("tutor", none=0, tutored=1).treatments[0].arms]
+        ['none', 'tutored']
+        >>> hdsl.Study("s").treatment("drug", dose="positive", measured_in="mg").treatments[0].dose
+        'positive'
+        """
         pairs = {**(arms or {}), **codes}
         found = made(
             ir.Treatment,
@@ -115,6 +136,14 @@ class Study(ir.StudyFields):
         """Say at which level, in which blocks and how a treatment was assigned.
 
         `given=("mailing", "mailed")` says that it was assigned only where another treatment has that arm.
+
+        Examples
+        --------
+        >>> study = hdsl.load("tutoring.hdm")
+        >>> study.assignments[0] == hdsl.Study("s").assign(
+        ...     "tutor", to="student", within="school", by=complete(0.5)
+        ... ).assignments[0]
+        True
         """
         condition = None if given is None else made(ir.Condition, treatment=given[0], arm=given[1])
         found = made(
@@ -313,6 +342,12 @@ class Study(ir.StudyFields):
         ------
         StudyError
             Where the text has errors of syntax or structure.
+
+        Examples
+        --------
+        >>> study = hdsl.load("tutoring.hdm")
+        >>> hdsl.Study.from_text(study.to_text()) == study
+        True
         """
         from hdsl.design.from_syntax import read_study
 
@@ -326,6 +361,12 @@ class Study(ir.StudyFields):
         ------
         StudyError
             Where the text is not JSON, not a study, or of another version of the language.
+
+        Examples
+        --------
+        >>> study = hdsl.load("tutoring.hdm")
+        >>> hdsl.Study.from_json(study.to_json()) == study
+        True
         """
         try:
             fields = ir.StudyFields.model_validate_json(text)
@@ -378,6 +419,11 @@ def load(path: str | PathLike[str]) -> Study:
     ------
     StudyError
         Where the file cannot be read, or has errors of syntax or structure.
+
+    Examples
+    --------
+    >>> hdsl.load("tutoring.hdm").vary("pretest", across="school").name
+    'tutoring'
     """
     from hdsl.design.from_syntax import read_study
     from hdsl.syntax.read import read_source
@@ -389,7 +435,13 @@ def load(path: str | PathLike[str]) -> Study:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of a study."""
+    """Return the JSON schema of a study.
+
+    Examples
+    --------
+    >>> hdsl.json_schema()["title"]
+    'hdsl study, version 1'
+    """
     schema = ir.StudyFields.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "hdsl study, version 1"}
 

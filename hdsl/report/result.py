@@ -99,12 +99,23 @@ class Result:
 
         Columns: `name`, one for each level that indexes an estimand, `mean`, `sd`, the quantiles `q5`, `q50` and
         `q95`, and `positive`, the posterior probability of being above zero.
+
+        Examples
+        --------
+        >>> list(result.estimands["name"])
+        ['ate']
         """
         return frame(table("name", self.estimand_summaries), self.frames)
 
     @property
     def parameters(self) -> Any:
-        """The parameters by role as a data frame, with columns as in `estimands`."""
+        """The parameters by role as a data frame, with columns as in `estimands`.
+
+        Examples
+        --------
+        >>> "sd(effect(tutor), school)" in set(result.parameters["role"])
+        True
+        """
         return frame(table("role", self.parameter_summaries), self.frames)
 
     @property
@@ -221,7 +232,13 @@ class Result:
         kind: Literal["expected", "outcome"] = "expected",
         seed: int = 1,
     ) -> DataArray:
-        """Return the draws behind `predict`, with axes chain, draw, row."""
+        """Return the draws behind `predict`, with axes chain, draw, row.
+
+        Examples
+        --------
+        >>> result.predict_draws(do={"tutor": "none"}).dims
+        ('chain', 'draw', 'row')
+        """
         from hdsl.report.effects import predicted
 
         return predicted(self, new_data, dict(do or {}), kind, seed)

@@ -46,6 +46,12 @@ def starter(data: str, folder: Path | None = None) -> tuple[str | None, list[Dia
         The table, a file name counting from the working directory.
     folder : Path or None
         The folder the study will be in, from which its `data` statement then counts; None: the working directory.
+
+    Examples
+    --------
+    >>> text, found = hdsl.starter("tutoring.csv")
+    >>> "group school id school" in text, found
+    (True, [])
     """
     table = open_table(data, Path.cwd())
     if not isinstance(table, Table):

@@ -1,4 +1,4 @@
-"""The tables of formulas beside studies: each study has the terms that its formula has, under the names that are shown."""
+"""Formulas beside studies: each study has the terms that its formula has, under the names that are shown."""
 
 from __future__ import annotations
 

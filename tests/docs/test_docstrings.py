@@ -14,6 +14,7 @@ import pytest
 import hdsl
 from tests.report.made import write
 
+LONG = "hdsl.driver.compare"
 ROOT = Path(hdsl.__file__).resolve().parent
 
 
@@ -40,10 +41,27 @@ def test_there_are_examples() -> None:
     assert {"hdsl.report.result", "hdsl.design.study"} <= set(_modules())
 
 
+def test_all_that_hdsl_offers_has_an_example() -> None:
+    """But for exceptions and settings, which the other examples use."""
+    offered = {name: getattr(hdsl, name) for name in hdsl.__all__}
+    without = {name for name, value in offered.items() if ">>> " not in (value.__doc__ or "")}
+    assert without == {"SamplingFailed", "StudyError", "Settings"}
+
+
 @pytest.mark.parametrize("name", _modules())
 def test_examples_run(name: str, names: dict[str, Any]) -> None:
+    _run(name, names, slow=False)
+
+
+@pytest.mark.slow
+def test_examples_that_take_long_run(names: dict[str, Any]) -> None:
+    _run("hdsl.driver", names, slow=True)
+
+
+def _run(name: str, names: dict[str, Any], *, slow: bool) -> None:
     module: ModuleType = import_module(name)
     tests = [test for test in doctest.DocTestFinder().find(module) if test.examples]
+    tests = [test for test in tests if test.name.startswith(LONG) == slow]
     assert tests
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     said: list[str] = []

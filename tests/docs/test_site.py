@@ -157,7 +157,9 @@ class TestBrowser:
         found = tab.eval_on_selector_all("a.md-search-result__link", "links => links.map(link => link.href)")
         assert any("handle_noncompliance" in link for link in found)
 
-    @pytest.mark.parametrize("name", ["first_study.html", "coming_from/brms.html", "gallery/index.html", "codes/index.html"])
+    @pytest.mark.parametrize(
+        "name", ["first_study.html", "coming_from/brms.html", "gallery/index.html", "codes/index.html"]
+    )
     def test_a_narrow_screen_shows_all_of_it(self, browser: Any, site: Path, name: str) -> None:
         tab = browser.new_context(offline=True, viewport={"width": 390, "height": 800}).new_page()
         tab.goto((site / name).as_uri())
