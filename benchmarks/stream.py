@@ -83,7 +83,8 @@ def _process(folder: Path, stage: str) -> dict[str, Any]:
 
 def _line(each: dict[str, Any]) -> str:
     note = f"  {each['note']}" if each.get("note") else ""
-    return f"{each['stage']:16s} {each['seconds']:7.2f} s  {each['peak_mib']:6d} MiB{note}"
+    times = f"{each['seconds']:7.2f} s, {each['cpu']:7.2f} s of processors"
+    return f"{each['stage']:12s} {times}  {each['peak_mib']:6d} MiB{note}"
 
 
 def run_stage(folder: Path, stage: str) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def run_stage(folder: Path, stage: str) -> dict[str, Any]:
     note = WORK[stage](folder)
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {"stage": stage, "seconds": seconds, "peak_mib": peak, "note": note}
+    return {"stage": stage, "seconds": seconds, "cpu": time.process_time(), "peak_mib": peak, "note": note}
 
 
 def _polars(folder: Path) -> str:

@@ -41,3 +41,33 @@ def test_a_million_rows(tmp_path: Path) -> None:
     error = 0.2 / np.sqrt(200)  # the standard error of the mean of the groups' effects
     assert abs(float(str(summed["ate"])) - EFFECT) < 3 * error
     assert int(str(summed["peak"])) < 0.75 * int(str(whole["peak"]))
+
+
+@pytest.mark.slow
+def test_twenty_million_rows_of_one_group_keep_their_digits(tmp_path: Path) -> None:
+    """Values repeat after 1,000 rows, so that their products are known in rational numbers."""
+    from fractions import Fraction
+
+    import duckdb
+
+    from hdsl.data.stream import summed
+    from hdsl.data.stream_cells import Cells
+    from hdsl.driver import open_study
+
+    rows, period = 20_000_000, 1_000
+    x = "1e6 + 7 * ((i * 7919) % 1000) / 1000.0"
+    y = "3e5 + 2 * (i % 2) - 1 + ((i * 7919) % 1000) / 500.0"
+    asked = f"SELECT 0 AS school, {x} AS x, {y} AS y FROM range({rows}) AS t(i)"
+    duckdb.connect().execute(f"COPY ({asked}) TO '{tmp_path / 'rows.parquet'}'")
+    (tmp_path / "s.hdm").write_text("""study s data "rows.parquet" group school id school
+    unit pupil in school { covariate x : real outcome y : real } analysis { adjust for x }""")
+    study = open_study(tmp_path / "s.hdm").study
+    assert study is not None
+    found = summed(study, tmp_path, ["rows.parquet"])
+    assert isinstance(found, Cells)
+    table = duckdb.connect().sql(f"SELECT x, y FROM '{tmp_path / 'rows.parquet'}' LIMIT {period}").fetchnumpy()
+    columns = [[Fraction(float(value)) for value in table[name]] for name in ("x", "y")]
+    for i, one in enumerate(columns):
+        for j, other in enumerate(columns):
+            products = sum(a * b for a, b in zip(one, other, strict=True)) - sum(one) * sum(other) / period
+            assert found.scatter[0, i, j] == pytest.approx(float(products * (rows // period)), rel=1e-11)
