@@ -255,6 +255,12 @@ class Here:
         """The number of groups."""
         return len(self.sums.starts)
 
+    def only(self, points: Codes) -> Here:
+        """Return the same cells at some of the points."""
+        ready = tuple(each[points] if each.ndim == 2 else each for each in self.ready)
+        fixed, load, above = self.fixed[points], self.load[points], self.above[points]
+        return replace(self, ready=ready, fixed=fixed, load=load, above=above)
+
     def shifted(self, v: Array) -> Here:
         """Return the same cells at standard normal effects of the coarser units, (b, coarser units)."""
         return replace(self, fixed=self.fixed + self.above * np.take(v, self.parent[self.of], axis=1))

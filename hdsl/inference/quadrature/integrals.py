@@ -14,7 +14,7 @@ from hdsl.inference.quadrature.groups import Here
 from hdsl.inference.quadrature.nodes import nodes
 from hdsl.reference.values import Array
 
-MOST_STEPS = 10
+FEW_STEPS, MOST_STEPS = 5, 40
 SHORT_STEP = 0.1
 LONG_STEP = 3.0
 
@@ -49,11 +49,15 @@ def spread(inverse: small.Rows, x: Array) -> Array:
     return np.stack([np.asarray(part) for part in parts], axis=-1)
 
 
-def modes_of(here: Here, size: int, start: Array | None = None) -> Modes:
-    """Return the modes of groups' effects by Newton's method; steps are at most `LONG_STEP` curvature sds long."""
+def modes_of(here: Here, size: int, start: Array | None = None, steps: int = FEW_STEPS) -> Modes:
+    """Return the modes of groups' effects by Newton's method; steps are at most `LONG_STEP` curvature sds long.
+
+    Points that are not there after `steps` go on by themselves, up to `MOST_STEPS`.
+    """
     u = np.zeros((len(here.fixed), here.groups, size)) if start is None else start
     inverse: small.Rows = []
-    for _ in range(MOST_STEPS):
+    late = np.zeros(len(here.fixed), np.bool_)
+    for _ in range(steps):
         slope, information = here.slopes(u)
         sums = [here.sums.of(slope * here.load[:, j]) - u[:, :, j] for j in range(size)]
         rows: small.Rows = []
@@ -66,6 +70,14 @@ def modes_of(here: Here, size: int, start: Array | None = None) -> Modes:
         length = np.sqrt(np.sum(half**2, axis=-1))
         half *= np.minimum(1.0, LONG_STEP / np.maximum(length, 1e-300))[..., None]
         u = u + spread(inverse, half)
-        if not np.any(length > SHORT_STEP):
+        late = np.any(length > SHORT_STEP, axis=1)
+        if not np.any(late):
             break
+    if steps < MOST_STEPS and np.any(late):
+        points = np.flatnonzero(late)
+        rest = modes_of(here.only(points), size, u[points], MOST_STEPS)
+        u[points] = rest.u
+        for row, own in zip(inverse, rest.inverse, strict=True):
+            for entry, value in zip(row, own, strict=True):
+                entry[points] = value
     return Modes(u, inverse)

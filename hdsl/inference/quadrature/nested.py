@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hdsl.inference.exact import small
 from hdsl.inference.quadrature.groups import Here
-from hdsl.inference.quadrature.integrals import LONG_STEP, MOST_STEPS, SHORT_STEP, log_integrals, spread
+from hdsl.inference.quadrature.integrals import FEW_STEPS, LONG_STEP, MOST_STEPS, SHORT_STEP, log_integrals, spread
 from hdsl.inference.quadrature.nodes import nodes
 from hdsl.reference.values import Array
 
@@ -50,13 +50,18 @@ def firsts(parent: Codes) -> Codes:
     return np.concatenate([[0], np.flatnonzero(np.diff(parent)) + 1]).astype(np.int64)
 
 
-def joint_modes(here: Here, times: Array, size: int, u: Array | None = None, v: Array | None = None) -> JointModes:
-    """Return the joint modes by Newton's method, in which the groups' effects are solved for first."""
+def joint_modes(
+    here: Here, times: Array, size: int, u: Array | None = None, v: Array | None = None, steps: int = FEW_STEPS
+) -> JointModes:
+    """Return the joint modes by Newton's method, in which the groups' effects are solved for first.
+
+    Points that are not there after `steps` go on by themselves, up to `MOST_STEPS`.
+    """
     count, first = len(here.fixed), firsts(here.parent)
     u = np.zeros((count, here.groups, size)) if u is None else u
     v = np.zeros((count, len(first))) if v is None else v
-    lean, sd = np.zeros_like(u), np.ones_like(v)
-    for _ in range(MOST_STEPS):
+    lean, sd, late = np.zeros_like(u), np.ones_like(v), np.zeros(count, np.bool_)
+    for _ in range(steps):
         shifted = here.shifted(v)
         slope, information = shifted.slopes(u)
         inverse, pull, cross, up = _groups(shifted, slope, information, u)
@@ -72,8 +77,13 @@ def joint_modes(here: Here, times: Array, size: int, u: Array | None = None, v: 
         long = np.sqrt(np.sum(moved**2, axis=2))
         moved *= np.minimum(1.0, LONG_STEP / np.maximum(long, 1e-300))[..., None]
         u, v = u + spread(inverse, moved), v + move
-        if not (np.any(length > SHORT_STEP) or np.any(long > SHORT_STEP)):
+        late = np.any(length > SHORT_STEP, axis=1) | np.any(long > SHORT_STEP, axis=1)
+        if not np.any(late):
             break
+    if steps < MOST_STEPS and np.any(late):
+        points = np.flatnonzero(late)
+        rest = joint_modes(here.only(points), times, size, u[points], v[points], MOST_STEPS)
+        u[points], v[points], lean[points], sd[points] = rest.u, rest.v, rest.lean, rest.sd
     return JointModes(u, v, lean, sd)
 
 

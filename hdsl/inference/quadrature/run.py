@@ -36,11 +36,12 @@ ENGINE = "exact: effects integrated out by quadrature ({nodes} nodes), importanc
 MOST_HYPERPARAMETERS = 20
 PRIOR_POINTS = 16
 COUNTS = {0: (1,), 1: (3, 5, 7, 9, 13, 21), 2: (3, 5, 7, 9, 13), 3: (3, 5, 7)}
-FINEST = {0: 1, 1: 35, 2: 17, 3: 9}
+FINEST = {0: 1, 1: 35, 2: 19, 3: 9}
 MODE_COUNT = {0: 1, 1: 5, 2: 3, 3: 3}
 NESTED_COUNTS, NESTED_FINEST = {1: (3, 5, 7, 9), 2: (3, 5), 3: (3,)}, {1: 13, 2: 9, 3: 5}
 NODE_ERROR = 0.01
 CHECKED = 40
+OF_NO_WEIGHT = 15.0
 EFFECTIVE_PER_CHAIN = 100
 CHEAP, COSTLY = 5_000, 100_000
 TRIAL, SHORT_TRIAL = 1_000, 400
@@ -132,13 +133,16 @@ def _not_accepted(found: Weighted, settings: Settings, final: int) -> NotAccepte
 def _enough_nodes(
     density: Callable[[Array, int], Array], modes: list[Mode], model: Grouped, rng: np.random.Generator
 ) -> tuple[int, float]:
-    """Return the fewest nodes whose error varies little around the mode, and that error's standard deviation."""
+    """Return the fewest nodes whose error varies little around the mode, and that error's standard deviation.
+
+    Points whose density is lower than the highest by more than `OF_NO_WEIGHT` bear on nothing.
+    """
     factor = np.linalg.cholesky(modes[0].covariance)
     points = modes[0].point + rng.standard_normal((CHECKED, len(factor))) @ factor.T
     size = model.size
     counts, most = (NESTED_COUNTS[size], NESTED_FINEST[size]) if model.nested else (COUNTS[size], FINEST[size])
     finest = density(points, most)
-    usable = np.isfinite(finest)
+    usable = finest > np.max(finest) - OF_NO_WEIGHT
     error = float("inf")
     for count in counts:
         error = float(np.std((density(points, count) - finest)[usable])) if size else 0.0
