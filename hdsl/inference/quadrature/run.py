@@ -33,6 +33,7 @@ from hdsl.reference.simulate import prior_draw
 from hdsl.reference.values import Array
 
 ENGINE = "exact: effects integrated out by quadrature ({nodes} nodes), importance sampling of {count}"
+WITHOUT_EFFECTS = "exact: importance sampling of {count}"
 MOST_HYPERPARAMETERS = 20
 PRIOR_POINTS = 16
 COUNTS = {0: (1,), 1: (3, 5, 7, 9, 13, 21), 2: (3, 5, 7, 9, 13), 3: (3, 5, 7)}
@@ -184,7 +185,7 @@ def _finished(
     return Draws(
         values=values,
         statistics={"lp": found.log_density[visited]},
-        engine=ENGINE.format(nodes=sampled.nodes, count=count),
+        engine=(ENGINE if model.size else WITHOUT_EFFECTS).format(nodes=sampled.nodes, count=count),
         seconds={"hyperparameters": times[0], "effects": time.perf_counter() - times[1]},
         quality={
             "khat": found.khat,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hdsl.design.levels import row_level
 from hdsl.model.ir import Model
-from hdsl.report.html.references import is_exact
+from hdsl.report.html.references import by_quadrature, is_exact
 from hdsl.report.words import assigned_how
 
 if TYPE_CHECKING:
@@ -80,11 +80,21 @@ def _varied(model: Model) -> list[str]:
     ]
 
 
+def _drawn(result: Result) -> str:
+    """Return the beginning of the sentence that says what was drawn by importance sampling."""
+    if by_quadrature(result):
+        how = "by adaptive Gauss-Hermite quadrature (Pinheiro & Bates, 1995)"
+        return f"Varying effects were integrated out {how}, and the remaining parameters"
+    if "integrated out" in result.inference:
+        return "Effects with normal laws were integrated out exactly, and the remaining parameters"
+    return "The parameters were"
+
+
 def _inference(result: Result) -> Iterator[str]:
     s, d = result.settings, result.diagnosis
     if is_exact(result):
         yield (
-            "Effects with normal laws were integrated out exactly, and the remaining parameters drawn by importance "
+            f"{_drawn(result)} drawn by importance "
             f"sampling (Vehtari et al., 2024; Pareto k-hat {d.khat:.2f}), arranged as {s.chains} chains of {s.draws:,} "
             "draws."
         )

@@ -81,10 +81,20 @@ PSIS = _work(
     volume="25",
     pages="1--58",
 )
+QUADRATURE = _work(
+    "pinheiro1995",
+    "article",
+    "Pinheiro, Jos{\\'e} C. and Bates, Douglas M.",
+    "1995",
+    "Approximations to the Log-Likelihood Function in the Nonlinear Mixed-Effects Model",
+    journal="Journal of Computational and Graphical Statistics",
+    volume="4",
+    pages="12--35",
+)
 RHAT = _work(
     "vehtari2021",
     "article",
-    "Vehtari, Aki and Gelman, Andrew and Simpson, Daniel and Carpenter, Bob and B{\\\"u}rkner, Paul-Christian",
+    'Vehtari, Aki and Gelman, Andrew and Simpson, Daniel and Carpenter, Bob and B{\\"u}rkner, Paul-Christian',
     "2021",
     "Rank-Normalization, Folding, and Localization: An Improved R-hat for Assessing Convergence of MCMC",
     journal="Bayesian Analysis",
@@ -162,8 +172,7 @@ QUANTILES = _work(
 GP = _work(
     "riutort2023",
     "article",
-    "Riutort-Mayol, Gabriel and B{\\\"u}rkner, Paul-Christian and Andersen, Michael R. and Solin, Arno and "
-    "Vehtari, Aki",
+    'Riutort-Mayol, Gabriel and B{\\"u}rkner, Paul-Christian and Andersen, Michael R. and Solin, Arno and Vehtari, Aki',
     "2023",
     "Practical Hilbert Space Approximate Bayesian Gaussian Processes for Probabilistic Programming",
     journal="Statistics and Computing",
@@ -210,6 +219,11 @@ def is_exact(result: Result) -> bool:
     return result.inference.startswith("exact")
 
 
+def by_quadrature(result: Result) -> bool:
+    """Return whether effects were integrated out by quadrature."""
+    return is_exact(result) and "quadrature" in result.inference
+
+
 def works(result: Result) -> list[Work]:
     """Return the works on which a result rests, each once."""
     return list({work.key: work for work in _works(result)}.values())
@@ -219,6 +233,8 @@ def _works(result: Result) -> Iterator[Work]:
     yield from (DESIGN, POTENTIAL)
     if is_exact(result):
         yield PSIS
+        if by_quadrature(result):
+            yield QUADRATURE
     else:
         yield NUTS
         yield from [BACKENDS[result.backend]] if result.backend in BACKENDS else []
