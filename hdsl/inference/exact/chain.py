@@ -26,12 +26,15 @@ MANY_CELLS = 8
 
 @dataclass(frozen=True)
 class Level:
-    """A coarser grouping at b points: cross-products given all that is finer; `factor` of its whitened precision."""
+    """A coarser grouping at b points: cross-products given all that is finer.
+
+    `inverse` is that of the Cholesky factor of its whitened precision.
+    """
 
     own: Array
     others: Array
     load: Array
-    factor: Array
+    inverse: Array
 
 
 @dataclass(frozen=True)
@@ -218,9 +221,8 @@ def _eliminated(level: Coarser, own: Array, others: Array, hyper: Hyper, linear:
     """Integrate out a coarser grouping; return it, its whitened columns and its log determinants (b,)."""
     load = loading(level.grouping, level.scales, hyper, linear)
     turned = load.transpose(0, 1, 3, 2)
-    matrix = turned @ own @ load + np.eye(load.shape[3])
-    entries = [[matrix[..., i, j] for j in range(i + 1)] for i in range(load.shape[3])]
-    factor, log_determinant = small.cholesky(entries)
+    matrix = small.times(small.times(turned, own), load) + np.eye(load.shape[3])
+    factor, log_determinant = small.cholesky(small.entries(matrix))
     inverse = small.stacked(small.inverse_factor(factor))
-    rows = inverse @ (turned @ others)
-    return Level(own, others, load, small.stacked(factor)), rows, np.sum(log_determinant, axis=1)
+    rows = small.times(inverse, small.times(turned, others))
+    return Level(own, others, load, inverse), rows, np.sum(log_determinant, axis=1)

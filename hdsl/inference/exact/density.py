@@ -16,6 +16,7 @@ from hdsl.inference.exact.chain import reduce_chain
 from hdsl.inference.exact.hyper import Hyper, hyper_at
 from hdsl.inference.exact.marginal import Marginal
 from hdsl.inference.exact.together import solve_diagonal, solve_together
+from hdsl.passes.suffice import Coarser
 from hdsl.reference.values import Array
 
 AT_ONCE = 400_000
@@ -49,10 +50,16 @@ def per_point(marginal: Marginal) -> int:
     statistics = marginal.statistics
     if marginal.diagonal is not None:
         return statistics.columns
-    cost = statistics.columns**2 + sum(level.own.size + level.others.size for level in statistics.coarser)
+    cost = statistics.columns**2 + sum(_coarse(level) for level in statistics.coarser)
     if marginal.patterns is not None:
         return cost + 2 * marginal.patterns.own.shape[0] * marginal.patterns.own.shape[1] ** 2
     return cost if statistics.finest is None else cost + statistics.finest.others.size
+
+
+def _coarse(level: Coarser) -> int:
+    """Return how many numbers a coarser grouping has: what its cells say, and what is said of its units."""
+    own = level.own.shape[1]
+    return level.own.size + level.others.size + level.grouping.size * own * (own + level.others.shape[2])
 
 
 def _log_density(marginal: Marginal, points: Array) -> Array:

@@ -126,7 +126,7 @@ def _together(marginal: Marginal, hyper: Hyper, solved: Together, rng: Generator
         units, per_unit = block.grouping.size, load.shape[3]
         piece = drawn[:, at : at + units * per_unit].reshape(count, units, per_unit)
         at += units * per_unit
-        parts.append((load @ piece[..., None])[..., 0].reshape(count, -1))
+        parts.append(small.times(load, piece[..., None])[..., 0].reshape(count, -1))
         _put(marginal, block.grouping, _spread(piece, block.grouping, hyper, marginal), deviations)
     raw = np.concatenate(parts, axis=1)
     return deviations, np.concatenate([-raw, np.ones((count, 1)), -hyper.offsets], axis=1)
@@ -141,7 +141,7 @@ def _put_fixed(marginal: Marginal, drawn: Array, deviations: Deviations) -> None
 
 
 def _spread(drawn: Array, grouping: Grouping, hyper: Hyper, marginal: Marginal) -> Array:
-    return (_spread_out(grouping, hyper, marginal) @ drawn[..., None])[..., 0]
+    return small.times(_spread_out(grouping, hyper, marginal), drawn[..., None])[..., 0]
 
 
 def _put(marginal: Marginal, grouping: Grouping, drawn: Array, deviations: Deviations) -> None:
@@ -161,7 +161,7 @@ def _chain(marginal: Marginal, hyper: Hyper, reduced: Reduced, columns: Array, r
         level, made = statistics.coarser[place], reduced.levels[place]
         drawn = _drawn_level(made, above, marginal.ancestors[place + first], columns, rng)
         _put(marginal, level.grouping, _spread(drawn, level.grouping, hyper, marginal), deviations)
-        above.insert(0, (made.load @ drawn[..., None])[..., 0])
+        above.insert(0, small.times(made.load, drawn[..., None])[..., 0])
     if statistics.finest is None:
         return deviations
     finest = statistics.finest
@@ -195,9 +195,9 @@ def _drawn_level(
     for raw, units in zip(above, ancestors, strict=True):
         said = said - np.einsum("bukj,buj->buk", made.others[..., at : at + raw.shape[2]], raw[:, units])
         at += raw.shape[2]
-    pull = np.linalg.solve(made.factor, (made.load.transpose(0, 1, 3, 2) @ said[..., None]))
+    pull = small.times(made.inverse, small.times(made.load.transpose(0, 1, 3, 2), said[..., None]))
     noise = rng.standard_normal(pull.shape)
-    return np.linalg.solve(np.swapaxes(made.factor, -1, -2), pull + noise)[..., 0]
+    return small.times(np.swapaxes(made.inverse, -1, -2), pull + noise)[..., 0]
 
 
 def conditional_effects(marginal: Marginal, said: Said, hyper: Hyper, load: Array, rng: Generator) -> Deviations:

@@ -42,6 +42,22 @@ def _by_lapack(matrix: Rows) -> tuple[Rows, Array]:
     return found, 2 * np.sum(np.log(np.diagonal(factor, axis1=-2, axis2=-1)), axis=-1)
 
 
+def entries(matrices: Array) -> Rows:
+    """Return the lower entries of matrices (..., r, r)."""
+    return [[matrices[..., i, j] for j in range(i + 1)] for i in range(matrices.shape[-1])]
+
+
+def times(left: Array, right: Array) -> Array:
+    """Return the products of matrices (..., r, n) and (..., n, c), as `@` does, which is slow where they are small."""
+    inner = left.shape[-1]
+    if inner > WRITTEN_OUT:
+        return left @ right
+    found = left[..., :, 0, None] * right[..., None, 0, :]
+    for place in range(1, inner):
+        found += left[..., :, place, None] * right[..., None, place, :]
+    return found
+
+
 def inverse_factor(factor: Rows) -> Rows:
     """Return the inverses of lower triangular matrices."""
     count = len(factor)
