@@ -41,7 +41,7 @@ def page() -> str:
 
 INTRODUCTION = """
 Made from `grammar/hdm.lark`, the file from which the parser itself is made; [the language](../language.md) says what
-each statement means. Read `x*` as "any number of x", `[x]` as "x or nothing", `a | b` as "a or b".
+each statement means. Read `x*` as "any number of x", `[x]` and `x?` as "x or nothing", `a | b` as "a or b".
 Words in quotes are keywords. Blanks, line ends and comments (`# ...`) may stand between any two words. A keyword
 serves as a name wherever a name must stand. Words of closed lists (kinds, mechanisms, families, structures) are
 names here; [the parts of a study](study.md) list them. Lines below a rule are examples of it, taken from the studies

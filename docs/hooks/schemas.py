@@ -25,8 +25,8 @@ are listed, these are all that the language has.
 MODEL = """# The model in parts
 
 What is derived from a study is a small probabilistic program ([architecture](../architecture.md)): random variables
-with laws, definitions and observations over named index sets. A [backend](../backends.md) is given this and nothing else.
-`hdsl compile study.hdm --emit model` prints it as JSON.
+with laws, definitions and observations over named index sets. A [backend](../backends.md) is given this and nothing
+else. `hdsl compile study.hdm --emit model` prints it as JSON.
 """
 _EXPRESSIONS = get_args(expr.Expr)[0]
 
