@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from hdsl.inference.integrated import Integrated, integrated
 from hdsl.model.ir import Model, ModelData
 from tests.estimands import test_histories
 from tests.model import test_array_effects, test_effect_scales, test_mixture_effects, test_serial
+from tests.passes import shapes
 
 Builder = Callable[[], tuple[Model, ModelData]]
 
@@ -41,6 +43,13 @@ def _cells(kind: str, analysis: str) -> tuple[Model, ModelData]:
         return test_array_effects.model_of(test_array_effects.made(Path(folder), analysis, kind, per=1))
 
 
+def _integrated(shape: str) -> tuple[Model, ModelData]:
+    with tempfile.TemporaryDirectory() as folder:
+        found = integrated(*shapes.made(shape, Path(folder)))
+    assert isinstance(found, Integrated)
+    return found.prepared, found.values
+
+
 _TOGETHER = (
     ("ar1", "real"),
     ("ar1", "positive"),
@@ -49,7 +58,20 @@ _TOGETHER = (
     ("unstructured", "real"),
     ("unstructured", "binary"),
 )
+_INTEGRATED = (
+    "no groups",
+    "joint effects",
+    "separate effects",
+    "spread by arm",
+    "spread across schools",
+    "nested, effects at both levels",
+    "crossed, slopes by month",
+    "weighted",
+    "means with predictors",
+    "products of spreads and standard effects",
+)
 DERIVED: Mapping[str, Builder] = {
+    **{f"integrated out: {name}": partial(_integrated, name) for name in _INTEGRATED},
     **{f"rows together: {structure}, {kind}": partial(_serial, structure, kind) for structure, kind in _TOGETHER},
     **{f"spread of effects: {kind}": partial(_scales, kind, test_effect_scales.BOTH) for kind in ("real", "binary")},
     "spread of effects: student": partial(
