@@ -159,7 +159,7 @@ def _pooled(model: Model, data: ModelData, parts: Sequence[Fit], settings: Setti
     times = {key for part in parts for key in part.sampled.seconds}
     seconds = {key: sum(part.sampled.seconds.get(key, 0.0) for part in parts) for key in sorted(times)}
     quality = {
-        key: (max if key == "khat" else min)(part.sampled.quality[key] for part in parts)
+        key: (min if key == "importance_ess" else max)(part.sampled.quality[key] for part in parts)
         for key in first.sampled.quality
         if all(key in part.sampled.quality for part in parts)
     }
