@@ -177,6 +177,18 @@ def test_files_that_are_shown_can_be_read() -> None:
                 assert any(table[: len(shown)] == shown for table in tables), block.name
 
 
+WRITTEN = [page for page in OWN if page.parent.name != "gallery"]
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_pages_name_is_there(page: Path) -> None:
+    """Files and folders of the repository that a page names in code."""
+    text = page.read_text(encoding="utf-8")
+    folders = "hdsl|backends|tests|docs|examples|scripts|grammar|editors|requirements|benchmarks"
+    named = set(re.findall(rf"`((?:{folders})/[\w./-]*)`", text))
+    assert {path for path in named if not (ROOT / path).exists() and not (ROOT / f"{path}.py").exists()} == set()
+
+
 def test_the_tables_are_those_of_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import runpy
 

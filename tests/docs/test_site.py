@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -58,13 +59,27 @@ class Assets(HTMLParser):
             self.styles.append(data)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    line = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
-    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "NO_COLOR": "1"}
-    done = subprocess.run(line, cwd=ROOT, env=quiet, capture_output=True, text=True, check=False, timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
+    """The site, built once even where several processes share the tests."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder, told = shared / "site", shared / "site.txt"
+    try:
+        (shared / "site.lock").mkdir()
+    except FileExistsError:
+        for _ in range(2400):
+            if told.exists():
+                break
+            time.sleep(0.1)
+    else:
+        line = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+        quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "NO_COLOR": "1"}
+        done = subprocess.run(line, cwd=ROOT, env=quiet, capture_output=True, text=True, check=False, timeout=240)
+        (shared / "site.part").write_text("" if done.returncode == 0 else done.stdout + done.stderr + "failed")
+        (shared / "site.part").rename(told)
+    assert told.exists()
+    assert told.read_text() == ""
     return folder
 
 
