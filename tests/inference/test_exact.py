@@ -89,7 +89,7 @@ def test_a_chain_stays_where_the_weight_is() -> None:
     assert np.all(visited[1, 10:] == 21)
 
 
-def _agree(one: Fit, other: Fit) -> None:
+def agree(one: Fit, other: Fit) -> None:
     """Means and quantiles of all roles agree within Monte Carlo error."""
     for role, values in one.roles.items():
         a = values.reshape(*values.shape[:2], -1)
@@ -112,7 +112,7 @@ def test_exact_and_nuts_agree(name: str, tmp_path: Path) -> None:
     assert exact.sampled.engine.startswith("exact")
     assert "NUTS" in nuts.sampled.engine
     assert exact.sampled.quality["khat"] < 0.5
-    _agree(exact, nuts)
+    agree(exact, nuts)
 
 
 def test_the_seed_decides() -> None:
