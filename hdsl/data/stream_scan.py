@@ -20,7 +20,7 @@ import numpy as np
 from hdsl.data.databases import Address, failed, parse_address, picked, reading
 from hdsl.data.stream_cells import HIGH, LOW, Cells, merged
 from hdsl.data.stream_plan import Measure, Plan
-from hdsl.data.table import find_columns
+from hdsl.data.table import compute, find_columns
 from hdsl.diagnostics import Diagnostic
 
 MOST_CELLS = 5_000_000
@@ -116,10 +116,11 @@ def scan(plan: Plan, origin: Origin) -> Cells | list[Diagnostic]:
             if found or wide is not None:
                 return found if wide is None else [wide]
             shift = _shift(plan, table)
+            counts = table.run(_counts(plan, table))
             summed = table.run(_query(plan, table, shift))
     except Exception as error:  # every engine has errors of its own
         return [unreadable(origin, error)]
-    return _cells(plan, summed, shift, origin)
+    return _cells(plan, summed, counts, shift, origin)
 
 
 def unreadable(origin: Origin, error: Exception) -> Diagnostic:
@@ -214,23 +215,29 @@ def _shift(plan: Plan, table: Opened) -> np.ndarray:
 def _query(plan: Plan, table: Opened, shift: np.ndarray) -> str:
     measures, dialect = range(len(plan.measures)), table.dialect
     inner = [f"{table.picked(c)} AS {name_of(c)}" for c in dict.fromkeys((*plan.keys, *plan.constants))]
-    for i, measure in enumerate(plan.measures):
-        inner.append(f"{_value(measure, float(shift[i]), dialect)} AS m{i}")
-        inner.append(f"coalesce({_bad(measure, dialect)}, false) AS b{i}")
-        inner.append(f"({_gap(measure, dialect)}) AS g{i}")
-    complete = " AND ".join(f"m{i} IS NOT NULL" for i in measures)
-    asked = [*map(name_of, plan.keys), f"({complete}) AS complete", "count(*) AS n"]
+    inner += [f"{_plain(m)} - ({float(shift[i])!r}) AS m{i}" for i, m in enumerate(plan.measures)]
+    complete = " AND ".join(_complete(measure, dialect) for measure in plan.measures)
+    asked = [*map(name_of, plan.keys), "count(*) AS n"]
     asked += [f"{dialect.mean.format(x=f'm{i}')} AS a{i}" for i in measures]
     asked += [f"{_product(i, j)} AS s{i}_{j}" for i in measures for j in measures if i <= j]
-    asked += [f"count(*) FILTER (WHERE {word}{i}) AS {word}{i}" for i in measures for word in ("g", "b")]
     for name in plan.constants:
         least, most = ("bool_and", "bool_or") if table.types[name].lower() == "boolean" else ("min", "max")
         asked += [
             f"{least}({name_of(name)}) AS {name_of(LOW + name)}",
             f"{most}({name_of(name)}) AS {name_of(HIGH + name)}",
         ]
-    groups = ", ".join(str(place + 1) for place in range(len(plan.keys) + 1))
-    return f"SELECT {', '.join(asked)} FROM (SELECT {', '.join(inner)} FROM {table.source}) AS taken GROUP BY {groups}"
+    groups = "GROUP BY " + ", ".join(str(place + 1) for place in range(len(plan.keys))) if plan.keys else ""
+    taken = f"(SELECT {', '.join(inner)} FROM {table.source} WHERE {complete}) AS taken"
+    return f"SELECT {', '.join(asked)} FROM {taken} {groups}"
+
+
+def _counts(plan: Plan, table: Opened) -> str:
+    """Return the query for all rows, and of each measure those in which it is missing or does not fit its kind."""
+    asked = ["count(*) AS n"]
+    for i, measure in enumerate(plan.measures):
+        asked.append(f"count(*) FILTER (WHERE {_gap(measure, table.dialect)}) AS g{i}")
+        asked.append(f"count(*) FILTER (WHERE coalesce({_bad(measure, table.dialect)}, false)) AS b{i}")
+    return f"SELECT {', '.join(asked)} FROM {table.source}"
 
 
 def _product(i: int, j: int) -> str:
@@ -243,11 +250,18 @@ def _number(measure: Measure) -> str:
 
 def _value(measure: Measure, shift: float, dialect: Dialect) -> str:
     """Return the measure less the shift; NULL where it is missing, infinite, or has no logarithm."""
+    return f"(CASE WHEN {_complete(measure, dialect)} THEN {_plain(measure)} END - ({shift!r}))"
+
+
+def _plain(measure: Measure) -> str:
+    return f"ln({_number(measure)})" if measure.log else _number(measure)
+
+
+def _complete(measure: Measure, dialect: Dialect) -> str:
+    """Return the test of a value that can be summed up."""
     number = _number(measure)
     finite = dialect.finite.format(x=number)
-    if measure.log:
-        return f"(CASE WHEN {number} > 0 AND {finite} THEN ln({number}) END - ({shift!r}))"
-    return f"(CASE WHEN {finite} THEN {number} END - ({shift!r}))"
+    return f"{number} > 0 AND {finite}" if measure.log else finite
 
 
 def _gap(measure: Measure, dialect: Dialect) -> str:
@@ -273,15 +287,13 @@ def _bad(measure: Measure, dialect: Dialect) -> str:
     return infinite if known is None else f"({infinite} OR (({known}) AND {dialect.finite.format(x=number)}))"
 
 
-def _cells(plan: Plan, table: Any, shift: np.ndarray, origin: Origin) -> Cells | list[Diagnostic]:
+def _cells(plan: Plan, table: Any, counts: Any, shift: np.ndarray, origin: Origin) -> Cells | list[Diagnostic]:
     import pyarrow as pa
 
     names = [measure.name for measure in plan.measures]
-    each = {
-        word: {name: int(np.sum(_array(table, f"{word}{i}"))) for i, name in enumerate(names)} for word in ("g", "b")
-    }
-    rows = int(np.sum(_array(table, "n")))
-    table = table.filter(table.column("complete"))
+    each = {word: {name: int(_array(counts, f"{word}{i}")[0]) for i, name in enumerate(names)} for word in ("g", "b")}
+    rows = int(_array(counts, "n")[0])
+    table = table.filter(compute().greater(table.column("n"), 0))
     if table.num_rows > MOST_CELLS:
         message = f"Rows are not summed up by {', '.join(map(repr, plan.keys))}: {table.num_rows:,} combinations."
         return [Diagnostic("HDM370", message, help="Fewer keys are needed, or leave --stream out.")]
