@@ -1,4 +1,6 @@
-"""One pass over files (by DuckDB) or a table (by its database): rows are summed up by key, never held.
+"""Files (by DuckDB) or a table (by its database) are streamed: rows are summed up by key, never held.
+
+A first query counts the gaps of the measures, a second one sums up the complete rows.
 
 Why DuckDB: docs/decisions/0016-sums-of-rows-become-rows.md. Its variances and covariances are Welford's, those of
 PostgreSQL are Youngs and Cramer's: both keep their digits.
