@@ -18,9 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import api
 import cli
+import grammar_rules
 import schemas
-
-import grammar
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -69,7 +68,7 @@ def made() -> dict[str, str]:
     from hdsl import json_schema
 
     pages: dict[str, Callable[[], str]] = {
-        "reference/grammar.md": grammar.page,
+        "reference/grammar.md": grammar_rules.page,
         "reference/study.md": schemas.study_page,
         "reference/model.md": schemas.model_page,
         "reference/cli.md": cli.page,

@@ -96,7 +96,8 @@ def _type(kind: Any) -> str:
     if inspect.isclass(kind) and issubclass(kind, BaseModel):
         name = "Study" if kind is ir.StudyFields else kind.__name__
         return f"[{name}](#{_anchor(kind)})"
-    return {str: "text", float: "number", int: "whole number", bool: "yes or no"}[kind]
+    names: dict[Any, str] = {str: "text", float: "number", int: "whole number", bool: "yes or no"}
+    return names[kind]
 
 
 def _list(arguments: tuple[Any, ...]) -> str:
