@@ -22,6 +22,7 @@ from hdsl.model.ir import (
     column,
     references,
     sub,
+    substitute,
     var,
 )
 from hdsl.model.names import fresh
@@ -92,28 +93,25 @@ def _movable(variable: RandomVariable) -> bool:
 
 def _anchored(model: Model, name: str, variable: RandomVariable, shift: str | None, mean: Expr) -> Model:
     taken = {*model.dims_of(), *model.sizes}
+    whole = mean if shift is None else add(var(shift), mean)
+    moved_shift = Definition(name=fresh(f"shift_{name}_in_the_data", taken), dims=(), value=whole)
+    before, spread = variable.law.args
+    moved = var(moved_shift.name)
+    if shift is not None and shift in references(before):
+        around = substitute(before, {shift: moved})
+    else:
+        around = add(before, moved if shift is None else mean)
     anchor = variable.model_copy(
         update={
             "name": fresh(f"{name}_in_the_data", taken),
-            "law": Law(distribution="normal", args=(add(variable.law.args[0], mean), variable.law.args[1])),
+            "law": Law(distribution="normal", args=(around, spread)),
             "role": f"anchored({variable.role})",
         }
     )
-    whole = mean if shift is None else add(_value(model, shift), mean)
-    moved_shift = Definition(name=fresh(f"shift_{name}_in_the_data", taken), dims=(), value=whole)
     statement = next(s for s in model.statements if s.name == name)
     back = Definition(
-        name=name,
-        dims=(),
-        value=sub(var(anchor.name), var(moved_shift.name)),
-        role=statement.role,
-        reason=statement.reason,
+        name=name, dims=(), value=sub(var(anchor.name), moved), role=statement.role, reason=statement.reason
     )
-    changes: dict[str, list[Statement]] = {name: [moved_shift, back], variable.name: [anchor]}
-    if name == variable.name:
-        changes = {name: [anchor, moved_shift, back]}
+    changes: dict[str, list[Statement]] = {variable.name: [moved_shift, anchor]}
+    changes[name] = [*changes.get(name, []), back]
     return replaced(model, changes)
-
-
-def _value(model: Model, name: str) -> Expr:
-    return next(definition.value for definition in model.definitions if definition.name == name)

@@ -243,11 +243,23 @@ def _without_shift(mean: Expr, model: Model) -> tuple[Expr, Expr]:
     for name in references(mean):
         if name in shifts and is_summand(mean, var(name)):
             centred, shift = shifts[name]
-            (value,) = (definition.value for definition in model.definitions if definition.name == shift)
-            here = [part for part in summands(value) if references(part) <= references(mean)]
-            within = [part for part in summands(value) if part not in here]
+            parts = _summands_of_shift(model, shift)
+            here = [part for part in parts if references(part) <= references(mean)]
+            within = [var(shift)] if not here else [part for part in parts if part not in here]
             return _less(substitute(mean, {name: var(centred)}), add(*here)), add(*within)
     return mean, const(0)
+
+
+def _summands_of_shift(model: Model, shift: str) -> list[Expr]:
+    """Return the summands of a shift, those of the shift it contains among them."""
+    values = {definition.name: definition.value for definition in model.definitions}
+    found: list[Expr] = []
+    for part in summands(values[shift]):
+        if isinstance(part, Var) and part.name.startswith("shift_"):
+            found.extend(_summands_of_shift(model, part.name))
+        else:
+            found.append(part)
+    return found
 
 
 def _moved_mean(mean: Expr, total: Definition, model: Model) -> tuple[Expr, Expr]:
