@@ -49,7 +49,7 @@ def _by_row(context: Context, law: Law, place: int, groups: str, row: str) -> St
     arg, wanted = law.args[place], ("mean", "sd", "factor")[place]
     dims = (row, groups) if wanted != "factor" else (row, groups, _extra(context, arg, groups, row))
     base = "vector" if wanted != "factor" else "matrix"
-    held = Stored(context.fresh(f"{wanted}_{groups}"), dims, base)
+    held = Stored(context.fresh(f"{wanted}_of_rows"), dims, base)
     sizes = context.sizes
     context.body.append(Declare(Type(base, tuple(sizes[dim] for dim in dims[1:]), (sizes[row],)), held.name))
 
