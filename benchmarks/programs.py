@@ -95,9 +95,9 @@ def _generated(case: Case, language: str, engine: str, folder: Path) -> Run:
     if language == "numpyro":
         return _numpyro_backend(backend, program, model, data, roles)
     if language == "pymc":
-        from hdsl_pymc.runtime import frozen, model_of, starts
+        from hdsl_pymc.runtime import model_of, starts
 
-        study = frozen(model_of(program, data))
+        study = model_of(program, data)
         return _pymc(engine, study, roles, list(program.parameters.values()), starts(study))
     from hdsl_stan.data import stan_data
     from hdsl_stan.lower import lowered

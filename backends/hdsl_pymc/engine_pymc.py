@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hdsl.backend import Progress, Settings
-from hdsl_pymc.runtime import frozen, starts
+from hdsl_pymc.runtime import starts
 from hdsl_pymc.sample import Run
 
 _STATISTICS = ("diverging", "tree_depth", "n_steps", "acceptance_rate", "step_size", "energy", "lp")
@@ -29,7 +29,6 @@ def run(
     import pymc as pm
 
     began = time.perf_counter()
-    study = frozen(study)
     reporter = _Reporter(settings, progress)
     try:
         trace = pm.sample(

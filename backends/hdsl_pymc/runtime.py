@@ -33,16 +33,6 @@ def model_of(program: Program, data: ModelData) -> Any:
     return namespace["model"](dict(data.values))
 
 
-def frozen(study: Any) -> Any:
-    """Return the `pm.Model` with data and sizes as constants, which sampling does not change.
-
-    Compiled functions then know every shape: without it a gradient took up to twice as long.
-    """
-    from pymc.model.transform.optimization import freeze_dims_and_data
-
-    return freeze_dims_and_data(study)
-
-
 def starts(study: Any) -> Any:
     """Return where real parameters start, jitter aside: at zero, as on the other backends.
 
