@@ -88,7 +88,9 @@ def _functions(functions: Sequence[Function]) -> list[str]:
     for function in functions:
         arguments = ", ".join(f"{each.type} {each.name}" for each in function.arguments)
         lines += wrap(function.comment, WIDTH, initial_indent="  // ", subsequent_indent="  // ")
-        lines += [f"  {function.returns} {function.name}({arguments}) {{"]
+        head = f"{function.returns} {function.name}("
+        under = " " * (len(head) + 2)
+        lines += wrap(f"{head}{arguments}) {{", WIDTH, initial_indent="  ", subsequent_indent=under)
         lines += [*_statements(function.body, 2), "  }"]
     return lines
 
