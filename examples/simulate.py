@@ -13,6 +13,7 @@ TRUTH = {
     "curriculum": {"effect(curriculum)": 3.0, "slope(pretest)": 0.8},
     "home_visits": {"effect(visits)": 3.445},
     "incomes": {"effect(tutor)": 3.0, "slope(log(income))": 8.0, "slope(pretest)": 0.5, "residual": 6.0},
+    "road_toll": {"slope(female)": 0.2, "slope(drivers)": -2.5, "sd(intercept, county)": 0.4},
     "scholarship": {"effect(scholarship)": 2.0, "slope(pretest)": 0.7, "slope(mean(scholarship, school))": -14.0},
     "stress": {"effect(therapy)": -0.05, "interaction(therapy * month)": -0.04, "residual": 0.15},
     "tracking": {"effect(lessons)": 3.0, "slope(lag(score))": 0.6, "residual": 4.0},
@@ -52,6 +53,35 @@ def curriculum() -> None:
     write("curriculum/schools.csv", "district,school,size", district, school, size)
     columns = (district[row], school[row], treated[row], pretest.round(2), score.round(2))
     write("curriculum/students.csv", "district,school,curriculum,pretest,score", *columns)
+
+
+def road_toll() -> None:
+    """A web poll of 1,000 adults of 36 counties and the census of all; the young and the schooled answer more often."""
+    drivers, cells, people, chance = road_toll_census()
+    rng = np.random.default_rng(22)
+    county, age, school, _ = cells.T
+    answers = np.exp(-0.4 * age + 0.7 * school - 1.2 * drivers[county] + rng.normal(0, 0.5, 36)[county])
+    row = rng.choice(len(cells), 1000, p=people * answers / np.sum(people * answers))
+    support = (rng.random(1000) < chance[row]).astype(int)
+    ages = np.array(["18-29", "30-39", "40-49", "50-59", "60-69", "70+"])
+    columns = (county + 1, ages[age], np.array(["none", "school", "trade", "degree"])[school], cells[:, 3])
+    write("road_toll/census.csv", "county,age,schooling,female,people", *columns, people)
+    polled = [column[row] for column in (columns[0], drivers[county], *columns[1:])]
+    write("road_toll/poll.csv", "county,drivers,age,schooling,female,support", *polled, support)
+
+
+def road_toll_census() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return shares of drivers, the cells (county, age, schooling, female), how many people, and chance of support."""
+    rng = np.random.default_rng(21)
+    drivers, adults = rng.uniform(0.2, 0.9, 36).round(3), rng.lognormal(11, 0.7, 36)
+    by_age = np.array([0.18, 0.18, 0.17, 0.17, 0.15, 0.15])
+    schooling = np.linspace([0.15, 0.35, 0.25, 0.25], [0.45, 0.35, 0.12, 0.08], 6)
+    cells = np.stack(np.meshgrid(*map(np.arange, (36, 6, 4, 2)), indexing="ij"), axis=-1).reshape(-1, 4)
+    county, age, school, female = cells.T
+    people = (adults[county] * by_age[age] * schooling[age, school] / 2).round().astype(int)
+    eta = 0.2 + rng.normal(0, 0.4, 36)[county] - 2.5 * (drivers[county] - 0.5) + 0.2 * female
+    eta += np.array([0.7, 0.4, 0.1, -0.2, -0.4, -0.6])[age] + np.array([-0.4, -0.1, 0.1, 0.4])[school]
+    return drivers, cells, people, 1 / (1 + np.exp(-eta))
 
 
 def scholarship() -> None:
@@ -164,6 +194,7 @@ if __name__ == "__main__":
     coaching()
     curriculum()
     incomes()
+    road_toll()
     scholarship()
     stress()
     tracking()

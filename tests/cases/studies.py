@@ -110,8 +110,10 @@ def _estimate(quantity: str, result: Result) -> Estimate:
 
 
 def _of_estimand(name: str, result: Result) -> Estimate:
-    """Return an estimand's summary; its Monte Carlo error is taken from the thinnest quantity of the run."""
-    found = next(summary for summary in result.estimand_summaries if summary.name == name)
+    """Return the summary of `NAME` or `NAME @ LABEL; ...`; its error is taken from the thinnest quantity of the run."""
+    name, _, labels = (part.strip() for part in name.partition("@"))
+    wanted = [label.strip() for label in labels.split(";")] if labels else []
+    found = next(s for s in result.estimand_summaries if s.name == name and list(s.index.values()) == wanted)
     ess = result.diagnosis.min_ess_bulk
     quantiles = (math.nan, found.q5, found.q95, math.nan)
     return Estimate(found.mean, found.sd, quantiles, found.sd / math.sqrt(ess), ess)
