@@ -168,7 +168,7 @@ class TestBrowser:
         tab = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
         tab.goto((site / "index.html").as_uri())
         tab.fill("input.md-search__input", "noncompliance")
-        tab.wait_for_selector("a.md-search-result__link", timeout=20_000)
+        tab.wait_for_selector("a.md-search-result__link", timeout=120_000)
         found = tab.eval_on_selector_all("a.md-search-result__link", "links => links.map(link => link.href)")
         assert any("handle_noncompliance" in link for link in found)
 
