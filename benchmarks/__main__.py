@@ -1,4 +1,4 @@
-"""python -m benchmarks run [--quick] [--only SHAPE ...] [--output FILE]; python -m benchmarks page."""
+"""python -m benchmarks run [--quick] [--only SHAPE ...] [--output FILE]; python -m benchmarks curves; python -m benchmarks page."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ def main() -> None:
     measure.add_argument("--quick", action="store_true", help="the two smallest sizes, few repeats")
     measure.add_argument("--only", nargs="*", default=[], choices=[shape.name for shape in SHAPES])
     measure.add_argument("--output", type=Path, default=HERE / "against.json")
+    grown = commands.add_parser("curves", help="measure what rows and groups cost")
+    grown.add_argument("--output", type=Path, default=HERE / "against.json")
     page = commands.add_parser("page", help="write docs/performance.md from the results")
     page.add_argument("--results", type=Path, default=HERE / "against.json")
     arguments = parser.parse_args()
@@ -25,6 +27,10 @@ def main() -> None:
         from benchmarks.against import run
 
         run(quick=arguments.quick, only=arguments.only, output=arguments.output)
+    elif arguments.command == "curves":
+        from benchmarks.against import run_curves
+
+        run_curves(arguments.output)
     else:
         from benchmarks.page import write
 

@@ -26,7 +26,10 @@ HERE = Path(__file__).parent
 PEERS = HERE / "peers"
 NUTS_ROWS = 10_000
 TIMEOUT = 1_800
+MANY_ROWS = 500_000
 CHAINS, DRAWS = 4, 1_000
+FEWER_DRAWS = 350  # in each of four chains: least effective draws of all group effects above 1,000
+FEWER = f"hdsl, {FEWER_DRAWS} draws a chain"
 ARRAY = re.compile(r"^( *)(\S+(?:\[[^\]]*\])?) (\w+)\[([^\]]+)\];", re.MULTILINE)  # as Stan wrote arrays before 2.33
 Answer = dict[str, Any]
 
@@ -37,15 +40,20 @@ def measure(shape: Shape, rows: int, groups: int, repeats: int) -> Iterator[Answ
         folder = Path(place)
         shape.write(folder, rows, groups)
         size = {"shape": shape.name, "rows": rows, "groups": groups}
-        yield {**size, "program": "hdsl", **_guarded(lambda: own(folder, repeats))}
-        yield {**size, "program": "lme4", **_guarded(lambda: lme4(shape, folder, min(repeats, 3)))}
+        yield {**size, "program": "hdsl", **_guarded(lambda: own(folder, repeats, DRAWS))}
+        yield {**size, "program": FEWER, **_guarded(lambda: own(folder, repeats, FEWER_DRAWS))}
+        often = min(repeats, 3) if rows < MANY_ROWS else 1
+        yield {**size, "program": "lme4", **_guarded(lambda: lme4(shape, folder, often))}
         if rows > NUTS_ROWS:
             return
         for sampler in ("nutpie", "numpyro"):
             yield {**size, "program": f"bambi, {sampler}", **_guarded(lambda s=sampler: bambi(shape, folder, s))}
         yield {**size, "program": "brms's program, CmdStan", **_guarded(lambda: brms(shape, folder))}
-        if shape.name == "multisite":
-            yield {**size, "program": "by hand, CmdStan", **_guarded(lambda: by_hand(folder))}
+        for centred in (False, True):
+            how = "centred" if centred else "non-centred"
+            data = by_hand(shape, folder, centred)
+            yield {**size, "program": f"by hand, CmdStan, {how}", **_guarded(lambda d=data: hand_stan(shape, d))}
+            yield {**size, "program": f"by hand, NumPyro, {how}", **_guarded(lambda d=data: hand_numpyro(shape, d))}
 
 
 def _guarded(run: Callable[[], Answer]) -> Answer:
@@ -55,9 +63,9 @@ def _guarded(run: Callable[[], Answer]) -> Answer:
         return {"failed": f"{type(reason).__name__}: {str(reason)[:300]}"}
 
 
-def own(folder: Path, repeats: int) -> Answer:
+def own(folder: Path, repeats: int, draws: int) -> Answer:
     """Fit with hdsl: the first fit of the process apart, then `repeats` more."""
-    found = _asked([sys.executable, "-m", "benchmarks.own", str(folder), str(repeats + 1), "auto", str(DRAWS)])
+    found = _asked([sys.executable, "-m", "benchmarks.own", str(folder), str(repeats + 1), "auto", str(draws)])
     later = {key: median(found[key][1:]) for key in ("wall", "cpu", "ess")}
     return {**found, **later, "first": found["wall"][0], "runs": found["wall"][1:]}
 
@@ -132,16 +140,39 @@ def brms(shape: Shape, folder: Path) -> Answer:
     return {**_cmdstan(folder / "brms.stan", folder / "brms.json"), "version": version}
 
 
-def by_hand(folder: Path) -> Answer:
-    """Draw with the program written by hand for varying intercepts and effects."""
+def by_hand(shape: Shape, folder: Path, centred: bool) -> Path:
+    """Write the data of the programs written by hand, and return the file."""
     import numpy as np
+    from pyarrow import csv
 
-    table = np.genfromtxt(folder / "bench.csv", delimiter=",", names=True)
-    data = {name: table[name].tolist() for name in ("tutor", "pretest", "score")}
-    site = table["site"].astype(int)
-    data |= {"n": len(site), "n_site": int(site.max()) + 1, "site": (site + 1).tolist()}
-    (folder / "hand.json").write_text(json.dumps(data))
-    return _cmdstan(HERE / "hand" / "stan" / "multisite.stan", folder / "hand.json")
+    table = {name: column.to_numpy() for name, column in _columns(csv.read_csv(folder / "bench.csv")).items()}
+    outcome, right = (part.strip() for part in shape.formula.split("~"))
+    fixed, *effects = right.split(" + (")
+    groupings = [effect.split("|")[1].strip(" )") for effect in effects]
+    x = np.stack([table[name.strip()] for name in fixed.split("+")], axis=1)
+    mean, sd = (float(part) for part in shape.priors["Intercept"].removeprefix("normal(").rstrip(")").split(","))
+    data: dict[str, Any] = {"n": len(x), "p": x.shape[1], "X": x.tolist(), "y": table[outcome].tolist()}
+    data |= {"mean_mu": mean, "sd_mu": sd, "centred": int(centred)}
+    for name, grouping in zip("ab", groupings, strict=False):
+        levels, codes = np.unique(table[grouping], return_inverse=True)
+        data |= {name: (codes + 1).tolist(), f"n_{name}": len(levels)}
+    path = folder / f"hand-{int(centred)}.json"
+    path.write_text(json.dumps(data))
+    return path
+
+
+def _columns(table: Any) -> dict[str, Any]:
+    return dict(zip(table.column_names, table.columns, strict=True))
+
+
+def hand_stan(shape: Shape, data: Path) -> Answer:
+    """Draw with the Stan program written by hand; compiling is not counted."""
+    return _cmdstan(HERE / "hand" / "against" / f"{shape.by_hand}.stan", data)
+
+
+def hand_numpyro(shape: Shape, data: Path) -> Answer:
+    """Draw with the NumPyro program written by hand; compiling is not counted."""
+    return _asked([sys.executable, "-m", "benchmarks.hand.against.with_numpyro", shape.by_hand, str(data), str(DRAWS)])
 
 
 def _cmdstan(program: Path, data: Path) -> Answer:
@@ -161,7 +192,8 @@ def _asked(command: list[str]) -> Answer:
 
 def run(*, quick: bool, only: list[str], output: Path) -> None:
     """Measure, size by size, and write JSON after each; what is there already of other sizes is kept."""
-    found: list[Answer] = json.loads(output.read_text())["results"] if output.exists() else []
+    kept: Answer = json.loads(output.read_text()) if output.exists() else {"results": []}
+    found: list[Answer] = kept["results"]
     for shape in SHAPES:
         if only and shape.name not in only:
             continue
@@ -170,7 +202,19 @@ def run(*, quick: bool, only: list[str], output: Path) -> None:
             for answer in measure(shape, rows, groups, 2 if quick else 5):
                 found.append(answer)
                 print(told(answer), flush=True)
-            output.write_text(json.dumps({"machine": machine(), "results": found}, indent=1) + "\n")
+            output.write_text(json.dumps({**kept, "machine": machine(), "results": found}, indent=1) + "\n")
+
+
+def run_curves(output: Path) -> None:
+    """Measure the curves and write them beside the other results."""
+    from benchmarks.curves import curves
+
+    kept = json.loads(output.read_text()) if output.exists() else {"machine": machine(), "results": []}
+    found: list[Mapping[str, Any]] = []
+    for each in curves():
+        found.append(each)
+        print(json.dumps(each), flush=True)
+    output.write_text(json.dumps({**kept, "curves": found}, indent=1) + "\n")
 
 
 def told(answer: Mapping[str, Any]) -> str:

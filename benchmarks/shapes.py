@@ -30,6 +30,8 @@ class Shape:
         The study's priors in brms's classes: `b`, `Intercept`, `sd`, `cor`, `sigma`.
     shared : mapping
         Role to the name of the coefficient in lme4's output.
+    by_hand : str
+        The programs in `benchmarks/hand/against`: `correlated`, `intercepts` or `binary`.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Shape:
     priors: Mapping[str, str]
     shared: Mapping[str, str]
     family: str = "gaussian"
+    by_hand: str = "intercepts"
 
     def write(self, folder: Path, rows: int, groups: int) -> Path:
         """Write the study and its data, the same at every call, and return the study's path."""
@@ -121,11 +124,12 @@ priors {
             "sigma": "normal(0, 10)",
         },
         {"effect(tutor)": "tutor", "slope(pretest)": "pretest"},
+        by_hand="correlated",
     ),
     Shape(
         "nested",
         "pupils in classes in schools",
-        ((20_000, 1_000), (200_000, 10_000)),
+        ((2_000, 100), (20_000, 1_000), (200_000, 10_000)),
         _nested,
         """group school id school
 group room id room in school
@@ -144,7 +148,7 @@ priors {
     Shape(
         "panel",
         "people crossed with eight years",
-        ((16_000, 2_000), (160_000, 20_000)),
+        ((2_000, 250), (16_000, 2_000), (160_000, 20_000)),
         _panel,
         """group person id person
 group year id year
@@ -163,7 +167,7 @@ priors {
     Shape(
         "crossed",
         "ratings by students of teachers, at random",
-        ((73_000, 2_970),),
+        ((3_000, 120), (73_000, 2_970)),
         _crossed,
         """group student id student
 group teacher id teacher
@@ -196,5 +200,6 @@ priors {
         {"Intercept": "normal(0, 5)", "b": "normal(0, 5)", "sd": "normal(0, 5)"},
         {"effect(offer)": "offer", "slope(age)": "age"},
         "bernoulli",
+        "binary",
     ),
 )
