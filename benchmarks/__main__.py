@@ -1,4 +1,4 @@
-"""python -m benchmarks run [--quick] [--only SHAPE ...] [--output FILE]; python -m benchmarks curves; python -m benchmarks page."""
+"""python -m benchmarks run [--quick] [--only SHAPE ...] [--output FILE]; then curves, then page."""
 
 from __future__ import annotations
 

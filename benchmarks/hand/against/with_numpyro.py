@@ -1,7 +1,9 @@
-"""The designs of `benchmarks.shapes` by hand in NumPyro: python -m benchmarks.hand.against.with_numpyro PROGRAM DATA DRAWS.
+"""The designs of `benchmarks.shapes` by hand in NumPyro.
 
-DATA is what the Stan programs beside read; `centred` says whether effects are sampled as they are, or as standard normal
-draws times their spread. One line of JSON; compiling is not counted.
+    python -m benchmarks.hand.against.with_numpyro PROGRAM DATA DRAWS
+
+DATA is what the Stan programs beside read; `centred` says whether effects are sampled as they are, or as standard
+normal draws times their spread. One line of JSON; compiling is not counted.
 """
 
 from __future__ import annotations
