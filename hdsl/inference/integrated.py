@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 from hdsl.backend import Backend, Settings, unsupported
 from hdsl.inference.exact.given import draw_given
 from hdsl.inference.exact.hyper import known_scales
-from hdsl.inference.exact.marginal import Marginal, kinds_of
+from hdsl.inference.exact.marginal import Marginal, ancestors_of, kinds_of
 from hdsl.inference.recover import recover
 from hdsl.model.ir import Model, ModelData
 from hdsl.model.walk import distributions_used
 from hdsl.passes import prepare
 from hdsl.passes.marginal.forms import NotLinear
-from hdsl.passes.marginal.lower import largest_alone, marginalised
+from hdsl.passes.marginal.lower import marginalised, suffices
 from hdsl.passes.marginal.recognise import Unrecognised, recognise
 from hdsl.passes.marginal.structure import structure_of
 from hdsl.passes.precompute import precompute
-from hdsl.passes.suffice import suffice
 from hdsl.reference.values import Array
 
 
@@ -60,12 +59,12 @@ def integrated(model: Model, data: ModelData) -> Integrated | Unrecognised:
     if isinstance(linear, Unrecognised):
         return linear
     try:
-        statistics = suffice(linear, largest_alone(structure_of(linear)), known_scales(linear))
+        statistics = suffices(linear, structure_of(linear), known_scales(linear))
         made, arrays = marginalised(linear, statistics)
     except NotLinear as reason:
         return Unrecognised(str(reason))
     light = replace(linear, columns=(), outcome=linear.outcome[:0], weights=None)
-    own = Marginal(light, statistics, kinds_of(statistics, light), None, ((),))
+    own = Marginal(light, statistics, kinds_of(statistics, light), None, ancestors_of(statistics))
     return Integrated(made, arrays, *prepare(made, arrays), own)
 
 

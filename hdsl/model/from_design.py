@@ -624,4 +624,3 @@ def _check_priors(plan: _Plan) -> None:
         raise NotDerivable(
             "HDM231", f"The model has no parameter `{unused[0]}` to give a prior to.", f"It has: {roles}, corr(...)."
         )
-

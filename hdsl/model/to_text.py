@@ -87,9 +87,11 @@ def _is_inlined(definition: Definition, model: Model) -> bool:
     """Shifts, stacked scales and the predictor are written out where they are used."""
     helper = definition.role is not None and definition.role.startswith(("shift(", "mixture(", "array("))
     stacked = isinstance(definition.value, Apply) and definition.value.function == "stack"
-    rows = definition.role is None and model.unit in definition.dims and references(definition.value) - {
-        slot.name for slot in model.slots
-    }
+    rows = (
+        definition.role is None
+        and model.unit in definition.dims
+        and references(definition.value) - {slot.name for slot in model.slots}
+    )
     return helper or stacked or bool(rows)
 
 

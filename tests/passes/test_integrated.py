@@ -107,3 +107,13 @@ def test_outcomes_far_from_zero_keep_their_digits(tmp_path: Path) -> None:
         base = log_density(found.model, found.data, points)
         densities.append(log_density(found.model, found.data, {**points, **other}) - base)
     assert densities[1] == pytest.approx(densities[0], rel=1e-6)
+
+
+def test_units_above_the_largest_grouping_are_no_columns(tmp_path: Path) -> None:
+    """Five hundred districts of two schools each are more than may stand side by side as columns."""
+    columns = shapes.table(rows=3000)
+    school = np.arange(3000) % 1000
+    columns |= {"school": school, "district": school // 2}
+    found = integrated(*shapes.model_of_text(shapes.HEAD + shapes.SHAPES["nested"], tmp_path, columns))
+    assert isinstance(found, Integrated), found
+    assert max(np.size(value) for value in found.values.values.values()) <= 5000

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.random import Generator, SeedSequence
+from numpy.typing import NDArray
 
 from hdsl.inference.exact.density import processors
 from hdsl.inference.exact.effects import DRAW, Deviations, conditional_effects, value_of_effect
@@ -14,10 +15,12 @@ from hdsl.inference.exact.hyper import Hyper, hyper_at, loading, packed
 from hdsl.inference.exact.marginal import Marginal
 from hdsl.model.ir import Definition, RandomVariable, references
 from hdsl.passes.marginal.forms import unit_dims
+from hdsl.passes.marginal.structure import Entry
 from hdsl.reference.density import needed
 from hdsl.reference.values import Array, Value, broadcast, evaluate
 
 AT_ONCE = 4_000_000
+Codes = NDArray[np.int64]
 
 
 def draw_given(marginal: Marginal, sampled: Mapping[str, Array], seed: int) -> dict[str, Array]:
@@ -26,7 +29,7 @@ def draw_given(marginal: Marginal, sampled: Mapping[str, Array], seed: int) -> d
     Parameters
     ----------
     marginal : Marginal
-        Its chain has one grouping at most, whose effects were integrated out.
+        The effects of the first grouping of its chain were integrated out.
     sampled : mapping
         Draws (n, *dims) of the random variables that were sampled.
     seed : int
@@ -92,10 +95,16 @@ def _deviations(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value], rng:
     if finest is None:
         return {}
     columns = _columns(marginal, hyper, env)
-    tables = [np.ascontiguousarray(finest.others[:, a].T) for a in range(finest.own.shape[1])]
+    above = _above(marginal, hyper, env)
+    tables = [np.ascontiguousarray(finest.others[:, a, len(above) :].T) for a in range(finest.own.shape[1])]
 
     def said(some: slice) -> list[Array]:
-        return [columns[some] @ table for table in tables]
+        rows = [columns[some] @ table for table in tables]
+        for place, (raw, units) in enumerate(above):
+            at_groups = raw[some][:, units]
+            for a, row in enumerate(rows):
+                row -= finest.others[:, a, place] * at_groups
+        return rows
 
     load = loading(finest.grouping, finest.scales, hyper, marginal.linear)
     with np.errstate(all="ignore"):
@@ -114,12 +123,29 @@ def _columns(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value]) -> Arra
     for block in statistics.blocks:
         entries = block.grouping.entries
         for k, entry in enumerate(entries):
-            unknown = np.broadcast_to(evaluate(entry.unknown, env).real, (count,)) * block.scales[k]
-            own = _off_mean(effects[entry.effect], env, marginal, count)[:, :, entry.place]
-            raw[:, block.start + k : block.start + len(entries) * block.grouping.size : len(entries)] = (
-                unknown[:, None] * own
-            )
+            own = _raw(effects[entry.effect], entry, float(block.scales[k]), env, marginal, count)
+            raw[:, block.start + k : block.start + len(entries) * block.grouping.size : len(entries)] = own
     return np.concatenate([-raw, np.ones((count, 1)), -hyper.offsets], axis=1)
+
+
+def _above(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value]) -> list[tuple[Array, Codes]]:
+    """Return raw coefficients (b, units) of the groupings in which the finest one nests, and the unit of each group."""
+    found: list[tuple[Array, Codes]] = []
+    for level, units in zip(marginal.statistics.coarser, marginal.ancestors[0], strict=True):
+        effects = {effect.name: effect for effect in level.grouping.effects}
+        for k, entry in enumerate(level.grouping.entries):
+            scale = float(level.scales[k])
+            raw = _raw(effects[entry.effect], entry, scale, env, marginal, len(hyper.log_prior))
+            found.append((raw, units))
+    return found
+
+
+def _raw(
+    effect: RandomVariable, entry: Entry, scale: float, env: Mapping[str, Value], marginal: Marginal, count: int
+) -> Array:
+    """Return what multiplies the column of an entry, (b, units): of columns that were divided by `scale`."""
+    unknown = np.broadcast_to(evaluate(entry.unknown, env).real, (count,)) * scale
+    return unknown[:, None] * _off_mean(effect, env, marginal, count)[:, :, entry.place]
 
 
 def _off_mean(effect: RandomVariable, env: Mapping[str, Value], marginal: Marginal, count: int) -> Array:

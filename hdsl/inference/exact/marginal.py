@@ -115,7 +115,7 @@ def marginal_of(model: Model, data: ModelData) -> Marginal | Unrecognised:
         return Unrecognised(str(reason))
     light = replace(linear, columns=(), outcome=linear.outcome[:0], weights=None)
     kinds = kinds_of(statistics, light)
-    ancestors = _ancestors(statistics)
+    ancestors = ancestors_of(statistics)
     try:
         patterns = _patterns(statistics, kinds, ancestors)
     except NotLinear as reason:
@@ -223,7 +223,8 @@ def _same(finest: Finest) -> Kinds:
     return Kinds(key.reshape(-1).astype(np.int64), first)
 
 
-def _ancestors(statistics: Statistics) -> tuple[tuple[Codes, ...], ...]:
+def ancestors_of(statistics: Statistics) -> tuple[tuple[Codes, ...], ...]:
+    """Return for each grouping of the chain the units of all coarser ones to which its units belong."""
     levels: list[Finest | Coarser] = [*([] if statistics.finest is None else [statistics.finest]), *statistics.coarser]
     found: list[tuple[Codes, ...]] = []
     for place in range(len(levels)):

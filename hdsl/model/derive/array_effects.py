@@ -82,9 +82,7 @@ def array_effects(
     joint = add(*(_part(setting, found) for found in sets))
     mains = (gather(main[each.level], _unit_of_cell(setting, each), draft.level(each.level)) for each in factors)
     row = draft.level(draft.bound.row)
-    place = draft.slot(
-        "cell of row", (row,), cell_of_row, indexes=cell, source=f"the cell of each {draft.bound.row}"
-    )
+    place = draft.slot("cell of row", (row,), cell_of_row, indexes=cell, source=f"the cell of each {draft.bound.row}")
     summed = draft.define(f"cells {about}", joint, role=f"array({effect}, {' * '.join(across)})")
     return ArrayEffects(" * ".join(across), main, gather(summed, place, cell), add(*mains, summed))
 
@@ -182,9 +180,7 @@ def _part(setting: _Setting, factors: Sequence[_Factor]) -> Expr:
     z = draft.random(f"standard({role})", standard, (first.inner, rest), reason)
     along = gather(dot(first.corr, z, first.inner), first.of_cell, first.dim)
     for factor, place in zip(others, places, strict=True):
-        here = draft.slot(
-            f"{factor.level} of rest", (rest,), place, indexes=factor.inner, source="of each combination"
-        )
+        here = draft.slot(f"{factor.level} of rest", (rest,), place, indexes=factor.inner, source="of each combination")
         along = mul(along, gather(gather(factor.corr, factor.of_cell, factor.dim), here, factor.inner))
     value = mul(sd, apply("sum", along, static=(rest,)))
     written = f"~ array_normal(0, sd = sd({setting.effect}, {about}), corr = " + " x ".join(

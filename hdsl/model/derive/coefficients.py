@@ -185,9 +185,7 @@ def share_columns(draft: Draft, design: ir.StudyFields) -> list[Coefficient]:
     return list(unique.values())
 
 
-def _shares(
-    draft: Draft, treatment: BoundTreatment, block: str, assignment: ir.Assignment
-) -> Iterable[Coefficient]:
+def _shares(draft: Draft, treatment: BoundTreatment, block: str, assignment: ir.Assignment) -> Iterable[Coefficient]:
     """Yield the shares among the units that could be treated; a block without any has the average share."""
     reached = _reached(draft, treatment, assignment)
     units = draft.bound.element_of(treatment.level, block)[reached]

@@ -189,9 +189,7 @@ def observed_slot(draft: Draft, outcome: BoundVariable) -> str:
     if key not in draft.cache:
         dims = (draft.level(outcome.level),)
         values = np.asarray(outcome.values)
-        draft.cache[key] = draft.slot(
-            outcome.name, dims, values, variable=outcome.name, integer=True, source="outcome"
-        )
+        draft.cache[key] = draft.slot(outcome.name, dims, values, variable=outcome.name, integer=True, source="outcome")
     return draft.cache[key].name
 
 

@@ -130,9 +130,7 @@ def constant(expr: study.Expr) -> float:
                 case "^":
                     return float(a**b)
         case _:
-            raise NotDerivable(
-                "HDM625", f"`{role_text(expr)}` is not a number.", "Parameters of priors are numbers."
-            )
+            raise NotDerivable("HDM625", f"`{role_text(expr)}` is not a number.", "Parameters of priors are numbers.")
 
 
 def quantile(law: Law, share: float) -> float:

@@ -46,10 +46,10 @@ from hdsl.model.names import fresh
 from hdsl.passes.marginal.forms import NotLinear, unit_dims
 from hdsl.passes.marginal.recognise import Linear
 from hdsl.passes.marginal.spread import loading_of
-from hdsl.passes.marginal.structure import Structure
+from hdsl.passes.marginal.structure import Entry, Structure
 from hdsl.passes.marginal.within import Codes, Within, within
 from hdsl.passes.rewrite import in_order, reads
-from hdsl.passes.suffice import Block, Finest, Fixed, Statistics
+from hdsl.passes.suffice import Block, Coarser, Finest, Fixed, Statistics, suffice
 from hdsl.reference.values import AnyArray, Array
 
 ROWS_AT_MOST = 8
@@ -115,9 +115,33 @@ class Part:
     wanted: str
 
 
-def largest_alone(structure: Structure) -> Structure:
-    """Return the order of integration in which all but the largest grouping are taken together."""
-    return Structure(structure.chain[:1], (*structure.chain[1:], *structure.together))
+@dataclass(frozen=True)
+class Above:
+    """A summand of the mean from a grouping in which the largest one nests: column `place` of the pseudo-rows, times
+    `scale`, times `value` over `dim` at the unit to which each group belongs (`units`).
+    """
+
+    place: int
+    scale: float
+    value: Expr
+    dim: str
+    units: Codes
+
+
+def suffices(linear: Linear, structure: Structure, scales: dict[str, Array | None]) -> Statistics:
+    """Return the statistics of which `marginalised` makes a model; raises NotLinear.
+
+    The groupings in which the largest one nests enter its pseudo-rows by their own columns alone. Where their columns
+    vary within its groups, or its groups have too many rows, all but the largest are columns side by side.
+    """
+    if len(structure.chain) > 1:
+        try:
+            found = suffice(linear, structure, scales)
+        except NotLinear:
+            found = None
+        if found is not None and found.finest is not None and not any(len(level.own) for level in found.coarser):
+            return found
+    return suffice(linear, Structure(structure.chain[:1], (*structure.chain[1:], *structure.together)), scales)
 
 
 def marginalised(linear: Linear, statistics: Statistics) -> tuple[Model, ModelData]:
@@ -127,7 +151,7 @@ def marginalised(linear: Linear, statistics: Statistics) -> tuple[Model, ModelDa
     ----------
     linear : Linear
     statistics : Statistics
-        Where all but the largest grouping are taken together (`largest_alone`).
+        Of `suffices`.
 
     Raises
     ------
@@ -140,7 +164,7 @@ def marginalised(linear: Linear, statistics: Statistics) -> tuple[Model, ModelDa
     parts = _parts(draft, statistics)
     rows_of_class = np.zeros(linear.classes.size)
     if statistics.finest is not None:
-        _groups(draft, statistics.finest, parts, sds, _outcome_at(statistics))
+        _groups(draft, statistics.finest, parts, _above(draft, statistics), sds, _outcome_at(statistics))
         present = np.any(statistics.finest.own != 0, axis=2)
         rows_of_class += np.bincount(statistics.finest.classes[present], minlength=linear.classes.size)
     left = within(statistics.together, _outcome_at(statistics), statistics.weight - rows_of_class)
@@ -149,7 +173,7 @@ def marginalised(linear: Linear, statistics: Statistics) -> tuple[Model, ModelDa
 
 
 def _check(statistics: Statistics) -> None:
-    if statistics.coarser:
+    if statistics.coarser and statistics.finest is None:
         raise NotLinear("the groups have too many variance classes")
     if statistics.finest is not None:
         if statistics.finest.sparse:
@@ -245,16 +269,41 @@ def _block_parts(draft: Draft, block: Block) -> list[Part]:
     count = len(block.scales)
     for k, entry in enumerate(block.grouping.entries):
         effect = next(each for each in block.grouping.effects if each.name == entry.effect)
-        dims, across = unit_dims(effect, model)
-        if len(dims) != 1:
-            raise NotLinear(f"{effect.role} varies across cells")
-        where = {} if across is None else {across: entry.place}
-        value, mean = (_at(each, where, model) for each in (var(effect.name), effect.law.args[0]))
-        value = mul(entry.unknown, value if mean == const(0) else sub(value, mean))
+        dim, value = _varying(effect, entry, model)
         starts = block.start + k + count * np.arange(block.grouping.size)
         scales = np.full(block.grouping.size, 1 / block.scales[k])
-        found.append(Part(starts, scales, value, dims[0], f"X_{dims[0]}"))
+        found.append(Part(starts, scales, value, dim, f"X_{dim}"))
     return found
+
+
+def _above(draft: Draft, statistics: Statistics) -> list[Above]:
+    """Return the summands of the groupings in which the largest one nests."""
+    model = draft.linear.model
+    found: list[Above] = []
+    units: Codes | None = None
+    below: Finest | Coarser | None = statistics.finest
+    at = 0
+    for level in statistics.coarser:
+        assert below is not None
+        assert below.parent is not None
+        units = below.parent if units is None else below.parent[units]
+        effects = {effect.name: effect for effect in level.grouping.effects}
+        for k, entry in enumerate(level.grouping.entries):
+            dim, value = _varying(effects[entry.effect], entry, model)
+            found.append(Above(at + k, float(level.scales[k]), value, dim, units))
+        at += len(level.scales)
+        below = level
+    return found
+
+
+def _varying(effect: RandomVariable, entry: Entry, model: Model) -> tuple[str, Expr]:
+    """Return the dim of an effect, and over it what multiplies a column: the deviations from the law's mean."""
+    dims, across = unit_dims(effect, model)
+    if len(dims) != 1:
+        raise NotLinear(f"{effect.role} varies across cells")
+    where = {} if across is None else {across: entry.place}
+    value, mean = (_at(each, where, model) for each in (var(effect.name), effect.law.args[0]))
+    return dims[0], mul(entry.unknown, value if mean == const(0) else sub(value, mean))
 
 
 def _taken(part: Part, columns: Array) -> Array:
@@ -271,16 +320,25 @@ def _mean(draft: Draft, parts: Iterable[Part], columns: Array, dims: Dims, suffi
     return add(*terms)
 
 
-def _groups(draft: Draft, finest: Finest, parts: list[Part], sds: tuple[str, Expr] | Expr, outcome: int) -> None:
+def _groups(
+    draft: Draft,
+    finest: Finest,
+    parts: list[Part],
+    above: list[Above],
+    sds: tuple[str, Expr] | Expr,
+    outcome: int,
+) -> None:
     """Add the law of the groups' pseudo-rows."""
     loading = loading_of(draft.linear.model, finest.grouping)
     group = loading.group or draft.index_set("group", finest.grouping.size)
     row = draft.index_set(f"row_of_{group}", finest.own.shape[1])
     label = draft.linear.model.observations[0].slot
     what = f"pseudo-rows: the rows of each {group}, turned so that few hold all they say of its effects"
-    y = draft.slot(f"{label}_by_{group}", (group, row), finest.others[:, :, outcome], f"{what}; less a first fit")
+    rest = finest.others[:, :, len(above) :]
+    y = draft.slot(f"{label}_by_{group}", (group, row), rest[:, :, outcome], f"{what}; less a first fit")
     by_row = (row, group)
-    mean = _mean(draft, parts, finest.others.swapaxes(0, 1), by_row, group, "the same turn of the predictors")
+    terms = [_mean(draft, parts, rest.swapaxes(0, 1), by_row, group, "the same turn of the predictors")]
+    mean = add(*terms, *_from_above(draft, finest, above, row, group))
     own = (finest.own * finest.scales).swapaxes(0, 1)
     dim = loading.columns or draft.index_set(f"column_of_{group}", own.shape[2])
     z = draft.slot(f"Z_{group}", (*by_row, dim), own, "the same turn of the columns of the effects")
@@ -289,6 +347,20 @@ def _groups(draft: Draft, finest: Finest, parts: list[Part], sds: tuple[str, Exp
     law = Law(distribution="multinormal_lowrank", args=(mean, sd, factor))
     roles = ", ".join(effect.role for effect in finest.grouping.effects)
     draft.observe(y, (group, row), law, f"with {roles} integrated out")
+
+
+def _from_above(draft: Draft, finest: Finest, above: list[Above], row: str, group: str) -> list[Expr]:
+    """Return the summands of the pseudo-rows' means from the groupings in which they nest."""
+    indexes: dict[str, Expr] = {}
+    terms: list[Expr] = []
+    for each in above:
+        if each.dim not in indexes:
+            source = f"the {each.dim} of each {group}"
+            indexes[each.dim] = draft.slot(f"{each.dim}_of_{group}", (group,), each.units, source, each.dim)
+        columns = (finest.others[:, :, each.place] * each.scale).T
+        slot = draft.slot(f"x_{each.dim}_{group}", (row, group), columns, f"the same turn of the {each.dim}'s column")
+        terms.append(mul(slot, gather(each.value, indexes[each.dim], each.dim)))
+    return terms
 
 
 def _sd_of_rows(draft: Draft, finest: Finest, sds: tuple[str, Expr] | Expr, dims: Dims) -> Expr:
@@ -364,4 +436,4 @@ def _model(draft: Draft, statistics: Statistics) -> tuple[Model, ModelData]:
     return model, data
 
 
-__all__ = ["largest_alone", "marginalised"]
+__all__ = ["marginalised", "suffices"]

@@ -248,5 +248,3 @@ def _arviz(result: Result, function: str, options: dict[str, Any]) -> Figure:
         found: Any = getattr(arviz_plots, function)(tree, backend="matplotlib", **options)
         made: Any = found.viz["figure"].item()
         return made
-
-

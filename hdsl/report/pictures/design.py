@@ -152,5 +152,3 @@ def described(study: StudyFields, bound: Bound | None) -> str:
 
 def _treated(treatments: Sequence[str]) -> str:
     return "".join(f", assigned {words.replace('\n', ', ')}" for words in treatments)
-
-

@@ -94,8 +94,10 @@ def _alike(members: Sequence[Interval], other: Interval) -> bool:
     low, high = min(member.quantiles[0] for member in members), max(member.quantiles[-1] for member in members)
     reach = ALIKE * max(high - low, other.width)
     near = min(low, high, key=lambda end: abs(end - other.quantiles[2]))
-    return max(widths) <= ALIKE * other.width and other.width <= ALIKE * min(widths) and (
-        abs(near - other.quantiles[2]) <= reach
+    return (
+        max(widths) <= ALIKE * other.width
+        and other.width <= ALIKE * min(widths)
+        and (abs(near - other.quantiles[2]) <= reach)
     )
 
 

@@ -156,9 +156,7 @@ def _error(values: Reals) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
-def _made(
-    result: Result, title: str, level: str, draws: Reals, raw: Reals, error: Reals, complete: float
-) -> Pooling:
+def _made(result: Result, title: str, level: str, draws: Reals, raw: Reals, error: Reals, complete: float) -> Pooling:
     units = result.bound.levels[level]
     rows = summarise("", draws, {level: units.labels})
     numbers = {name: np.array([getattr(row, name) for row in rows]) for name in ("mean", "q5", "q50", "q95")}
