@@ -16,6 +16,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     measure = commands.add_parser("run", help="measure, side by side")
     measure.add_argument("--quick", action="store_true", help="the two smallest sizes, few repeats")
+    measure.add_argument("--no-nuts", action="store_true", help="hdsl and lme4 alone; keep what was measured of others")
     measure.add_argument("--only", nargs="*", default=[], choices=[shape.name for shape in SHAPES])
     measure.add_argument("--output", type=Path, default=HERE / "against.json")
     grown = commands.add_parser("curves", help="measure what rows and groups cost")
@@ -26,7 +27,7 @@ def main() -> None:
     if arguments.command == "run":
         from benchmarks.against import run
 
-        run(quick=arguments.quick, only=arguments.only, output=arguments.output)
+        run(quick=arguments.quick, only=arguments.only, nuts=not arguments.no_nuts, output=arguments.output)
     elif arguments.command == "curves":
         from benchmarks.against import run_curves
 

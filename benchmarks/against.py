@@ -28,14 +28,18 @@ NUTS_ROWS = 10_000
 TIMEOUT = 1_800
 MANY_ROWS = 500_000
 CHAINS, DRAWS = 4, 1_000
-FEWER_DRAWS = 350  # in each of four chains: least effective draws of all group effects above 1,000
+FEWER_DRAWS = 400  # in each of four chains: least effective draws of all group effects above 1,000
 FEWER = f"hdsl, {FEWER_DRAWS} draws a chain"
 ARRAY = re.compile(r"^( *)(\S+(?:\[[^\]]*\])?) (\w+)\[([^\]]+)\];", re.MULTILINE)  # as Stan wrote arrays before 2.33
+GROUPING = re.compile(r"\|\s*(\w+)\)")
 Answer = dict[str, Any]
 
 
-def measure(shape: Shape, rows: int, groups: int, repeats: int) -> Iterator[Answer]:
-    """Yield what each program took for one size; a program that is not installed, or fails, says why."""
+def measure(shape: Shape, rows: int, groups: int, repeats: int, nuts: bool) -> Iterator[Answer]:
+    """Yield what each program took for one size; a program that is not installed, or fails, says why.
+
+    `nuts`: whether the other programs that sample run too.
+    """
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         shape.write(folder, rows, groups)
@@ -44,7 +48,7 @@ def measure(shape: Shape, rows: int, groups: int, repeats: int) -> Iterator[Answ
         yield {**size, "program": FEWER, **_guarded(lambda: own(folder, repeats, FEWER_DRAWS))}
         often = min(repeats, 3) if rows < MANY_ROWS else 1
         yield {**size, "program": "lme4", **_guarded(lambda: lme4(shape, folder, often))}
-        if rows > NUTS_ROWS:
+        if rows > NUTS_ROWS or not nuts:
             return
         for sampler in ("nutpie", "numpyro"):
             yield {**size, "program": f"bambi, {sampler}", **_guarded(lambda s=sampler: bambi(shape, folder, s))}
@@ -81,7 +85,7 @@ def lme4(shape: Shape, folder: Path, repeats: int) -> Answer:
 
 def bambi(shape: Shape, folder: Path, sampler: str) -> Answer:
     """Fit with bambi in its own environment, `.cache/peers`; compiling is counted, as its users wait for it."""
-    groups = [part.split("|")[1].strip(" )") for part in shape.formula.split("(")[1:]]
+    groups = GROUPING.findall(shape.formula)
     spec = {
         "table": str(folder / "bench.csv"),
         "formula": shape.formula,
@@ -147,8 +151,8 @@ def by_hand(shape: Shape, folder: Path, centred: bool) -> Path:
 
     table = {name: column.to_numpy() for name, column in _columns(csv.read_csv(folder / "bench.csv")).items()}
     outcome, right = (part.strip() for part in shape.formula.split("~"))
-    fixed, *effects = right.split(" + (")
-    groupings = [effect.split("|")[1].strip(" )") for effect in effects]
+    fixed = right.split(" + (")[0]
+    groupings = GROUPING.findall(shape.formula)
     x = np.stack([table[name.strip()] for name in fixed.split("+")], axis=1)
     mean, sd = (float(part) for part in shape.priors["Intercept"].removeprefix("normal(").rstrip(")").split(","))
     data: dict[str, Any] = {"n": len(x), "p": x.shape[1], "X": x.tolist(), "y": table[outcome].tolist()}
@@ -190,16 +194,21 @@ def _asked(command: list[str]) -> Answer:
     raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it said nothing")
 
 
-def run(*, quick: bool, only: list[str], output: Path) -> None:
-    """Measure, size by size, and write JSON after each; what is there already of other sizes is kept."""
+def run(*, quick: bool, only: list[str], nuts: bool, output: Path) -> None:
+    """Measure, size by size, and write JSON after each; what is there already of other sizes is kept.
+
+    Without `nuts` the figures of the programs that sample by NUTS are kept too.
+    """
     kept: Answer = json.loads(output.read_text()) if output.exists() else {"results": []}
     found: list[Answer] = kept["results"]
     for shape in SHAPES:
         if only and shape.name not in only:
             continue
         for rows, groups in shape.sizes[: 2 if quick else None]:
-            found = [each for each in found if (each["shape"], each["rows"]) != (shape.name, rows)]
-            for answer in measure(shape, rows, groups, 2 if quick else 5):
+            own = ("hdsl", "lme4") if not nuts else ("",)
+            again = [each for each in found if (each["shape"], each["rows"]) == (shape.name, rows)]
+            found = [each for each in found if each not in again or not each["program"].startswith(own)]
+            for answer in measure(shape, rows, groups, 2 if quick else 5, nuts):
                 found.append(answer)
                 print(told(answer), flush=True)
             output.write_text(json.dumps({**kept, "machine": machine(), "results": found}, indent=1) + "\n")

@@ -61,7 +61,7 @@ END = """
 ## Measuring again
 
 `python -m benchmarks run`, `python -m benchmarks curves` and `python -m benchmarks.stream measure` write their results
-as JSON, and `python -m benchmarks page` writes this page from them. lme4 and brms are those of the operating system's R,
+as JSON, and `python -m benchmarks page` writes this page from them. lme4 and brms are those of the system's R,
 bambi is installed from `benchmarks/peers/requirements.txt` into an environment of its own, CmdStan is found by the
 variable `CMDSTAN`. How the three backends compare with programs by hand that run the same sampler, and NUTS on binary
 outcomes of a million rows, is in `benchmarks/README.md`.
