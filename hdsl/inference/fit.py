@@ -39,7 +39,7 @@ class Fit:
     parts : tuple of Fit
         The fits of which these draws are a mixture, where the data differ between draws.
     intervals : str
-        How the draws were corrected for a working likelihood, in words; empty where they were not.
+        How the draws were corrected, for a working likelihood or for estimated propensity scores, in words.
     likelihood : mapping or None
         The draws as they were sampled, where `parameters` are corrected ones: the likelihood's are at these.
     """

@@ -63,36 +63,57 @@ def linearised(found: Fit, working: Working, *, counted: bool = False) -> Linear
     draws = flat.reshape(-1, quantiles, size)
     middle = draws.mean(axis=0)
     from_middle = draws - middle
-    points = _Points(found, working, size)
-    location = points.values(observation.law.args[0], observation.dims)
-    location = location.reshape(size + 1, model.sizes[model.unit], quantiles)
+    design, offset = location(found, working)
     args = [over_quantiles(found, working, argument) for argument in observation.law.args[1:]]
-    weight = np.ones(location.shape[1])
+    weight = np.ones(model.sizes[model.unit])
     if observation.weight is not None:
         weight = np.asarray(data.values[observation.weight], np.float64).reshape(len(weight), -1)[:, 0]
     return Linearised(
         probabilities=args[1],
         scale=args[0],
-        design=(location[1:] - location[0]).transpose(2, 1, 0),
-        offset=location[0].T,
+        design=design,
+        offset=offset,
         outcome=np.asarray(data.values[observation.slot], np.float64).reshape(len(weight), -1)[:, 0],
         weight=weight,
         score_weight=weight if counted else weight**2,
-        precision=_precision(points, working, quantiles, size),
+        precision=precision(found, working),
         mean=middle,
         covariance=np.einsum("skj,skl->kjl", from_middle, from_middle) / (len(draws) - 1),
     )
 
 
+def location(found: Fit, working: Working) -> tuple[Array, Array]:
+    """Return the location as a linear function of its coefficients: design (quantiles, rows, coefficients), offset.
+
+    The offset has the shape (quantiles, rows).
+    """
+    points = _Points(found, working)
+    at = points.values(working.location, working.observation.dims)
+    at = at.reshape(points.size + 1, found.model.sizes[found.model.unit], -1)
+    return (at[1:] - at[0]).transpose(2, 1, 0), at[0].T
+
+
+def precision(found: Fit, working: Working) -> Array:
+    """Return the precision of the coefficients' laws given what these rest on, by quantile."""
+    points = _Points(found, working)
+    total = np.zeros((points.quantiles, points.size, points.size))
+    for variable in working.coefficients:
+        scores = _standardised(points, working, variable)
+        jacobian = (scores[1:] - scores[0]).transpose(1, 2, 0)
+        total += jacobian.transpose(0, 2, 1) @ jacobian
+    return total
+
+
 class _Points:
     """The model at coefficients of zero and at each coefficient of one, all else at the medians of its draws."""
 
-    def __init__(self, found: Fit, working: Working, size: int) -> None:
-        self.model, self.data, self.size = found.model, found.data, size
+    def __init__(self, found: Fit, working: Working) -> None:
+        self.model, self.data = found.model, found.data
         self.medians = {name: np.median(value, axis=(0, 1)) for name, value in found.parameters.items()}
-        quantiles = 1 if working.quantile is None else found.model.sizes[working.quantile]
-        units = np.vstack([np.zeros(size), np.eye(size)])
-        flat = np.repeat(units[:, None, :], quantiles, axis=1)[None]
+        self.quantiles = 1 if working.quantile is None else found.model.sizes[working.quantile]
+        self.size = sum(int(np.prod(value.shape[2:])) for value in _of(working, found)) // self.quantiles
+        units = np.vstack([np.zeros(self.size), np.eye(self.size)])
+        flat = np.repeat(units[:, None, :], self.quantiles, axis=1)[None]
         self.units = {name: value[0] for name, value in unflat_draws(flat, found.parameters, working).items()}
 
     def values(self, expr: Expr, dims: tuple[str, ...]) -> Array:
@@ -110,6 +131,10 @@ class _Points:
         return np.concatenate(parts)
 
 
+def _of(working: Working, found: Fit) -> list[Array]:
+    return [found.parameters[variable.name] for variable in working.coefficients]
+
+
 def _environment(
     model: Model, data: ModelData, medians: Mapping[str, Array], units: Mapping[str, Array], number: int, expr: Expr
 ) -> Mapping[str, Value]:
@@ -125,16 +150,6 @@ def over_quantiles(found: Fit, working: Working, expr: Expr) -> Array:
     sizes = {**found.model.sizes, "draw": 1}
     full = np.broadcast_to(broadcast(evaluate(expr, env), dims, sizes), (1, *(sizes[dim] for dim in dims)))
     return np.asarray(full, np.float64).reshape(-1)
-
-
-def _precision(points: _Points, working: Working, quantiles: int, size: int) -> Array:
-    """Return the precision of the coefficients' laws given what these rest on, by quantile."""
-    total = np.zeros((quantiles, size, size))
-    for variable in working.coefficients:
-        scores = _standardised(points, working, variable)
-        jacobian = (scores[1:] - scores[0]).transpose(1, 2, 0)
-        total += jacobian.transpose(0, 2, 1) @ jacobian
-    return total
 
 
 def _standardised(points: _Points, working: Working, variable: RandomVariable) -> Array:

@@ -1,8 +1,9 @@
-"""Two-stage fits: propensity scores are drawn from their own posterior, the outcome model is fitted for each draw.
+"""Propensity scores from their own model, and the mixture of fits of the outcome model over draws of them.
 
-The posterior of the outcome model is the mixture over draws of the scores (a cut posterior), so that how uncertain the
-scores are is part of every interval; the outcome never informs the scores. Sources: McCandless et al. (2010); Zigler &
-Dominici (2014); Plummer (2015) on cutting by one fit for each draw.
+The outcome never informs the scores: they are cut from it. The posterior of the outcome model may be the mixture over
+draws of the scores, so that how uncertain these are is part of every interval. Sources: McCandless et al. (2010);
+Zigler & Dominici (2014); Plummer (2015) on cutting by one fit for each draw. Which fits are made of which studies is
+decided in `hdsl.inference.stages`.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ class Staged:
     Attributes
     ----------
     fit : Fit
-        The draws of the outcome model, those of each draw of the scores one after the other in turn; its data have
-        typical scores.
+        The draws of the outcome model, of a mixture those of each draw of the scores one after the other in turn; its
+        data have typical scores.
     parts : tuple of Fit
-        One for each draw of the scores, with its own data.
+        Of a mixture, one for each draw of the scores, with its own data.
     chances : mapping
         Treatment to draws of each unit's probability to be treated, shape (score draws, units).
     assignment : mapping
@@ -53,29 +54,42 @@ class Staged:
     assignment: Mapping[str, Fit]
 
 
-def fit_in_stages(
-    bound: Bound,
-    model: Model,
-    data: ModelData,
-    backend: Backend,
-    settings: Settings,
-    progress: Callable[[Progress], None] | None = None,
-) -> Staged | Diagnostic:
-    """Draw propensity scores, and fit the outcome model for each draw of them.
+def first_stages(
+    bound: Bound, backend: Backend, settings: Settings, progress: Callable[[Progress], None] | None = None
+) -> dict[str, Fit] | Diagnostic:
+    """Return the fit of each treatment's propensity model.
 
     Raises
     ------
     SamplingFailed
         The backend gave no usable draws.
     """
-    assignment: dict[str, Fit] = {}
-    chances: dict[str, Array] = {}
+    found: dict[str, Fit] = {}
     for score in scores_of(bound):
-        found = _assignment(bound, score, backend, settings, progress)
-        if isinstance(found, Diagnostic):
-            return found
-        assignment[score.treatment.name] = found
-        chances[score.treatment.name] = _chances(found)
+        each = _assignment(bound, score, backend, settings, progress)
+        if isinstance(each, Diagnostic):
+            return each
+        found[score.treatment.name] = each
+    return found
+
+
+def mixture(
+    bound: Bound,
+    model: Model,
+    data: ModelData,
+    assignment: Mapping[str, Fit],
+    backend: Backend,
+    settings: Settings,
+    progress: Callable[[Progress], None] | None = None,
+) -> Staged | Diagnostic:
+    """Fit the outcome model for each of several draws of the scores.
+
+    Raises
+    ------
+    SamplingFailed
+        The backend gave no usable draws.
+    """
+    chances = drawn_chances(assignment)
     draws = max(LEAST, -(-settings.draws // SCORE_DRAWS))
     parts: list[Fit] = []
     for number in range(min(len(values) for values in chances.values())):
@@ -88,6 +102,11 @@ def fit_in_stages(
             return part
         parts.append(part)
     return Staged(_pooled(model, data, parts, settings, draws), tuple(parts), chances, assignment)
+
+
+def drawn_chances(assignment: Mapping[str, Fit]) -> dict[str, Array]:
+    """Return draws of the scores that stand for all, by treatment; each of shape (score draws, units)."""
+    return {name: _chances(found) for name, found in assignment.items()}
 
 
 def _assignment(

@@ -150,13 +150,25 @@ def moving(parts: Linearised) -> Array:
     """Return A = (H^-1 K)^(1/2), shape (n, n) with n the number of quantiles times that of coefficients."""
     quantiles, _, size = parts.design.shape
     n = quantiles * size
-    root, meat = np.zeros((n, n)), variance_of_score(parts)
+    curvature, meat = np.zeros((n, n)), variance_of_score(parts)
     for k in range(quantiles):
         weighted = parts.design[k] * (parts.weight * parts.density[k] / parts.scale[k])[:, None]
         own = slice(k * size, (k + 1) * size)
-        root[own, own] = np.linalg.cholesky(weighted.T @ parts.design[k] + parts.precision[k])
+        curvature[own, own] = weighted.T @ parts.design[k] + parts.precision[k]
         meat[own, own] += parts.precision[k]
-    inner = np.linalg.solve(root, np.linalg.solve(root, meat).T)
+    return principal_root(curvature, meat)
+
+
+def principal_root(curvature: Array, variance: Array) -> Array:
+    """Return A = (H^-1 K)^(1/2), for which A H^-1 A' = H^-1 K H^-1.
+
+    Raises
+    ------
+    LinAlgError
+        The curvature H is not positive definite.
+    """
+    root = np.linalg.cholesky(curvature)
+    inner = np.linalg.solve(root, np.linalg.solve(root, variance).T)
     values, vectors = np.linalg.eigh((inner + inner.T) / 2)
     square_root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     return np.linalg.solve(root.T, square_root @ root.T)

@@ -1,7 +1,8 @@
-"""A working likelihood: which of a model's coefficients the quantiles of its outcome are linear in.
+"""A working likelihood: which of a model's coefficients the outcome's location is linear in.
 
-The asymmetric Laplace law finds quantiles, but nobody believes that outcomes follow it; what its posterior says of
-their uncertainty is corrected after sampling (`hdsl.inference.working`), where the structure found here is there.
+The asymmetric Laplace law finds quantiles, but nobody believes that outcomes follow it, and rows weighted by propensity
+scores were not seen as often as they count. What such a posterior says of uncertainty is corrected after sampling
+(`hdsl.inference.working`, `hdsl.inference.stages`), where the structure found here is there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,15 @@ from hdsl.model.ir import Apply, Const, Definition, Dims, Expr, Model, Observati
 LAW = "asymmetric_laplace"
 MOST_COEFFICIENTS = 2_000
 MOST_CELLS = 20_000_000
+LOCATIONS: Mapping[str, int] = {
+    "normal": 0,
+    "student": 1,
+    "lognormal": 0,
+    "bernoulli_logit": 0,
+    "binomial_logit": 1,
+    "poisson_log": 0,
+    "negbinomial_log": 0,
+}
 NOT_LINEAR = 9
 _LARGEST = ("add", "sub", "neg", "gather", "column", "stack", "sum", "mean", "cumulative_sum")
 _ADDED = ("mul", "dot")
@@ -22,24 +32,32 @@ _FROM_DATA = ("where",)
 
 @dataclass(frozen=True)
 class Working:
-    """The parts of a model of quantiles.
+    """The parts of a model of quantiles, or of another law's location.
 
     Attributes
     ----------
     observation : Observation
-        The outcome at its quantiles, of dims (rows, quantile), or (rows,) where there is one.
+        The outcome, of dims (rows,); at several quantiles (rows, quantile).
     scale : str
-        The name of the scale of the check loss.
+        The name of the scale of the check loss; empty for other laws.
     coefficients : tuple of RandomVariable
-        Those in which the quantiles are linear, each of normal law.
+        Those in which the location is linear, each of normal law.
     free : tuple of RandomVariable
         Those whose spread is given; that of the others is estimated.
+    place : int
+        Which argument of the outcome's law the location is.
     """
 
     observation: Observation
     scale: str
     coefficients: tuple[RandomVariable, ...]
     free: tuple[RandomVariable, ...]
+    place: int = 0
+
+    @property
+    def location(self) -> Expr:
+        """The location: a quantile, a mean, a log odds or the log of a mean."""
+        return self.observation.law.args[self.place]
 
     @property
     def pooled(self) -> bool:
@@ -71,6 +89,26 @@ def working_of(model: Model) -> Working | str | None:
     if isinstance(coefficients, str):
         return coefficients
     return _within_limits(model, Working(observation, scale.name, coefficients, reached.free(coefficients)))
+
+
+def linear_of(model: Model) -> Working | str:
+    """Return the parts of a model whose outcome's location is linear in normal coefficients, or why it is not."""
+    if len(model.observations) != 1 or model.margins or model.factors:
+        return "its rows go together, or something else is modelled beside it"
+    (observation,) = model.observations
+    if observation.event is not None or observation.sequence is not None or observation.mixture is not None:
+        return "it is censored, or rests on earlier outcomes, or its rows are of several kinds"
+    law, place = observation.law, LOCATIONS.get(observation.law.distribution)
+    if place is None or observation.dims != (model.unit,):
+        return f"its law is {law.distribution}"
+    reached = _Reach(model)
+    coefficients = reached.coefficients(law.args[place])
+    if isinstance(coefficients, str):
+        return coefficients
+    names = {each.name for each in coefficients}
+    if any(reached.behind(arg) & names for i, arg in enumerate(law.args) if i != place):
+        return "its spread depends on the coefficients of its mean"
+    return _within_limits(model, Working(observation, "", coefficients, reached.free(coefficients), place))
 
 
 def _unlike(model: Model, observation: Observation) -> str | None:
@@ -141,7 +179,7 @@ class _Reach:
             waiting.extend(new)
         chosen = tuple(each for name, each in self.variables.items() if name in names)
         if self.degree(location, names) > 1 or any(self.degree(each.law.args[0], names) > 1 for each in chosen):
-            return "its quantiles are not linear in the coefficients"
+            return "it is not linear in the coefficients"
         if any(self.behind(each.law.args[1]) & names for each in chosen):
             return "the spread of a coefficient depends on another one"
         return chosen

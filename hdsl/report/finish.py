@@ -21,7 +21,8 @@ from hdsl.inference.diagnose import diagnose
 from hdsl.inference.fit import Fit, fit
 from hdsl.inference.limits import beyond_limits
 from hdsl.inference.posterior import posterior
-from hdsl.inference.propensity import fit_in_stages, interleaved
+from hdsl.inference.propensity import interleaved
+from hdsl.inference.stages import fit_in_stages
 from hdsl.inference.working import few_beyond, fit_quantiles
 from hdsl.model.derive.quantiles import wants_correction
 from hdsl.model.ir import Model, ModelData

@@ -48,7 +48,8 @@ class Result:
     model, data, bound
         The plain model, its arrays, and the study bound to its data.
     intervals : str
-        How intervals were corrected for a working likelihood (`family y quantile(...)`), in words; else empty.
+        How intervals were corrected, for a working likelihood (`family y quantile(...)`) or for propensity scores that
+        were estimated from the same units, or why they were not, in words; else empty.
     frames : {"pandas", "polars", "pyarrow"}
         The kind of data frame that is returned; `using` changes it.
     saved : Path or None

@@ -13,7 +13,7 @@ from hdsl.data.bound import Bound
 from hdsl.diagnostics import Diagnostic
 from hdsl.driver import derive, run
 from hdsl.inference.balance import balances, difference, outside_of, warnings_of
-from hdsl.inference.propensity import SCORE_DRAWS, Staged, fit_in_stages, interleaved, representative
+from hdsl.inference.propensity import SCORE_DRAWS, Staged, first_stages, interleaved, mixture, representative
 from hdsl.model.derive.propensity import strata_of, weights_of
 from hdsl.report.record import load
 
@@ -51,16 +51,19 @@ def write(folder: Path, use: str, columns: dict[str, np.ndarray], across: str = 
 
 
 def staged(path: Path, settings: Settings = SETTINGS) -> tuple[Staged, Bound]:
-    """Fit both stages."""
+    """Fit both stages, the second for each of several draws of the scores."""
     derived = derive(path)
     assert derived.model is not None, derived.diagnostics
     assert derived.data is not None
     assert derived.checked.bound is not None
     chosen = backend.load("numpyro")
     assert not isinstance(chosen, Diagnostic)
-    found = fit_in_stages(derived.checked.bound, derived.model, derived.data, chosen, settings)
+    bound = derived.checked.bound
+    assignment = first_stages(bound, chosen, settings)
+    assert not isinstance(assignment, Diagnostic)
+    found = mixture(bound, derived.model, derived.data, assignment, chosen, settings)
     assert isinstance(found, Staged)
-    return found, derived.checked.bound
+    return found, bound
 
 
 def logistic(z: np.ndarray, design: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -163,7 +166,7 @@ def test_a_run_keeps_scores_and_balance_and_the_truth_is_in_reach(tmp_path: Path
     assert list(group["z_covariate"].values) == ["x", "w", "propensity(z)"]
     assert np.all(np.abs(group["z_after"].values[:2]) < np.abs(group["z_before"].values[:2]))
     likelihood: Any = result.posterior["log_likelihood"]
-    assert likelihood["observed_y"].shape == (2, SCORE_DRAWS * 25, ROWS)
+    assert likelihood["observed_y"].shape == (2, 500, ROWS)
 
 
 def test_what_the_score_stands_for_leaves_the_outcome_model(tmp_path: Path) -> None:

@@ -169,6 +169,18 @@ QUANTILES = _work(
     volume="84",
     doi="10.1111/insr.12114",
 )
+SCORES = _work(
+    "lunceford2004",
+    "article",
+    "Lunceford, Jared K. and Davidian, Marie",
+    "2004",
+    "Stratification and Weighting via the Propensity Score in Estimation of Causal Treatment Effects: "
+    "A Comparative Study",
+    journal="Statistics in Medicine",
+    volume="23",
+    pages="2937--2960",
+    doi="10.1002/sim.1903",
+)
 GP = _work(
     "riutort2023",
     "article",
@@ -243,7 +255,8 @@ def _works(result: Result) -> Iterator[Work]:
     if result.study.principals:
         yield STRATA
     if result.intervals:
-        yield QUANTILES
+        scored = any(isinstance(part, ir.Propensity) for part in result.study.analysis)
+        yield SCORES if scored else QUANTILES
     written = "".join(part.model_dump_json() for part in result.study.analysis)
     for word, work in (('"mean"', MUNDLAK), ("spline", SPLINES), ('"gp"', GP)):
         if word in written and any(isinstance(a, ir.Adjust | ir.VaryWith) for a in result.study.analysis):
