@@ -1,4 +1,4 @@
-"""Coverage of effects by propensity scores, simulated: a mixture over draws of the scores, and both stages together.
+"""Coverage of effects by propensity scores, simulated: both stages together, and a mixture over draws of the scores.
 
 Hundreds of trials with NUTS take hours. Here coefficients of the score are drawn from the normal law at their mode, and
 those of each outcome model from its posterior under flat priors (normal outcomes: in closed form; binary ones: the
@@ -98,9 +98,9 @@ DESIGNS = (
 
 
 def fits_of(
-    design: Design, columns: Mapping[str, Array], folder: Path, g: np.random.Generator
-) -> tuple[Fit, Fit, Bound]:
-    """Return the mixture over draws of the scores and the fit of both stages together, as hdsl makes them."""
+    design: Design, columns: Mapping[str, Array], folder: Path, g: np.random.Generator, *, mixed: bool
+) -> tuple[list[Fit], Bound]:
+    """Return the fit of both stages together, and where `mixed` the mixture over draws of the scores, as in hdsl."""
     write(folder / "d.csv", dict(columns))
     bound, problems = bind(design.study, folder)
     assert bound is not None, problems
@@ -109,14 +109,15 @@ def fits_of(
     model, data = _model(bound)
     assert why_not(bound, model, assignment) is None
     draw = _logistic if design.binary else _normal
-    drawn = drawn_chances(assignment)["z"]
-    parts = tuple(draw(model, with_values(bound, model, data, {"z": each}), EACH, g) for each in drawn)
-    values = {name: interleaved([part.parameters[name] for part in parts]) for name in parts[0].parameters}
-    mixed = replace(_fit(model, data, values), parts=parts)
     plain = draw(model, with_values(bound, model, data, typical(assignment)), ALL, g)
     together = with_both_stages(bound, plain, assignment)
     assert together is not None
-    return mixed, together, bound
+    if not mixed:
+        return [together], bound
+    drawn = drawn_chances(assignment)["z"]
+    parts = tuple(draw(model, with_values(bound, model, data, {"z": each}), EACH, g) for each in drawn)
+    values = {name: interleaved([part.parameters[name] for part in parts]) for name in parts[0].parameters}
+    return [together, replace(_fit(model, data, values), parts=parts)], bound
 
 
 def _model(bound: Bound) -> tuple[Model, ModelData]:
@@ -187,17 +188,17 @@ def effects(bound: Bound, found: Fit) -> Array:
     return ate.draws.reshape(-1)
 
 
-def trials(design: Design, number: int, seed: int) -> Array:
-    """Return estimate, posterior sd, whether the 90% interval holds the truth, and the truth, (trials, 2, 4).
+def trials(design: Design, number: int, seed: int, *, mixed: bool = False) -> Array:
+    """Return estimate, posterior sd, whether the 90% interval holds the truth, and the truth, (trials, 1 or 2, 4).
 
-    Second axis: the mixture, and both stages together.
+    Second axis: both stages together, and where `mixed` the mixture.
     """
-    found = np.empty((number, 2, 4))
+    found = np.empty((number, 1 + mixed, 4))
     with tempfile.TemporaryDirectory() as folder:
         for trial in range(number):
             g = np.random.default_rng([seed, trial])
             columns, truth = design.simulate(g)
-            *fits, bound = fits_of(design, columns, Path(folder), g)
+            fits, bound = fits_of(design, columns, Path(folder), g, mixed=mixed)
             for place, each in enumerate(fits):
                 draws = effects(bound, each)
                 low, high = np.quantile(draws, [0.05, 0.95])
@@ -237,7 +238,7 @@ def main(arguments: Sequence[str]) -> None:
         f"{number} trials, seed {seed}; Monte Carlo error of a share near 0.9: {0.3 / math.sqrt(number):.3f}\n"
     )
     for design in DESIGNS[slice(*numbers[2:4]) if len(numbers) > 2 else slice(None)]:
-        found = trials(design, number, seed)
+        found = trials(design, number, seed, mixed=True)
         cells: list[str] = []
         for place in (0, 1):
             s = summary(found[:, place])

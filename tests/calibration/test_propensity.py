@@ -51,7 +51,7 @@ def test_intervals_cover_the_effect_at_least_as_often_as_they_say(tmp_path: Path
     assert abs(found[:, 0].mean() - EFFECT) < 3 * error
 
 
-TRIALS = 150
+TRIALS = 300
 # Five strata leave a tenth of the bias, and few units without overlap have no known law: these are in the record alone.
 UNBIASED = [d for d in DESIGNS if d.stronger == 1 and (d.use in ("weight", "covariate") or d.adjust)]
 
@@ -61,7 +61,7 @@ UNBIASED = [d for d in DESIGNS if d.stronger == 1 and (d.use in ("weight", "cova
 @pytest.mark.parametrize("design", UNBIASED, ids=lambda design: design.name)
 def test_posterior_and_sampling_spread_are_the_same(design: Design) -> None:
     """Limits follow from the number of trials: the sd of n estimates has a relative error of 1 / sqrt(2 n)."""
-    found = summary(trials(design, TRIALS, 71)[:, 1])
+    found = summary(trials(design, TRIALS, 71)[:, 0])
     assert found.posterior_sd / found.sd == pytest.approx(1, abs=3 / math.sqrt(2 * TRIALS))
     assert stats.binom.ppf(0.001, TRIALS, 0.9) <= found.covered * TRIALS <= stats.binom.ppf(0.999, TRIALS, 0.9)
     assert abs(found.bias) < 3 * found.error
@@ -72,12 +72,12 @@ def test_posterior_and_sampling_spread_are_the_same(design: Design) -> None:
 def test_weights_agree_with_the_published_effect_of_quitting_smoking() -> None:
     """Hernan & Robins (2020), chapter 12: 3.4 kg, 95% interval 2.4 to 4.5, the score taken as known.
 
-    A thousand bootstrap samples (seed 1), the score estimated in each: 3.44 kg, standard error 0.494.
+    Two thousand bootstrap samples (seed 2), the score estimated in each: 3.44 kg, standard error 0.480.
     """
     study = Path(__file__).parents[2] / "examples" / "quitting" / "quitting.hdm"
     result = run(study, settings=Settings(chains=2, draws=1000))
     (found,) = result.estimand_summaries
     assert found.mean == pytest.approx(3.4, abs=0.15)
     assert found.sd == pytest.approx((4.5 - 2.4) / 3.92, rel=0.1)
-    assert found.sd == pytest.approx(0.494, rel=0.06)
+    assert found.sd == pytest.approx(0.480, rel=0.06)
     assert not [each for each in result.warnings if each.code in ("HDM725", "HDM727")]
