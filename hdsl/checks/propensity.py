@@ -57,6 +57,16 @@ def group_of_units(scope: Scope) -> Findings:
             yield finding(CODE, message, (*path, "across"), f"Name a level above {to}, or leave `across` out.")
 
 
+def weights_of_rows(scope: Scope) -> Findings:
+    """HDM431: weights are of rows; they do not reach the intercepts of groups that were treated as one."""
+    for item, path in _statements(scope):
+        to = scope.level_of(item.treatment)
+        if item.use == "weight" and to in scope.levels and to != scope.row:
+            message = f"`{item.treatment}` is a treatment of each {to}: weights of rows do not balance intercepts of {to}."
+            help = f"Write `propensity for {item.treatment} ... as covariate`, or `as strata(5)`."
+            yield finding(CODE, message, (*path, "use"), help)
+
+
 def effect_on_some(scope: Scope) -> Findings:
     """HDM430: inverse probability weights are for the average over all units."""
     weighted = {item.treatment for item, _ in _statements(scope) if item.use == "weight"}
@@ -69,4 +79,4 @@ def effect_on_some(scope: Scope) -> Findings:
                 yield finding("HDM430", message, (*place, "where"), help)
 
 
-RULES: tuple[Rule, ...] = (of_what, how_many_strata, group_of_units, effect_on_some)
+RULES: tuple[Rule, ...] = (of_what, how_many_strata, group_of_units, weights_of_rows, effect_on_some)

@@ -347,9 +347,15 @@ def _few_rows(linear: Linear, structure: Structure) -> bool:
         return True
     grouping = structure.chain[0]
     assert grouping.unit_of_row is not None
-    cells = np.unique(grouping.unit_of_row * linear.classes.size + linear.classes.of_row)
-    most = int(np.bincount(cells // linear.classes.size).max())
-    return most == 1 or most * len(grouping.entries) <= MOST_ROWS
+    cells, of_row, order = _cells(grouping.unit_of_row, linear.classes.of_row, linear.classes.size)
+    unit = cells // linear.classes.size
+    most = int(np.bincount(unit).max())
+    if most == 1 or most * len(grouping.entries) <= MOST_ROWS:
+        return True
+    own = np.column_stack([entry.known for entry in grouping.entries])[order]
+    rows = _ranked(own, np.flatnonzero(np.diff(of_row, prepend=-1)))[0]
+    ranks = np.count_nonzero(np.any(rows != 0, axis=2), axis=1)
+    return bool(np.bincount(unit, ranks).max() <= MOST_ROWS)
 
 
 def _coarser_levels(

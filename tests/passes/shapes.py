@@ -25,6 +25,11 @@ unit visit in person * month { covariate x : real outcome y : real }
 treatment z { off = 0, on = 1 }
 assign z to visit within person by ignorable(x)
 """
+SERIAL = """unit person id school wave day id t
+unit visit in person * day { covariate x : real outcome y : real }
+treatment z { off = 0, on = 1 }
+assign z to visit within person by ignorable(x)
+"""
 
 SHAPES: dict[str, str] = {
     "no groups": """unit pupil { covariate x : real outcome y : real }
@@ -36,6 +41,13 @@ treatment z { off = 0, on = 1 } assign z to pupil by complete(0.5) analysis { ad
     + "analysis { adjust for x, w  vary z across school  vary x across school }",
     "separate effects": SCHOOLS + WITHIN + "analysis { adjust for x  vary x across school uncorrelated }",
     "predicted effects": SCHOOLS + WITHIN + "analysis { adjust for x  vary z across school  vary z with x }",
+    "serial, beside intercepts": SERIAL
+    + "analysis { adjust for x  pool day completely  correlate y within person as ar1 }",
+    "serial": SERIAL
+    + "analysis { adjust for x  pool day completely  pool person completely  correlate y within person as ar1 }",
+    "serial, beside effects, two spreads": SERIAL
+    + "analysis { adjust for x  vary z across person  pool day completely "
+    + "correlate y within person as ar1  variance of y by z }",
     "clusters": CLUSTERS + "analysis { adjust for x }",
     "nested": NESTED + WITHIN + "analysis { adjust for x }",
     "nested, effects at both levels": NESTED
@@ -97,6 +109,7 @@ def table(seed: int = 3, rows: int = 24) -> dict[str, np.ndarray]:
         "district": school // 3,
         "school": school,
         "month": place % 5,
+        "t": np.cumsum(np.tile([1, 1, 2, 4], rows))[place],
         "x": x,
         "w": rng.normal(size=rows),
         "m": rng.normal(size=6)[school],

@@ -16,8 +16,11 @@ from tests import integrated as oracle
 from tests.passes import shapes
 
 POINTS = 3
-TOO_MANY_CLASSES = ("spread with a covariate",)
-WITHOUT_EFFECTS = ("no groups", "no pooling", "spreads of coefficients")
+TOO_MANY_CLASSES = (
+    "spread with a covariate",
+    "serial, beside effects, two spreads",
+)
+WITHOUT_EFFECTS = ("no groups", "no pooling", "spreads of coefficients", "serial")
 
 
 def found_in(name: str, folder: Path) -> tuple[Integrated, shapes.Model, shapes.ModelData]:

@@ -71,9 +71,14 @@ def test_density_is_the_plain_one_integrated(
     np.testing.assert_allclose(log_density(found, points), expected, rtol=1e-7, atol=1e-5)
 
 
-UNGROUPED = ("no groups", "summaries", "spreads of coefficients", "no pooling")
+UNGROUPED = ("no groups", "summaries", "spreads of coefficients", "no pooling", "serial")
 GROUPED = [name for name in shapes.ALL if name not in UNGROUPED]
-MANY_ROWS_A_GROUP = ("spread across schools", "spread with a covariate")
+MANY_ROWS_A_GROUP = (
+    "spread across schools",
+    "spread with a covariate",
+    "serial, beside intercepts",
+    "serial, beside effects, two spreads",
+)
 
 
 def _sparse(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hdsl.model.distributions import DISTRIBUTIONS
-from hdsl.model.functions import dims_of
+from hdsl.model.functions import FUNCTIONS, aligned, dims_of
 from hdsl.model.ir import (
     Apply,
     Const,
@@ -33,6 +33,7 @@ from hdsl.model.ir import (
 from hdsl.reference.values import AnyArray, Array, Value, evaluate, expand, scalar, union
 
 EXPANDED_AT_MOST = 200
+KINDS_AT_MOST = 8
 ONE = scalar(1.0)
 
 
@@ -235,7 +236,8 @@ def times(left: Form, right: Form) -> Form:
 
 
 def _product(left: Sum, right: Sum) -> Sum:
-    return Sum(tuple(_times(a, b) for a in left.terms for b in right.terms))
+    found = [_times(a, b) for a in left.terms for b in right.terms]
+    return Sum(tuple(term for term in found if np.any(term.known.array)) or tuple(found[:1]))
 
 
 def _times(left: Term, right: Term) -> Term:
@@ -298,6 +300,8 @@ def _quotient_rule(expr: Apply, scope: Scope) -> Form:
         inverse = Term(known=known_value(apply("div", const(1), below), scope))
     elif not dims_of(below, scope.dims):
         inverse = Term(unknown=apply("div", const(1), below))
+    elif dims_of(below, scope.dims) == (scope.model.unit,):
+        return times(form_of(expr.args[0], scope), _by_kind(apply("div", const(1), below), scope))
     else:
         raise NotLinear(f"a divisor with {_roles(behind, scope)} differs between units")
     return times(form_of(expr.args[0], scope), Sum((inverse,)))
@@ -372,13 +376,77 @@ def _part(expr: Expr, dim: str, place: int, scope: Scope) -> Form:
 
 
 def _side_by_side(expr: Expr, scope: Scope) -> Form:
-    """Return an expression of other parameters over one small dim as its elements side by side."""
+    """Return an expression of other parameters over one small dim as its elements side by side, over rows by kind."""
     left = dims_of(expr, scope.dims)
-    if len(left) != 1 or left[0] == scope.model.unit or scope.model.sizes[left[0]] > EXPANDED_AT_MOST:
-        roles = _roles(parameters_behind(expr, scope), scope)
-        raise NotLinear(f"{roles} has no normal law and differs between units")
+    if left == (scope.model.unit,):
+        return _by_kind(expr, scope)
+    if len(left) != 1 or scope.model.sizes[left[0]] > EXPANDED_AT_MOST:
+        raise _differs(expr, scope)
     places = range(scope.model.sizes[left[0]])
     return Stacked(left[0], tuple(Sum((Term(unknown=column(expr, left[0], place)),)) for place in places))
+
+
+def _differs(expr: Expr, scope: Scope) -> NotLinear:
+    roles = _roles(parameters_behind(expr, scope), scope)
+    return NotLinear(f"{roles} has no normal law and differs between units")
+
+
+def _by_kind(expr: Expr, scope: Scope) -> Sum:
+    """Return an expression of other parameters over rows, of which it has few kinds, as a term for each kind."""
+    leaves: dict[int, AnyArray] = {}
+    _find_leaves(expr, scope, leaves)
+    if not leaves:
+        raise _differs(expr, scope)
+    table = np.column_stack([array.astype(np.float64) for array in leaves.values()])
+    _, first, kind = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    if len(first) > KINDS_AT_MOST:
+        raise _differs(expr, scope)
+    rows, kind = (scope.model.unit,), kind.reshape(-1)
+    return Sum(
+        tuple(
+            Term(known=Value(rows, (kind == k).astype(np.float64)), unknown=_at_row(expr, scope, leaves, int(row)))
+            for k, row in enumerate(first)
+        )
+    )
+
+
+def _find_leaves(expr: Expr, scope: Scope, leaves: dict[int, AnyArray]) -> None:
+    """Put the arrays over rows on which an expression rests into `leaves`, by the identity of the expression."""
+    dims = dims_of(expr, scope.dims)
+    if not dims:
+        return
+    if not parameters_behind(expr, scope):
+        leaves[id(expr)] = known_value(expr, scope).array
+    elif isinstance(expr, Var) and expr.name in scope.definitions:
+        _find_leaves(scope.definitions[expr.name].value, scope, leaves)
+    elif isinstance(expr, Apply) and expr.function == "gather" and _picks(expr, scope):
+        leaves[id(expr)] = known_value(expr.args[1], scope).array
+    elif isinstance(expr, Apply) and FUNCTIONS[expr.function].dims is aligned:
+        for arg in expr.args:
+            _find_leaves(arg, scope, leaves)
+    else:
+        raise _differs(expr, scope)
+
+
+def _picks(expr: Apply, scope: Scope) -> bool:
+    """Return whether a gather picks one of a parameter's elements for each row."""
+    values, index = expr.args
+    return dims_of(values, scope.dims) == (str(expr.static[0]),) and not parameters_behind(index, scope)
+
+
+def _at_row(expr: Expr, scope: Scope, leaves: Mapping[int, AnyArray], row: int) -> Expr:
+    """Return an expression at one row."""
+    if id(expr) in leaves:
+        value = leaves[id(expr)][row]
+        if isinstance(expr, Apply) and expr.function == "gather" and parameters_behind(expr, scope):
+            return column(expr.args[0], str(expr.static[0]), int(value))
+        return const(float(value))
+    if not dims_of(expr, scope.dims):
+        return expr
+    if isinstance(expr, Var):
+        return _at_row(scope.definitions[expr.name].value, scope, leaves, row)
+    assert isinstance(expr, Apply)
+    return expr.model_copy(update={"args": tuple(_at_row(arg, scope, leaves, row) for arg in expr.args)})
 
 
 def _expanded(part: Callable[[int], Form], dim: str, scope: Scope) -> Form:

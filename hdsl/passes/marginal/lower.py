@@ -167,7 +167,11 @@ def marginalised(linear: Linear, statistics: Statistics) -> tuple[Model, ModelDa
         _groups(draft, statistics.finest, parts, _above(draft, statistics), sds, _outcome_at(statistics))
         present = np.any(statistics.finest.own != 0, axis=2)
         rows_of_class += np.bincount(statistics.finest.classes[present], minlength=linear.classes.size)
-    left = within(statistics.together, _outcome_at(statistics), statistics.weight - rows_of_class)
+    squares = np.sum(np.diagonal(statistics.together, axis1=1, axis2=2), axis=0)
+    if statistics.finest is not None:
+        first = statistics.finest.others.shape[2] - len(squares)
+        squares = squares + np.sum(statistics.finest.others[:, :, first:] ** 2, axis=(0, 1))
+    left = within(statistics.together, _outcome_at(statistics), statistics.weight - rows_of_class, squares)
     _within(draft, left, parts, sds)
     return _model(draft, statistics)
 

@@ -12,6 +12,7 @@ from hdsl.reference.values import Array
 
 Codes = NDArray[np.int64]
 RANK_TOLERANCE = 1e-13
+NOTHING = 1e-26
 PERFECT = 1e-20
 
 
@@ -40,7 +41,7 @@ class Within:
     rest_classes: Codes
 
 
-def within(together: Array, outcome: int, weight: Array) -> Within:
+def within(together: Array, outcome: int, weight: Array, squares_before: Array) -> Within:
     """Return the pseudo-rows of cross-products.
 
     Parameters
@@ -51,6 +52,8 @@ def within(together: Array, outcome: int, weight: Array) -> Within:
         The outcome's column.
     weight : array, shape (classes,)
         How many rows the cross-products stand for.
+    squares_before : array, shape (q,)
+        Sums of squares of the columns before anything was taken out: what is left of nearly nothing is rounding error.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def within(together: Array, outcome: int, weight: Array) -> Within:
     classes: list[int] = []
     squares: list[tuple[float, float, int]] = []
     for number, gram in enumerate(together):
-        rows, left = _rows(gram, outcome)
+        rows, left = _rows(gram, outcome, NOTHING * squares_before)
         freedom = float(weight[number]) - len(rows)
         columns.append(rows)
         classes += [number] * len(rows)
@@ -77,11 +80,10 @@ def within(together: Array, outcome: int, weight: Array) -> Within:
     return Within(found, found[:, outcome], of_row, table[:, 0], table[:, 1], table[:, 2].astype(np.int64))
 
 
-def _rows(gram: Array, outcome: int) -> tuple[Array, float]:
+def _rows(gram: Array, outcome: int, nothing: Array) -> tuple[Array, float]:
     """Return rows with the given cross-products, as many as the predictors have ranks, and the squares left over."""
     others = np.delete(np.arange(len(gram)), outcome)
-    sizes = np.sqrt(np.diagonal(gram)[others])
-    used = others[sizes > 0]
+    used = others[np.diagonal(gram)[others] > nothing[others]]
     scale = np.sqrt(np.diagonal(gram)[used])
     values, vectors = np.linalg.eigh(gram[np.ix_(used, used)] / np.outer(scale, scale))
     kept = values > RANK_TOLERANCE * max(float(values.max(initial=0.0)), 1e-300)
