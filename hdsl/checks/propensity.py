@@ -62,8 +62,9 @@ def weights_of_rows(scope: Scope) -> Findings:
     for item, path in _statements(scope):
         to = scope.level_of(item.treatment)
         if item.use == "weight" and to in scope.levels and to != scope.row:
-            message = f"`{item.treatment}` is a treatment of each {to}: weights of rows do not balance intercepts of {to}."
-            help = f"Write `propensity for {item.treatment} ... as covariate`, or `as strata(5)`."
+            name = item.treatment
+            message = f"`{name}` is a treatment of each {to}: weights of rows do not balance intercepts of {to}."
+            help = f"Write `propensity for {name} ... as covariate`, or `as strata(5)`."
             yield finding(CODE, message, (*path, "use"), help)
 
 

@@ -218,7 +218,7 @@ def test_lack_of_overlap_and_of_balance_are_said(tmp_path: Path) -> None:
 
 
 def test_a_term_below_the_treated_units_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, "weight", simulated(), across="across clinic")
+    path = write(tmp_path, "covariate", simulated(), across="across clinic")
     data = simulated()
     lines = [f"{c},{x},0,{c % 2},{y}" for c, x, y in zip(data["clinic"], data["x"], data["y"], strict=True)]
     (tmp_path / "d.csv").write_text("\n".join(["clinic,x,w,z,y", *lines]))

@@ -124,7 +124,7 @@ def test_groups_may_have_intercepts_and_scores_of_their_own(tmp_path: Path) -> N
 
 def test_a_treatment_of_groups_is_a_mixture_and_this_is_said(tmp_path: Path) -> None:
     data = simulated()
-    path = write(tmp_path, "weight", data, across="across clinic")
+    path = write(tmp_path, "covariate", data, across="across clinic")
     own = np.random.default_rng(1).normal(size=15)
     lines = [f"{c},{own[c]},0,{c % 2},{y}" for c, y in zip(data["clinic"], data["y"], strict=True)]
     (tmp_path / "d.csv").write_text("\n".join(["clinic,x,w,z,y", *lines]))
