@@ -67,6 +67,43 @@ def test_posterior_and_sampling_spread_are_the_same(design: Design) -> None:
     assert abs(found.bias) < 3 * found.error
 
 
+CLINICS, IN_CLINIC = 25, 12
+ACROSS = """study obs data "d.csv"
+group clinic id clinic
+unit patient in clinic {{ covariate x : real  outcome y : real }}
+treatment z {{ no = 0, yes = 1 }}
+assign z to patient by ignorable(x)
+analysis {{ propensity for z across clinic as {use} }}
+estimand ate = average over patient of y(z = yes) - y(z = no)
+"""
+
+
+def clinics(folder: Path, use: str, seed: int) -> tuple[float, float, float, float]:
+    """Return the same as `replicate` where clinics differ in who is treated and in the outcome alike."""
+    rng = np.random.default_rng([71, seed])
+    clinic, own = np.repeat(np.arange(CLINICS), IN_CLINIC), rng.normal(0, 0.7, CLINICS)
+    x = rng.normal(size=len(clinic))
+    z = rng.random(len(clinic)) < 1 / (1 + np.exp(-(0.6 * x + own[clinic])))
+    y = EFFECT * z + x + own[clinic] + rng.normal(size=len(clinic))
+    lines = [f"{c},{a},{int(b)},{d}" for c, a, b, d in zip(clinic, x, z, y, strict=True)]
+    (folder / "d.csv").write_text("\n".join(["clinic,x,z,y", *lines]))
+    (folder / "s.hdm").write_text(ACROSS.format(use=use))
+    (found,) = run(folder / "s.hdm", settings=replace(SETTINGS, seed=seed + 1)).estimand_summaries
+    return found.mean, found.sd, found.q5, found.q95
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("use", ["weight", "covariate"])
+def test_groups_that_differ_in_who_is_treated_do_not_mislead(tmp_path: Path, use: str) -> None:
+    found = np.array([clinics(tmp_path, use, seed) for seed in range(100)])
+    inside = int(np.sum((found[:, 2] <= EFFECT) & (found[:, 3] >= EFFECT)))
+    sd = found[:, 0].std(ddof=1)
+    assert stats.binom.ppf(0.001, 100, 0.9) <= inside <= stats.binom.ppf(0.999, 100, 0.9)
+    assert found[:, 1].mean() / sd == pytest.approx(1, abs=3 / math.sqrt(200))
+    assert abs(found[:, 0].mean() - EFFECT) < 3 * sd / math.sqrt(100)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_weights_agree_with_the_published_effect_of_quitting_smoking() -> None:
