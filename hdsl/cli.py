@@ -262,19 +262,19 @@ def _show_formatted(
 
 
 def _compile(arguments: argparse.Namespace) -> int:
-    from hdsl.driver import emit, emit_data
+    from hdsl.driver import emit, emit_both
 
     for out in (arguments.out, arguments.data_out):
         no_place = unwritable(out)
         if no_place is not None:
             return refused(arguments, [no_place], None, FINDINGS)
-    text, found = emit(arguments.study, arguments.emit, arguments.data, arguments.inference)
+    how = (arguments.study, arguments.emit, arguments.data, arguments.inference)
+    text, arrays, found = emit_both(*how) if arguments.data_out else _without_data(emit(*how))
     source = _source_of(arguments.study)
+    if not text and arguments.data_out:
+        return refused(arguments, found, source, FINDINGS)
     written: list[tuple[str, bytes]] = [(arguments.out, text.encode())] if text and arguments.out else []
-    if text and arguments.data_out:
-        arrays, found = emit_data(arguments.study, arguments.emit, arguments.data, arguments.inference)
-        if not arrays:
-            return refused(arguments, found, source, FINDINGS)
+    if arguments.data_out:
         written.append((arguments.data_out, arrays))
     for out, content in written:
         unwritten = write(Path(out), content)
@@ -287,6 +287,11 @@ def _compile(arguments: argparse.Namespace) -> int:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
     show(found, source)
     return FINE if text else FINDINGS
+
+
+def _without_data(made: tuple[str, Sequence[Diagnostic]]) -> tuple[str, bytes, Sequence[Diagnostic]]:
+    text, found = made
+    return text, b"", found
 
 
 def _source_of(study: str) -> Source | None:

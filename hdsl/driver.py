@@ -401,13 +401,42 @@ def emit_data(
 
     The bytes are empty where diagnostics stand in the way.
     """
+    return _emitted_data(derive(study, data), stage, inference)
+
+
+def emit_both(
+    study: str | Path | Study, stage: str, data: str | None = None, inference: str = "auto"
+) -> tuple[str, bytes, tuple[Diagnostic, ...]]:
+    """Return the program of a backend and the data that it reads, as `emit` and `emit_data` do one by one."""
     from hdsl.report import stages
 
+    unknown = stages.unknown_stage(stage)
+    if unknown is not None:
+        return "", b"", (unknown,)
     derived = derive(study, data)
+    arrays, found = _emitted_data(derived, stage, inference)
+    if any(each.severity == "error" for each in found):
+        return "", b"", found
+    text, found = _emitted(derived, stage, inference)
+    return text, arrays, found
+
+
+def _emitted_data(derived: Derived, stage: str, inference: str) -> tuple[bytes, tuple[Diagnostic, ...]]:
+    from hdsl.report import stages
+
     if derived.model is None or derived.data is None:
         return b"", derived.diagnostics
     made = stages.data_file(derived.model, derived.data, stage, inference)
     return (b"", (*derived.diagnostics, made)) if isinstance(made, Diagnostic) else (made, derived.diagnostics)
+
+
+def _emitted(derived: Derived, stage: str, inference: str) -> tuple[str, tuple[Diagnostic, ...]]:
+    from hdsl.report import stages
+
+    if derived.model is None or derived.data is None:
+        return "", derived.diagnostics
+    text, problem = stages.model_text(derived.model, derived.data, stage, inference)
+    return text, derived.diagnostics if problem is None else (*derived.diagnostics, problem)
 
 
 def emit(
@@ -434,8 +463,4 @@ def emit(
         return stages.tree_text(opened.tree), opened.diagnostics
     if stage == "study":
         return ("" if opened.study is None else opened.study.to_json()), opened.with_places(opened.diagnostics)
-    derived = derive(study, data)
-    if derived.model is None or derived.data is None:
-        return "", derived.diagnostics
-    text, problem = stages.model_text(derived.model, derived.data, stage, inference)
-    return text, derived.diagnostics if problem is None else (*derived.diagnostics, problem)
+    return _emitted(derive(study, data), stage, inference)
