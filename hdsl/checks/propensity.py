@@ -68,6 +68,15 @@ def weights_of_rows(scope: Scope) -> Findings:
             yield finding(CODE, message, (*path, "use"), help)
 
 
+def one_weight(scope: Scope) -> Findings:
+    """HDM431: rows have the weights of one propensity score."""
+    weighted = [(item, path) for item, path in _statements(scope) if item.use == "weight"]
+    for item, path in weighted[1:]:
+        message = f"Rows are already weighted by the propensity of `{weighted[0][0].treatment}`."
+        help = f"Write `propensity for {item.treatment} ... as covariate`, or `as strata(5)`."
+        yield finding(CODE, message, (*path, "use"), help)
+
+
 def effect_on_some(scope: Scope) -> Findings:
     """HDM430: inverse probability weights are for the average over all units."""
     weighted = {item.treatment for item, _ in _statements(scope) if item.use == "weight"}
@@ -80,4 +89,4 @@ def effect_on_some(scope: Scope) -> Findings:
                 yield finding("HDM430", message, (*place, "where"), help)
 
 
-RULES: tuple[Rule, ...] = (of_what, how_many_strata, group_of_units, weights_of_rows, effect_on_some)
+RULES: tuple[Rule, ...] = (of_what, how_many_strata, group_of_units, weights_of_rows, one_weight, effect_on_some)
