@@ -2,9 +2,10 @@
 
     python -m benchmarks.backends [--studies multisite ...] [--engines stanli ...] [--repeats 3] [--output FILE]
 
-For each study and engine two processes hold the generated and the hand-written program. They sample in turn; of
-each quantity the median counts, and the ratio of medians is given so that more than 1 is in favour of hdsl.
-Both must give the same posterior: the largest difference of means in Monte Carlo standard errors stands in each row.
+For each study and engine processes hold the generated program of the whole model, the hand-written one, and what
+`hdsl run` does where that is something else: effects integrated out. They sample in turn; of each quantity the median
+counts, and ratios of medians are given so that more than 1 is in favour of hdsl.
+All must give the same posterior: the largest difference of means in Monte Carlo standard errors stands in each row.
 Rows are merged into the results by study and engine, and the table is printed.
 """
 
@@ -26,11 +27,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.programs import integrates
 from benchmarks.studies import CASES, HERE, Case
 
 ENGINES = {"nuts": "numpyro", "nutpie": "pymc", "pymc": "pymc", "stanli": "stan", "cmdstan": "stan"}
 PACKAGES = ("jax", "numpyro", "pymc", "pytensor", "nutpie", "numba", "stanli", "cmdstanpy", "numpy")
 WHO = ("generated", "hand")
+ALL = ("auto", *WHO)
 DIFFERENT = 4.0
 Row = dict[str, Any]
 Draws = Mapping[str, Any]
@@ -89,31 +92,34 @@ def effective(draws: Draws) -> dict[str, float]:
     }
 
 
-def measured(case: Case, engine: str, repeats: int, settings: Mapping[str, Any]) -> Row:
-    """Return the row of one study on one engine."""
+def measured(case: Case, engine: str, repeats: int, settings: Mapping[str, Any], again: bool = True) -> Row:
+    """Return the row of one study on one engine; `again`: also how long a second start takes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cold = {who: _start_only(case, engine, who, folder) for who in WHO}
-        workers = {who: Worker(case, engine, who, folder) for who in WHO}
-        runs: dict[str, list[Row]] = {who: [] for who in WHO}
-        draws: dict[str, list[Draws]] = {who: [] for who in WHO}
+        who_runs = ALL if integrates(case, ENGINES[engine], folder) else WHO
+        cold = {who: _start_only(case, engine, who, folder) for who in who_runs if again}
+        workers = {who: Worker(case, engine, who, folder) for who in who_runs}
+        runs: dict[str, list[Row]] = {who: [] for who in who_runs}
+        draws: dict[str, list[Draws]] = {who: [] for who in who_runs}
         for repeat in range(repeats):
-            for who in WHO if repeat % 2 == 0 else reversed(WHO):
+            for who in who_runs if repeat % 2 == 0 else reversed(who_runs):
                 answer, found = workers[who].run({**settings, "seed": repeat + 1})
                 ess = min(effective(found).values())
                 runs[who].append({**answer, "ess": ess, "rate": ess / answer["wall"], "cpu_rate": ess / answer["cpu"]})
                 draws[who].append(found)
         for worker in workers.values():
             worker.end()
-    programs = {who: _medians(cold[who], workers[who].started, runs[who]) for who in WHO}
-    role, distance = disagreement(draws["generated"], draws["hand"])
+    programs = {who: _medians(cold.get(who), workers[who].started, runs[who]) for who in who_runs}
+    apart = {who: disagreement(draws[who], draws["hand"]) for who in who_runs if who != "hand"}
+    role, distance = max(apart.values(), key=lambda each: each[1])
     return {
         "study": case.name,
         "backend": ENGINES[engine],
         "engine": engine,
         "repeats": repeats,
         **programs,
-        "ratio": ratios(programs),
+        "ratio": ratios(programs["generated"], programs["hand"]),
+        "ratio_auto": ratios(programs.get("auto", programs["generated"]), programs["hand"]),
         "difference": {"role": role, "standard_errors": distance, "same": distance < DIFFERENT},
     }
 
@@ -124,17 +130,23 @@ def _start_only(case: Case, engine: str, who: str, folder: Path) -> Row:
     return worker.started
 
 
-def _medians(cold: Row, warm: Row, runs: Sequence[Row]) -> Row:
+def _medians(cold: Row | None, warm: Row, runs: Sequence[Row]) -> Row:
     found = {name: median(run[name] for run in runs) for name in runs[0] if name != "memory"}
-    starts = {"compile": cold["compile"], "first_draw": cold["first_draw"], "second_start": warm["first_draw"]}
+    first = warm if cold is None else cold
+    starts = {"compile": first["compile"], "first_draw": first["first_draw"]}
+    if cold is not None:
+        starts["second_start"] = warm["first_draw"]
     return {**starts, **found, "memory": max(run["memory"] for run in runs)}
 
 
-def ratios(programs: Mapping[str, Row]) -> Row:
-    """Return ratios of medians, more than 1 in favour of the generated program."""
-    generated, hand = (programs[who] for who in WHO)
-    rising = {name: generated[name] / hand[name] for name in ("rate", "cpu_rate")}
-    falling = {name: hand[name] / generated[name] for name in ("compile", "first_draw", "second_start", "memory")}
+def ratios(ours: Row, hand: Row) -> Row:
+    """Return ratios of medians, more than 1 in favour of hdsl."""
+    rising = {name: ours[name] / hand[name] for name in ("rate", "cpu_rate")}
+    falling = {
+        name: hand[name] / ours[name]
+        for name in ("compile", "first_draw", "second_start", "memory")
+        if name in ours and ours[name] > 0
+    }
     return {**rising, **falling}
 
 
@@ -176,35 +188,32 @@ def _version(name: str) -> str:
 def table(results: Mapping[str, Any]) -> str:
     """Return the results as Markdown."""
     head = (
-        "| study | engine | ESS/s, CPU | ratio | ESS/s, wall | ratio | divergences | compile s | first draw s | "
-        "second start s | peak MiB | means differ by |"
+        "| study | engine | runs | ESS/s: `hdsl run`, NUTS, by hand | `hdsl run` / by hand | NUTS / by hand | "
+        "divergences | compile s | first draw s | peak MiB | means differ by |"
     )
-    lines = [head, "|---" * 12 + "|"]
-    for row in results["rows"]:
-        generated, hand, ratio, apart = row["generated"], row["hand"], row["ratio"], row["difference"]
+    return "\n".join([head, "|---" * 11 + "|", *map(_line, results["rows"])])
 
-        def both(name: str, digits: int = 0, one: Row = generated, other: Row = hand) -> str:
-            return f"{one[name]:,.{digits}f} / {other[name]:,.{digits}f}"
 
-        agree = f"{apart['standard_errors']:.1f} MCSE" + (
-            "" if apart["same"] else f" in {apart['role']}: **not the same**"
-        )
-        cells = [
-            row["study"],
-            f"{row['backend']}, {row['engine']}",
-            both("cpu_rate"),
-            f"**{ratio['cpu_rate']:.2f}**",
-            both("rate"),
-            f"{ratio['rate']:.2f}",
-            both("divergences"),
-            both("compile", 1),
-            both("first_draw", 1),
-            both("second_start", 1),
-            both("memory"),
-            agree,
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def _line(row: Row) -> str:
+    def each(name: str, digits: int = 0) -> str:
+        return " / ".join(f"{row[who][name]:,.{digits}f}" if who in row else "=" for who in ALL)
+
+    apart = row["difference"]
+    agree = f"{apart['standard_errors']:.1f} MCSE" + ("" if apart["same"] else f" in {apart['role']}: **not the same**")
+    cells = [
+        row["study"],
+        f"{row['backend']}, {row['engine']}",
+        str(row["repeats"]),
+        each("cpu_rate"),
+        f"**{row['ratio_auto']['cpu_rate']:.2f}**",
+        f"**{row['ratio']['cpu_rate']:.2f}**",
+        each("divergences"),
+        each("compile", 1),
+        each("first_draw", 1),
+        each("memory"),
+        agree,
+    ]
+    return "| " + " | ".join(cells) + " |"
 
 
 def merged(old: Mapping[str, Any], rows: Sequence[Row]) -> Row:
@@ -220,6 +229,7 @@ def main() -> None:
     parser.add_argument("--studies", nargs="*", choices=[case.name for case in CASES], default=None)
     parser.add_argument("--engines", nargs="*", choices=list(ENGINES), default=None)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--once", action="store_true", help="leave out how long a second start takes")
     parser.add_argument("--target-accept", type=float, default=0.9)
     parser.add_argument("--output", type=Path, default=HERE / "backends.json")
     arguments = parser.parse_args()
@@ -229,7 +239,7 @@ def main() -> None:
         for engine in engines:
             if arguments.studies and case.name not in arguments.studies:
                 continue
-            row = measured(case, engine, arguments.repeats, settings)
+            row = measured(case, engine, arguments.repeats, settings, not arguments.once)
             old = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
             arguments.output.write_text(json.dumps(merged(old, [row]), indent=1) + "\n")
             print(table({"rows": [row]}).splitlines()[-1], file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ import resource
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,39 +70,108 @@ def prepared(case: Case, language: str, engine: str, who: str, folder: Path) -> 
     """Return the function that samples a program; what it compiles once for all runs is compiled in its first."""
     if who == "hand":
         return _by_hand(case, language, engine, folder)
-    return _generated(case, language, engine, folder)
-
-
-def _generated(case: Case, language: str, engine: str, folder: Path) -> Run:
     from hdsl import backend as backends
     from hdsl.driver import derive
+
+    derived = derive(folder / f"{case.name}.hdm")
+    assert derived.model is not None and derived.data is not None, derived.diagnostics
+    backend: Any = backends.load(language)
+    made = _exact if who == "auto" and language == "numpyro" else _integrated if who == "auto" else _generated
+    return made(case, backend, engine, derived.model, derived.data, folder / who)
+
+
+def _generated(case: Case, backend: Any, engine: str, plain: Any, plain_data: Any, folder: Path) -> Run:
+    """Return NUTS on the program of the whole model."""
     from hdsl.inference.recover import recover
     from hdsl.passes import prepare
     from hdsl.reference.density import reported
 
-    derived = derive(folder / f"{case.name}.hdm")
-    assert derived.model is not None and derived.data is not None, derived.diagnostics
-    plain, plain_data = derived.model, derived.data
     model, data = prepare(plain, plain_data)
-    backend: Any = backends.load(language)
     program = backend.lower(model, data)
 
     def roles(values: Mapping[str, Any]) -> Mapping[str, Any]:
         own = {name: np.asarray(values[source], dtype=np.float64) for name, source in program.parameters.items()}
-        found = reported(plain, plain_data, recover(model, data, plain, own))
-        return {role: found[role] for role in case.shared}
+        return _shared(case, reported(plain, plain_data, recover(model, data, plain, own)))
 
+    return _lowered(backend, engine, program, model, data, roles, folder)
+
+
+def _integrated(case: Case, backend: Any, engine: str, plain: Any, plain_data: Any, folder: Path) -> Run:
+    """Return NUTS on the model with effects integrated out, and their draws, which are on the clock too."""
+    from hdsl.inference.integrated import Integrated, given_back, integrated
+    from hdsl.reference.density import reported
+
+    found = integrated(plain, plain_data)
+    assert isinstance(found, Integrated), found
+    program = backend.lower(found.prepared, found.values)
+    returned = Clock()
+
+    def roles(values: Mapping[str, Any]) -> Mapping[str, Any]:
+        own = {name: np.asarray(values[source], dtype=np.float64) for name, source in program.parameters.items()}
+        with returned.on():
+            whole = given_back(found, own, 1)
+        return _shared(case, reported(plain, plain_data, whole))
+
+    sample = _lowered(backend, engine, program, found.prepared, found.values, roles, folder)
+
+    def run(settings: Settings) -> Fit:
+        returned.wall, returned.cpu = 0.0, 0.0
+        fit = sample(settings)
+        return replace(fit, clock=Clock(fit.clock.wall + returned.wall, fit.clock.cpu + returned.cpu))
+
+    return run
+
+
+def _exact(case: Case, backend: Any, engine: str, plain: Any, plain_data: Any, folder: Path) -> Run:
+    """Return draws without a sampler, all on the clock: statistics, hyperparameters, effects."""
+    from hdsl.inference.choose import choose, drawn
+    from hdsl.reference.density import reported
+
+    def run(settings: Settings) -> Fit:
+        clock = Clock()
+        with clock.on():
+            draws, why = drawn(choose(plain, plain_data, backend.name, settings), settings)
+        if draws is None:
+            raise NotIntegrated(why)
+        return Fit(_shared(case, reported(plain, plain_data, draws.values)), clock)
+
+    return run
+
+
+class NotIntegrated(Exception):
+    """Effects were not integrated out, and why."""
+
+
+def integrates(case: Case, language: str, folder: Path) -> bool:
+    """Return whether hdsl, left to choose, integrates effects of the study out."""
+    from hdsl.driver import derive
+    from hdsl.inference.choose import choose
+    from hdsl.inference.integrated import Integrated, integrated
+
+    derived = derive(case.write(folder))
+    assert derived.model is not None and derived.data is not None, derived.diagnostics
     if language == "numpyro":
+        return choose(derived.model, derived.data, language, Settings()).exact
+    return isinstance(integrated(derived.model, derived.data), Integrated)
+
+
+def _shared(case: Case, found: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {role: found[role] for role in case.shared}
+
+
+def _lowered(backend: Any, engine: str, program: Any, model: Any, data: Any, roles: Roles, folder: Path) -> Run:
+    if backend.name == "numpyro":
         return _numpyro_backend(backend, program, model, data, roles)
-    if language == "pymc":
-        from hdsl_pymc.runtime import model_of, starts
+    if backend.name == "pymc":
+        from hdsl_pymc.runtime import frozen, model_of, starts
 
         study = model_of(program, data)
+        study = frozen(study) if engine == "nutpie" else study
         return _pymc(engine, study, roles, list(program.parameters.values()), starts(study))
     from hdsl_stan.data import stan_data
     from hdsl_stan.lower import lowered
 
-    return _stan(engine, program.source, stan_data(model, data, lowered(model)), roles, folder / "generated")
+    return _stan(engine, program.source, stan_data(model, data, lowered(model)), roles, folder)
 
 
 def _by_hand(case: Case, language: str, engine: str, folder: Path) -> Run:

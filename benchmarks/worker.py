@@ -1,6 +1,6 @@
 """A process that holds one program of one study and samples it on demand.
 
-    python -m benchmarks.worker CASE LANGUAGE ENGINE generated|hand FOLDER
+    python -m benchmarks.worker CASE LANGUAGE ENGINE auto|generated|hand FOLDER
 
 It first builds the program and makes a run of one draw, then obeys lines on standard input: a JSON object of sampler
 settings makes a run, whose draws go to FOLDER/draws.npz; an empty line ends it. Each answer is one line of JSON.

@@ -32,6 +32,8 @@ _FAILED = 3
 _WAIT = 0.2
 # Chains have a processor each; sums that BLAS splits among threads need not come out the same bit for bit.
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# PyTensor rewrites some graphs in the order of sets: the same sum in another order differs in its last digits.
+_ONE_ORDER = {"PYTHONHASHSEED": "0"}
 
 
 def run(
@@ -58,7 +60,7 @@ def run(
 
 def _wait(folder: Path, progress: Callable[[Progress], None] | None) -> None:
     """Start the process and pass on its progress; whatever interrupts that ends the process with all its children."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **_ONE_THREAD}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **_ONE_THREAD, **_ONE_ORDER}
     with (folder / "said.txt").open("w") as said:
         child = subprocess.Popen(
             [sys.executable, "-P", str(_WORKER), str(folder)],

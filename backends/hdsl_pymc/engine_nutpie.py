@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hdsl.backend import Progress, Settings
-from hdsl_pymc.runtime import starts
+from hdsl_pymc.runtime import frozen, starts
 from hdsl_pymc.sample import Run
 
 _STATISTICS: Mapping[str, str] = {
@@ -38,6 +38,7 @@ def run(
     import nutpie
 
     began = time.perf_counter()
+    study = frozen(study)
     options: Mapping[str, Any] = settings.options
     compiler: Any = options.get("compiler", "numba")
     how: dict[str, Any] = {"gradient_backend": "jax"} if compiler == "jax" else {}

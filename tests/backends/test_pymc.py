@@ -20,6 +20,7 @@ pytest.importorskip("pymc")
 from hdsl_pymc import backend
 from hdsl_pymc.sample import engine_of
 
+import hdsl
 from hdsl.backend import Draws, Program, Progress, SamplingFailed, Settings
 from hdsl.model.distributions import DISTRIBUTIONS
 from hdsl.model.functions import FUNCTIONS
@@ -360,3 +361,16 @@ def test_an_old_pymc_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     for release, missing in found.items():
         monkeypatch.setattr("hdsl_pymc.version", lambda package, release=release: release)
         assert backend.missing_packages() == ([missing] if missing else [])
+
+
+@pytest.mark.slow
+def test_a_seed_repeats_the_draws_in_any_process(tmp_path: Path) -> None:
+    """Whatever the order in which a process meets the elements of its sets."""
+    study = Path(__file__).parents[2] / "examples" / "tutoring" / "tutoring.hdm"
+    for order in ("1", "2"):
+        command = [sys.executable, "-m", "hdsl.cli", "run", str(study), "--backend", "pymc", "--inference", "nuts"]
+        command += ["--draws", "20", "--warmup", "50", "--seed", "3", "--out", str(tmp_path / f"{order}.nc")]
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": order}, capture_output=True, check=False)
+    first, second = (hdsl.Result.load(tmp_path / f"{order}.nc").posterior["posterior"] for order in ("1", "2"))
+    for name in first.data_vars:
+        np.testing.assert_array_equal(first[name], second[name])
