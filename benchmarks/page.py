@@ -241,6 +241,7 @@ def _cells(parts: Sequence[str]) -> str:
 def draw(rows: Sequence[Result], path: Path) -> None:
     """Draw seconds against rows, a panel for each design that was measured at several sizes."""
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     shapes = [s for s in SHAPES if len({each["rows"] for each in rows if each["shape"] == s.name}) > 1]
     figure, panels = plt.subplots(
@@ -264,6 +265,7 @@ def draw(rows: Sequence[Result], path: Path) -> None:
                 ms=4 if program in marks else 7,
             )
         ax.set(xscale="log", yscale="log", title=shape.name, xlabel="rows")
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.spines[["top", "right"]].set_visible(False)
     panels[0][0].set_ylabel("seconds")
     handles = {label: handle for ax in panels[0] for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
