@@ -47,8 +47,8 @@ compared between each pair of backends, in standard errors of Monte Carlo. The l
 divided by twice the number of comparisons. Every quantity has at least {WANTED_ESS:,} effective draws, bulk and tail,
 on every backend: chains are made longer until it has. Where a difference is beyond the limit all is sampled again, with
 another seed and four times the draws, and that comparison counts: a true difference would be twice as far beyond.
-Left out: InstEval, on whose 73,421 rows and 4,114 effects NUTS would run for hours, and response surfaces by trees, which
-Stan cannot express and whose two libraries give trees different priors.
+Left out: InstEval, on whose 73,421 rows and 4,114 effects NUTS would run for hours, and response surfaces by trees,
+which Stan cannot express and whose two libraries give trees different priors.
 
 This table is written by `python -m tests.agreement.run`; the same is a test, `pytest -m slow tests/agreement`.
 For a study of one's own: `hdsl compare study.hdm --backends numpyro pymc stan`.
