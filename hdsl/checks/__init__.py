@@ -76,8 +76,9 @@ def check_data(study: StudyFields, bound: Bound) -> list[Diagnostic]:
         HDM3xx (design against data), HDM406, HDM501 and HDM509 where only the data show it.
     """
     scope = Scope(study)
-    against = (data.RULES, blocks.RULES, strata.DATA_RULES, support.RULES, labels.RULES, occasions.RULES, gaps.RULES)
-    return _once(diagnostic for rules in against for rule in rules for diagnostic in rule(scope, bound))
+    against = (data.RULES, blocks.RULES, strata.DATA_RULES, propensity.DATA_RULES, support.RULES, labels.RULES)
+    rules = [rule for part in (*against, occasions.RULES, gaps.RULES) for rule in part]
+    return _once(diagnostic for rule in rules for diagnostic in rule(scope, bound))
 
 
 def _once(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

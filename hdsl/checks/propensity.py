@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hdsl.checks.data import DataRule
 from hdsl.checks.estimands import aggregates, each
 from hdsl.checks.finding import Findings, Path, Rule, finding
 from hdsl.checks.scope import Scope
+from hdsl.data.bound import Bound
 from hdsl.design import ir
 from hdsl.design.expr import names
 
 CODE = "HDM431"
 MOST_STRATA = 20
+FEW_UNITS = 30
 
 
 def _statements(scope: Scope) -> Iterator[tuple[ir.Propensity, Path]]:
@@ -89,4 +92,23 @@ def effect_on_some(scope: Scope) -> Findings:
                 yield finding("HDM430", message, (*place, "where"), help)
 
 
+def weights_in_small_groups(scope: Scope, bound: Bound) -> Findings:
+    """HDM432: scores of small groups are drawn together, and their weights leave differences between groups."""
+    for item, path in _statements(scope):
+        to = scope.level_of(item.treatment)
+        if item.use != "weight" or item.across is None or to is None:
+            continue
+        if item.across not in bound.levels or to not in bound.levels:
+            continue
+        each_has = bound.levels[to].size / bound.levels[item.across].size
+        if each_has < FEW_UNITS:
+            group, name = item.across, item.treatment
+            message = (
+                f"Units of {group} have {each_has:.0f} units of {to} on average: few to weight each by its own share."
+            )
+            help = f"Write `as covariate`, or `adjust for mean({name}, {group})` beside the weights."
+            yield finding("HDM432", message, (*path, "across"), help)
+
+
+DATA_RULES: tuple[DataRule, ...] = (weights_in_small_groups,)
 RULES: tuple[Rule, ...] = (of_what, how_many_strata, group_of_units, weights_of_rows, one_weight, effect_on_some)

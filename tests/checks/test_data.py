@@ -16,7 +16,11 @@ from hdsl.design.expr import Number
 from hdsl.diagnostics import Diagnostic, has_errors
 from tests.checks.studies import Edit, edited, read
 
-DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20), 21, 22, 23)) | {"HDM517", "HDM520"}
+DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20), 21, 22, 23)) | {
+    "HDM432",
+    "HDM517",
+    "HDM520",
+}
 PYTHON_CODES = frozenset({"HDM205", "HDM261", "HDM262", "HDM263", "HDM411", "HDM509"})
 
 type Columns = Mapping[str, Sequence[float] | Sequence[str] | np.ndarray]
@@ -304,6 +308,14 @@ CASES: dict[str, tuple[str, str, str, tuple[Edit, ...], Columns, Columns]] = {
         rows(x=["aab"[place % 3] if place % 5 else "" for place in PLACE]),
         rows(x=["aab"[place % 3] for place in PLACE]),
     ),
+    "weights by the scores of small groups": (
+        "HDM432",
+        "warning",
+        SCHOOLS,
+        (*BY_X, "analysis { propensity for z across school as weight }"),
+        rows(),
+        {name: np.tile(column, 3) for name, column in rows(school=PLACE // 16).items()},
+    ),
     "units chosen by what is missing for some, binary": (
         "HDM520",
         "error",
@@ -397,4 +409,3 @@ def test_an_error_cannot_be_waived() -> None:
 
 def test_a_waiver_of_what_sampling_may_find_is_left_alone() -> None:
     assert waived(SCHOOLS + 'waive HDM411 because "x"') == []
-
