@@ -19,8 +19,9 @@ from hdsl.design.expr import Potential
 from hdsl.estimands.aggregate import Integers, Units
 from hdsl.estimands.worlds import BATCH, World
 from hdsl.model.ir import Expr, references
-from hdsl.passes.marginal.forms import NotLinear, Term, array_of, sum_of, unit_dims
+from hdsl.passes.marginal.forms import array_of, sum_of, unit_dims
 from hdsl.passes.marginal.recognise import with_effects
+from hdsl.passes.marginal.scope import NotLinear, Term
 from hdsl.reference.density import definitions
 from hdsl.reference.values import Array, evaluate
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from hdsl.backend import Backend, Settings, unsupported
 from hdsl.inference.exact.given import draw_given
 from hdsl.inference.exact.hyper import known_scales
-from hdsl.inference.exact.marginal import Marginal, ancestors_of, kinds_of
+from hdsl.inference.exact.marginal import Marginal, kinds_of
 from hdsl.inference.recover import recover
 from hdsl.model.ir import Model, ModelData
 from hdsl.model.walk import distributions_used
 from hdsl.passes import prepare
-from hdsl.passes.marginal.forms import NotLinear
 from hdsl.passes.marginal.lower import marginalised, suffices
 from hdsl.passes.marginal.recognise import Unrecognised, recognise
+from hdsl.passes.marginal.scope import NotLinear
 from hdsl.passes.marginal.structure import structure_of
 from hdsl.passes.precompute import precompute
 from hdsl.reference.values import Array
@@ -64,7 +64,7 @@ def integrated(model: Model, data: ModelData) -> Integrated | Unrecognised:
     except NotLinear as reason:
         return Unrecognised(str(reason))
     light = replace(linear, columns=(), outcome=linear.outcome[:0], weights=None)
-    own = Marginal(light, statistics, kinds_of(statistics, light), None, ancestors_of(statistics))
+    own = Marginal(light, statistics, kinds_of(statistics, light), None)
     return Integrated(made, arrays, *prepare(made, arrays), own)
 
 

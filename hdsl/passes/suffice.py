@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.passes import wide
-from hdsl.passes.marginal.forms import NotLinear
 from hdsl.passes.marginal.recognise import Linear
+from hdsl.passes.marginal.scope import NotLinear
 from hdsl.passes.marginal.structure import CELLS_AT_MOST, Expanded, Grouping, Structure, parents, width
 from hdsl.reference.values import Array
 
@@ -124,6 +125,21 @@ class Statistics:
     together: Array
     middle: Array
     weight: Array
+
+    @cached_property
+    def ancestors(self) -> tuple[tuple[Codes, ...], ...]:
+        """For each grouping of the chain, the units of all coarser ones to which its units belong."""
+        levels: list[Finest | Coarser] = [*([] if self.finest is None else [self.finest]), *self.coarser]
+        found: list[tuple[Codes, ...]] = []
+        for place in range(len(levels)):
+            chain: list[Codes] = []
+            units: Codes | None = None
+            for level in levels[place:-1]:
+                assert level.parent is not None
+                units = level.parent if units is None else level.parent[units]
+                chain.append(units)
+            found.append(tuple(chain))
+        return tuple(found)
 
     @property
     def columns(self) -> int:

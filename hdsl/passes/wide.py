@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hdsl.passes.marginal.forms import NotLinear
+from hdsl.passes.marginal.scope import NotLinear
 from hdsl.passes.marginal.structure import Grouping
 from hdsl.reference.values import Array
 

@@ -121,9 +121,9 @@ def _weighed(level: Coarser, hyper: Hyper) -> tuple[Array, Array]:
 def _add(rows: Array, sign: float, marginal: Marginal, place: int, gram: Array, said: _Said) -> None:
     """Add products of whitened rows (b, units, r, q) of grouping `place` of the chain to all that is coarser."""
     coarser = marginal.statistics.coarser
-    first = len(coarser) - len(marginal.ancestors[place])
+    first = len(coarser) - len(marginal.statistics.ancestors[place])
     at = 0
-    for number, units in enumerate(marginal.ancestors[place], start=first):
+    for number, units in enumerate(marginal.statistics.ancestors[place], start=first):
         level = coarser[number]
         here, rest = rows[..., at : at + len(level.scales)], rows[..., at + len(level.scales) :]
         at += len(level.scales)

@@ -159,7 +159,7 @@ def _chain(marginal: Marginal, hyper: Hyper, reduced: Reduced, columns: Array, r
     first = 0 if statistics.finest is None else 1
     for place in reversed(range(len(statistics.coarser))):
         level, made = statistics.coarser[place], reduced.levels[place]
-        drawn = _drawn_level(made, above, marginal.ancestors[place + first], columns, rng)
+        drawn = _drawn_level(made, above, marginal.statistics.ancestors[place + first], columns, rng)
         _put(marginal, level.grouping, _spread(drawn, level.grouping, hyper, marginal), deviations)
         above.insert(0, small.times(made.load, drawn[..., None])[..., 0])
     if statistics.finest is None:
@@ -173,7 +173,7 @@ def _chain(marginal: Marginal, hyper: Hyper, reduced: Reduced, columns: Array, r
     def said(some: slice) -> list[Array]:
         rows = [columns[some] @ table for table in tables]
         at = 0
-        for raw, units in zip(above, marginal.ancestors[0], strict=True):
+        for raw, units in zip(above, marginal.statistics.ancestors[0], strict=True):
             for a in range(len(rows)):
                 for k in range(raw.shape[2]):
                     rows[a] -= finest.others[:, a, at + k] * raw[some, :, k][:, units]

@@ -131,7 +131,7 @@ def _columns(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value]) -> Arra
 def _above(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value]) -> list[tuple[Array, Codes]]:
     """Return raw coefficients (b, units) of the groupings in which the finest one nests, and the unit of each group."""
     found: list[tuple[Array, Codes]] = []
-    for level, units in zip(marginal.statistics.coarser, marginal.ancestors[0], strict=True):
+    for level, units in zip(marginal.statistics.coarser, marginal.statistics.ancestors[0], strict=True):
         effects = {effect.name: effect for effect in level.grouping.effects}
         for k, entry in enumerate(level.grouping.entries):
             scale = float(level.scales[k])

@@ -13,11 +13,11 @@ from hdsl.inference.exact.hyper import known_scales, size_of
 from hdsl.model.functions import dims_of
 from hdsl.model.ir import Expr, Model, ModelData
 from hdsl.passes import wide
-from hdsl.passes.marginal.forms import NotLinear
 from hdsl.passes.marginal.recognise import Linear, Unrecognised, recognise
+from hdsl.passes.marginal.scope import NotLinear
 from hdsl.passes.marginal.structure import structure_of
 from hdsl.passes.precompute import precompute
-from hdsl.passes.suffice import Coarser, Finest, Statistics, suffice
+from hdsl.passes.suffice import Finest, Statistics, suffice
 from hdsl.reference.values import Array
 
 Codes = NDArray[np.int64]
@@ -86,7 +86,6 @@ class SparseProducts:
 class Marginal:
     """A model with its effects integrated out: a density of few hyperparameters.
 
-    `ancestors` has for each grouping of the chain the units of all coarser ones to which its units belong;
     `diagonal` are the eigenvalues and eigenvectors of the columns integrated out together where they alone decide.
     """
 
@@ -94,7 +93,6 @@ class Marginal:
     statistics: Statistics
     kinds: Kinds | None
     patterns: Patterns | None
-    ancestors: tuple[tuple[Codes, ...], ...]
     diagonal: tuple[Array, Array] | None = None
 
     @property
@@ -115,12 +113,11 @@ def marginal_of(model: Model, data: ModelData) -> Marginal | Unrecognised:
         return Unrecognised(str(reason))
     light = replace(linear, columns=(), outcome=linear.outcome[:0], weights=None)
     kinds = kinds_of(statistics, light)
-    ancestors = ancestors_of(statistics)
     try:
-        patterns = _patterns(statistics, kinds, ancestors)
+        patterns = _patterns(statistics, kinds)
     except NotLinear as reason:
         return Unrecognised(str(reason))
-    return Marginal(light, statistics, kinds, patterns, ancestors, _diagonal(statistics))
+    return Marginal(light, statistics, kinds, patterns, _diagonal(statistics))
 
 
 def _diagonal(statistics: Statistics) -> tuple[Array, Array] | None:
@@ -143,7 +140,7 @@ def kinds_of(statistics: Statistics, linear: Linear) -> Kinds | None:
     return _same(finest)
 
 
-def _patterns(statistics: Statistics, kinds: Kinds | None, ancestors: tuple[tuple[Codes, ...], ...]) -> Patterns | None:
+def _patterns(statistics: Statistics, kinds: Kinds | None) -> Patterns | None:
     """Return the kinds of groups with the products of their columns, where these fit into the memory."""
     finest = statistics.finest
     if finest is None or kinds is None:
@@ -166,7 +163,7 @@ def _patterns(statistics: Statistics, kinds: Kinds | None, ancestors: tuple[tupl
         return None
     every = [_triangles(finest.others[:, :, columns - last :], kinds, number)]
     at = 0
-    for level, units in zip(statistics.coarser, ancestors[0], strict=True):
+    for level, units in zip(statistics.coarser, statistics.ancestors[0], strict=True):
         own = len(level.scales)
         every.append(_by_unit_of(finest.others[:, :, at:], own, kinds, number, units, level.grouping.size))
         at += own
@@ -221,18 +218,3 @@ def _same(finest: Finest) -> Kinds:
     if len(first) == groups:
         return Kinds(np.arange(groups), np.arange(groups))
     return Kinds(key.reshape(-1).astype(np.int64), first)
-
-
-def ancestors_of(statistics: Statistics) -> tuple[tuple[Codes, ...], ...]:
-    """Return for each grouping of the chain the units of all coarser ones to which its units belong."""
-    levels: list[Finest | Coarser] = [*([] if statistics.finest is None else [statistics.finest]), *statistics.coarser]
-    found: list[tuple[Codes, ...]] = []
-    for place in range(len(levels)):
-        chain: list[Codes] = []
-        units: Codes | None = None
-        for level in levels[place:-1]:
-            assert level.parent is not None
-            units = level.parent if units is None else level.parent[units]
-            chain.append(units)
-        found.append(tuple(chain))
-    return tuple(found)

@@ -15,8 +15,9 @@ from hdsl.inference.quadrature.kernels import Outcome
 from hdsl.model.functions import dims_of
 from hdsl.model.ir import Apply, Expr, Law, Model, ModelData, Observation, RandomVariable, Var, const, references
 from hdsl.passes.cells import celled
-from hdsl.passes.marginal.forms import NotLinear, Scope, known_value, parameters_behind, scope_of, unit_dims
+from hdsl.passes.marginal.forms import unit_dims
 from hdsl.passes.marginal.recognise import NORMAL, Linear, Unrecognised, hyper_model, linear_part, misplaced
+from hdsl.passes.marginal.scope import NotLinear, Scope, known_value, parameters_behind, scope_of
 from hdsl.passes.marginal.structure import Grouping, groupings, nests
 from hdsl.passes.precompute import precompute
 from hdsl.reference.values import Array, broadcast, evaluate

@@ -1,4 +1,4 @@
-"""Variance classes: rows whose residual standard deviation is the same whatever the parameters."""
+"""Classes of rows in which an expression, such as the residual spread, is the same whatever the parameters."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.model.functions import FUNCTIONS, aligned, dims_of
-from hdsl.model.ir import Apply, Const, Dims, Expr, Var, const, gather, references
-from hdsl.passes.marginal.forms import NotLinear, Scope, known_value, parameters_behind
+from hdsl.model.ir import Apply, Const, Dims, Expr, Var, column, const, gather, references
+from hdsl.passes.marginal.scope import NotLinear, Scope, known_value, parameters_behind
 from hdsl.reference.values import AnyArray, Value
 
 CLASS = "_variance_class"
@@ -71,6 +71,21 @@ def classes_of(sd: Expr, rows: Dims, scope: Scope) -> Classes:
     return Classes(of_row, len(first), expr, values)
 
 
+def at_class(classes: Classes, number: int) -> Expr:
+    """Return the expression in one class, without the dim of the classes."""
+    return _with_values(classes.sd, {name: value.real[number] for name, value in classes.values.items()})
+
+
+def _with_values(expr: Expr, values: Mapping[str, float]) -> Expr:
+    if isinstance(expr, Var):
+        return const(float(values[expr.name])) if expr.name in values else expr
+    if isinstance(expr, Const):
+        return expr
+    if expr.function == "gather" and isinstance(expr.args[1], Var) and expr.args[1].name in values:
+        return column(expr.args[0], str(expr.static[0]), int(values[expr.args[1].name]))
+    return expr.model_copy(update={"args": tuple(_with_values(arg, values) for arg in expr.args)})
+
+
 def _at_rows(expr: Expr, where: Mapping[str, Codes], leaves: _Leaves) -> Expr:
     """Return an expression over the rows, given the element of each of its dims at each row."""
     scope = leaves.scope
@@ -106,7 +121,7 @@ def _element(variable: Var, own: Dims, where: Mapping[str, Codes], leaves: _Leav
     (dim,) = own
     pointer = leaves.of(where[dim])
     if isinstance(pointer, Const):
-        return Apply(function="column", args=(variable,), static=(dim, int(pointer.value)))
+        return column(variable, dim, int(pointer.value))
     return gather(variable, pointer, dim)
 
 

@@ -8,131 +8,40 @@ the other parameters that is the same for all rows. What cannot be brought to th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from hdsl.model.distributions import DISTRIBUTIONS
-from hdsl.model.functions import FUNCTIONS, aligned, dims_of
+from hdsl.model.functions import dims_of
 from hdsl.model.ir import (
     Apply,
-    Const,
-    Definition,
     Dims,
     Expr,
     Model,
-    ModelData,
     RandomVariable,
     Var,
     apply,
     column,
     const,
     mul,
-    references,
+)
+from hdsl.passes.marginal.classes import at_class, classes_of
+from hdsl.passes.marginal.scope import (
+    Form,
+    Multiplied,
+    NotLinear,
+    Scope,
+    Stacked,
+    Sum,
+    Term,
+    known_value,
+    parameters_behind,
 )
 from hdsl.reference.values import AnyArray, Array, Value, evaluate, expand, scalar, union
 
 EXPANDED_AT_MOST = 200
 KINDS_AT_MOST = 8
-ONE = scalar(1.0)
-
-
-class NotLinear(Exception):
-    """An expression is no linear form; carries why, in words."""
-
-
-class Multiplied(NotLinear):
-    """Two effects are multiplied; carries the name of one of them."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is multiplied by another effect")
-        self.name = name
-
-
-@dataclass(frozen=True)
-class Term:
-    """`known * unknown * effect[place, unit]`, one value for each element of the dims of `known` and `unit`.
-
-    Attributes
-    ----------
-    known : Value
-        The coefficient that follows from data.
-    unknown : Expr
-        The coefficient that follows from other parameters; without dims.
-    effect : str or None
-        The random variable; None for a term without one.
-    place : int
-        Which of jointly distributed effects.
-    unit : Value or None
-        The element of the effect, as a flat number over its dims but the event dim; None: it has one.
-    average : bool
-        The mean over all elements stands in place of one of them.
-    """
-
-    known: Value = ONE
-    unknown: Expr = Const(value=1.0)
-    effect: str | None = None
-    place: int = 0
-    unit: Value | None = None
-    average: bool = False
-
-
-@dataclass(frozen=True)
-class Sum:
-    """The sum of terms."""
-
-    terms: tuple[Term, ...]
-
-
-@dataclass(frozen=True)
-class Stacked:
-    """Sums side by side along the dim `dim`."""
-
-    dim: str
-    parts: tuple[Sum, ...]
-
-
-Form = Sum | Stacked
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What linear forms are made from: a model, its data, and which random variables count as effects."""
-
-    model: Model
-    data: ModelData
-    effects: Mapping[str, RandomVariable]
-    known: dict[str, Value]
-    definitions: Mapping[str, Definition]
-    behind: Mapping[str, frozenset[str]]
-    dims: Mapping[str, Dims]
-    made: dict[str, Form]
-
-
-def scope_of(model: Model, data: ModelData, effects: Iterable[str]) -> Scope:
-    """Return the scope of a model whose random variables `effects` count as effects."""
-    chosen = frozenset(effects)
-    behind: dict[str, frozenset[str]] = {slot.name: frozenset() for slot in model.slots}
-    for statement in model.statements:
-        if isinstance(statement, RandomVariable):
-            behind[statement.name] = frozenset({statement.name})
-        else:
-            behind[statement.name] = frozenset().union(*(behind[name] for name in references(statement.value)))
-    return Scope(
-        model=model,
-        data=data,
-        effects={v.name: v for v in model.variables if v.name in chosen},
-        known={slot.name: Value(slot.dims, data.values[slot.name]) for slot in model.slots},
-        definitions={definition.name: definition for definition in model.definitions},
-        behind=behind,
-        dims=model.dims_of(),
-        made={},
-    )
-
-
-def parameters_behind(expr: Expr, scope: Scope) -> frozenset[str]:
-    """Return the random variables on which an expression rests."""
-    return frozenset().union(*(scope.behind[name] for name in references(expr)))
 
 
 def form_of(expr: Expr, scope: Scope) -> Form:
@@ -160,14 +69,6 @@ def sum_of(expr: Expr, scope: Scope) -> Sum:
     if isinstance(form, Stacked):
         raise NotLinear(f"effects over {form.dim} enter side by side")
     return form
-
-
-def known_value(expr: Expr, scope: Scope) -> Value:
-    """Return the value of an expression of data alone."""
-    for name in references(expr):
-        if name not in scope.known:
-            scope.known[name] = known_value(scope.definitions[name].value, scope)
-    return evaluate(expr, scope.known)
 
 
 def _roles(names: Iterable[str], scope: Scope) -> str:
@@ -393,60 +294,17 @@ def _differs(expr: Expr, scope: Scope) -> NotLinear:
 
 def _by_kind(expr: Expr, scope: Scope) -> Sum:
     """Return an expression of other parameters over rows, of which it has few kinds, as a term for each kind."""
-    leaves: dict[int, AnyArray] = {}
-    _find_leaves(expr, scope, leaves)
-    if not leaves:
+    rows = (scope.model.unit,)
+    try:
+        kinds = classes_of(expr, rows, scope)
+    except NotLinear:
+        raise _differs(expr, scope) from None
+    if kinds.size > KINDS_AT_MOST:
         raise _differs(expr, scope)
-    table = np.column_stack([array.astype(np.float64) for array in leaves.values()])
-    _, first, kind = np.unique(table, axis=0, return_index=True, return_inverse=True)
-    if len(first) > KINDS_AT_MOST:
-        raise _differs(expr, scope)
-    rows, kind = (scope.model.unit,), kind.reshape(-1)
-    return Sum(
-        tuple(
-            Term(known=Value(rows, (kind == k).astype(np.float64)), unknown=_at_row(expr, scope, leaves, int(row)))
-            for k, row in enumerate(first)
-        )
-    )
-
-
-def _find_leaves(expr: Expr, scope: Scope, leaves: dict[int, AnyArray]) -> None:
-    """Put the arrays over rows on which an expression rests into `leaves`, by the identity of the expression."""
-    dims = dims_of(expr, scope.dims)
-    if not dims:
-        return
-    if not parameters_behind(expr, scope):
-        leaves[id(expr)] = known_value(expr, scope).array
-    elif isinstance(expr, Var) and expr.name in scope.definitions:
-        _find_leaves(scope.definitions[expr.name].value, scope, leaves)
-    elif isinstance(expr, Apply) and expr.function == "gather" and _picks(expr, scope):
-        leaves[id(expr)] = known_value(expr.args[1], scope).array
-    elif isinstance(expr, Apply) and FUNCTIONS[expr.function].dims is aligned:
-        for arg in expr.args:
-            _find_leaves(arg, scope, leaves)
-    else:
-        raise _differs(expr, scope)
-
-
-def _picks(expr: Apply, scope: Scope) -> bool:
-    """Return whether a gather picks one of a parameter's elements for each row."""
-    values, index = expr.args
-    return dims_of(values, scope.dims) == (str(expr.static[0]),) and not parameters_behind(index, scope)
-
-
-def _at_row(expr: Expr, scope: Scope, leaves: Mapping[int, AnyArray], row: int) -> Expr:
-    """Return an expression at one row."""
-    if id(expr) in leaves:
-        value = leaves[id(expr)][row]
-        if isinstance(expr, Apply) and expr.function == "gather" and parameters_behind(expr, scope):
-            return column(expr.args[0], str(expr.static[0]), int(value))
-        return const(float(value))
-    if not dims_of(expr, scope.dims):
-        return expr
-    if isinstance(expr, Var):
-        return _at_row(scope.definitions[expr.name].value, scope, leaves, row)
-    assert isinstance(expr, Apply)
-    return expr.model_copy(update={"args": tuple(_at_row(arg, scope, leaves, row) for arg in expr.args)})
+    if kinds.of_row is None:
+        return Sum((Term(unknown=kinds.sd),))
+    masks = [Value(rows, (kinds.of_row == kind).astype(np.float64)) for kind in range(kinds.size)]
+    return Sum(tuple(Term(known=mask, unknown=at_class(kinds, kind)) for kind, mask in enumerate(masks)))
 
 
 def _expanded(part: Callable[[int], Form], dim: str, scope: Scope) -> Form:

@@ -43,13 +43,14 @@ from hdsl.model.ir import (
     var,
 )
 from hdsl.model.names import fresh
-from hdsl.passes.marginal.forms import NotLinear, unit_dims
+from hdsl.passes.marginal.forms import unit_dims
 from hdsl.passes.marginal.recognise import Linear
+from hdsl.passes.marginal.scope import NotLinear
 from hdsl.passes.marginal.spread import loading_of
 from hdsl.passes.marginal.structure import Entry, Structure
 from hdsl.passes.marginal.within import Codes, Within, within
 from hdsl.passes.rewrite import in_order, reads
-from hdsl.passes.suffice import Block, Coarser, Finest, Fixed, Statistics, suffice
+from hdsl.passes.suffice import Block, Finest, Fixed, Statistics, suffice
 from hdsl.reference.values import AnyArray, Array
 
 ROWS_AT_MOST = 8
@@ -282,21 +283,14 @@ def _block_parts(draft: Draft, block: Block) -> list[Part]:
 
 def _above(draft: Draft, statistics: Statistics) -> list[Above]:
     """Return the summands of the groupings in which the largest one nests."""
-    model = draft.linear.model
     found: list[Above] = []
-    units: Codes | None = None
-    below: Finest | Coarser | None = statistics.finest
-    at = 0
-    for level in statistics.coarser:
-        assert below is not None
-        assert below.parent is not None
-        units = below.parent if units is None else below.parent[units]
+    if statistics.finest is None:
+        return found
+    for level, units in zip(statistics.coarser, statistics.ancestors[0], strict=True):
         effects = {effect.name: effect for effect in level.grouping.effects}
-        for k, entry in enumerate(level.grouping.entries):
-            dim, value = _varying(effects[entry.effect], entry, model)
-            found.append(Above(at + k, float(level.scales[k]), value, dim, units))
-        at += len(level.scales)
-        below = level
+        for entry, scale in zip(level.grouping.entries, level.scales, strict=True):
+            dim, value = _varying(effects[entry.effect], entry, draft.linear.model)
+            found.append(Above(len(found), float(scale), value, dim, units))
     return found
 
 
@@ -341,8 +335,8 @@ def _groups(
     rest = finest.others[:, :, len(above) :]
     y = draft.slot(f"{label}_by_{group}", (group, row), rest[:, :, outcome], f"{what}; less a first fit")
     by_row = (row, group)
-    terms = [_mean(draft, parts, rest.swapaxes(0, 1), by_row, group, "the same turn of the predictors")]
-    mean = add(*terms, *_from_above(draft, finest, above, row, group))
+    mean = _mean(draft, parts, rest.swapaxes(0, 1), by_row, group, "the same turn of the predictors")
+    mean = add(mean, *_from_above(draft, finest, above, row, group))
     own = (finest.own * finest.scales).swapaxes(0, 1)
     dim = loading.columns or draft.index_set(f"column_of_{group}", own.shape[2])
     z = draft.slot(f"Z_{group}", (*by_row, dim), own, "the same turn of the columns of the effects")

@@ -15,7 +15,8 @@ import numpy as np
 
 from hdsl.model.ir import Const, Definition, Expr, Law, Model, ModelData, Observation, RandomVariable, mul, references
 from hdsl.passes.marginal.classes import Classes, Codes, classes_of
-from hdsl.passes.marginal.forms import (
+from hdsl.passes.marginal.forms import array_of, at_units, form_of, product, sum_of, unit_dims
+from hdsl.passes.marginal.scope import (
     Form,
     Multiplied,
     NotLinear,
@@ -23,14 +24,8 @@ from hdsl.passes.marginal.forms import (
     Stacked,
     Sum,
     Term,
-    array_of,
-    at_units,
-    form_of,
     parameters_behind,
-    product,
     scope_of,
-    sum_of,
-    unit_dims,
 )
 from hdsl.reference.density import needed
 from hdsl.reference.values import AnyArray, Array

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from hdsl.model.functions import dims_of
 from hdsl.model.ir import Const, Expr, Model, RandomVariable, column, const, dot, mul, stack
-from hdsl.passes.marginal.forms import NotLinear, unit_dims
+from hdsl.passes.marginal.forms import unit_dims
+from hdsl.passes.marginal.scope import NotLinear
 from hdsl.passes.marginal.structure import Entry, Grouping
 
 ONE = Const(value=1.0)

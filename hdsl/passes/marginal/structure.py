@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.model.ir import Const, Expr, RandomVariable
-from hdsl.passes.marginal.forms import NotLinear, unit_dims
+from hdsl.passes.marginal.forms import unit_dims
 from hdsl.passes.marginal.recognise import Column, Linear
+from hdsl.passes.marginal.scope import NotLinear
 from hdsl.reference.values import Array
 
 Codes = NDArray[np.int64]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hdsl.passes.marginal.forms import NotLinear
+from hdsl.passes.marginal.scope import NotLinear
 from hdsl.reference.values import Array
 
 Codes = NDArray[np.int64]
