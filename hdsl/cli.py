@@ -269,14 +269,13 @@ def _compile(arguments: argparse.Namespace) -> int:
         if no_place is not None:
             return refused(arguments, [no_place], None, FINDINGS)
     how = (arguments.study, arguments.emit, arguments.data, arguments.inference)
-    text, arrays, found = emit_both(*how) if arguments.data_out else _without_data(emit(*how))
-    source = _source_of(arguments.study)
-    if not text and arguments.data_out:
-        return refused(arguments, found, source, FINDINGS)
-    written: list[tuple[str, bytes]] = [(arguments.out, text.encode())] if text and arguments.out else []
     if arguments.data_out:
-        written.append((arguments.data_out, arrays))
-    for out, content in written:
+        text, arrays, found = emit_both(*how)
+    else:
+        (text, found), arrays = emit(*how), b""
+    source = _source_of(arguments.study)
+    files = ((arguments.out, text.encode()), (arguments.data_out, arrays))
+    for out, content in ((out, content) for out, content in files if out and text):
         unwritten = write(Path(out), content)
         if unwritten is not None:
             return refused(arguments, [*found, unwritten], source, FINDINGS)
@@ -287,11 +286,6 @@ def _compile(arguments: argparse.Namespace) -> int:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
     show(found, source)
     return FINE if text else FINDINGS
-
-
-def _without_data(made: tuple[str, Sequence[Diagnostic]]) -> tuple[str, bytes, Sequence[Diagnostic]]:
-    text, found = made
-    return text, b"", found
 
 
 def _source_of(study: str) -> Source | None:

@@ -32,7 +32,7 @@ _FAILED = 3
 _WAIT = 0.2
 # Chains have a processor each; sums that BLAS splits among threads need not come out the same bit for bit.
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-# PyTensor rewrites some graphs in the order of sets: the same sum in another order differs in its last digits.
+# Draws with data as constants differed between processes with other hash seeds, and not between those with the same.
 _ONE_ORDER = {"PYTHONHASHSEED": "0"}
 
 

@@ -52,6 +52,16 @@ RULES: tuple[Rule, ...] = (
     *propensity.RULES,
     *identified.RULES,
 )
+DATA_RULES: tuple[data.DataRule, ...] = (
+    *data.RULES,
+    *blocks.RULES,
+    *strata.DATA_RULES,
+    *propensity.DATA_RULES,
+    *support.RULES,
+    *labels.RULES,
+    *occasions.RULES,
+    *gaps.RULES,
+)
 
 
 def check_study(study: StudyFields) -> list[Diagnostic]:
@@ -73,12 +83,10 @@ def check_data(study: StudyFields, bound: Bound) -> list[Diagnostic]:
     Returns
     -------
     list of Diagnostic
-        HDM3xx (design against data), HDM406, HDM501 and HDM509 where only the data show it.
+        HDM3xx (design against data), HDM406, HDM432, HDM501 and HDM509 where only the data show it.
     """
     scope = Scope(study)
-    against = (data.RULES, blocks.RULES, strata.DATA_RULES, propensity.DATA_RULES, support.RULES, labels.RULES)
-    rules = [rule for part in (*against, occasions.RULES, gaps.RULES) for rule in part]
-    return _once(diagnostic for rule in rules for diagnostic in rule(scope, bound))
+    return _once(diagnostic for rule in DATA_RULES for diagnostic in rule(scope, bound))
 
 
 def _once(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

@@ -23,6 +23,14 @@ def _statements(scope: Scope) -> Iterator[tuple[ir.Propensity, Path]]:
             yield item, ("analysis", i)
 
 
+def _weighted(scope: Scope) -> Iterator[tuple[ir.Propensity, Path]]:
+    return ((item, path) for item, path in _statements(scope) if item.use == "weight")
+
+
+def _without_weights(name: str) -> str:
+    return f"Write `propensity for {name} ... as covariate`, or `as strata(5)`."
+
+
 def of_what(scope: Scope) -> Findings:
     """HDM431: a propensity score is of a treatment with two arms, and depends on something."""
     for item, path in _statements(scope):
@@ -62,27 +70,25 @@ def group_of_units(scope: Scope) -> Findings:
 
 def weights_of_rows(scope: Scope) -> Findings:
     """HDM431: weights are of rows; they do not reach the intercepts of groups that were treated as one."""
-    for item, path in _statements(scope):
+    for item, path in _weighted(scope):
         to = scope.level_of(item.treatment)
-        if item.use == "weight" and to in scope.levels and to != scope.row:
+        if to in scope.levels and to != scope.row:
             name = item.treatment
             message = f"`{name}` is a treatment of each {to}: weights of rows do not balance intercepts of {to}."
-            help = f"Write `propensity for {name} ... as covariate`, or `as strata(5)`."
-            yield finding(CODE, message, (*path, "use"), help)
+            yield finding(CODE, message, (*path, "use"), _without_weights(name))
 
 
 def one_weight(scope: Scope) -> Findings:
     """HDM431: rows have the weights of one propensity score."""
-    weighted = [(item, path) for item, path in _statements(scope) if item.use == "weight"]
+    weighted = list(_weighted(scope))
     for item, path in weighted[1:]:
         message = f"Rows are already weighted by the propensity of `{weighted[0][0].treatment}`."
-        help = f"Write `propensity for {item.treatment} ... as covariate`, or `as strata(5)`."
-        yield finding(CODE, message, (*path, "use"), help)
+        yield finding(CODE, message, (*path, "use"), _without_weights(item.treatment))
 
 
 def effect_on_some(scope: Scope) -> Findings:
     """HDM430: inverse probability weights are for the average over all units."""
-    weighted = {item.treatment for item, _ in _statements(scope) if item.use == "weight"}
+    weighted = {item.treatment for item, _ in _weighted(scope)}
     for estimand, path in each(scope):
         for node, place in aggregates(estimand, path):
             named = set() if node.where is None else weighted.intersection(names(node.where))
@@ -94,19 +100,15 @@ def effect_on_some(scope: Scope) -> Findings:
 
 def weights_in_small_groups(scope: Scope, bound: Bound) -> Findings:
     """HDM432: scores of small groups are drawn together, and their weights leave differences between groups."""
-    for item, path in _statements(scope):
-        to = scope.level_of(item.treatment)
-        if item.use != "weight" or item.across is None or to is None:
+    for item, path in _weighted(scope):
+        to, group = scope.level_of(item.treatment), item.across
+        if group is None or to is None or group not in bound.levels or to not in bound.levels:
             continue
-        if item.across not in bound.levels or to not in bound.levels:
-            continue
-        each_has = bound.levels[to].size / bound.levels[item.across].size
+        each_has = bound.levels[to].size / bound.levels[group].size
         if each_has < FEW_UNITS:
-            group, name = item.across, item.treatment
-            message = (
-                f"Units of {group} have {each_has:.0f} units of {to} on average: few to weight each by its own share."
-            )
-            help = f"Write `as covariate`, or `adjust for mean({name}, {group})` beside the weights."
+            message = f"Units of {group} have {each_has:.0f} units of {to} on average: "
+            message += "few to weight each by its own share."
+            help = f"Write `as covariate`, or `adjust for mean({item.treatment}, {group})` beside the weights."
             yield finding("HDM432", message, (*path, "across"), help)
 
 

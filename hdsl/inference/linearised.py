@@ -57,7 +57,7 @@ class Linearised:
 
 def linearised(found: Fit, working: Working, *, counted: bool = False) -> Linearised:
     """Return the linear structure of a fit's quantiles."""
-    model, data, observation = found.model, found.data, working.observation
+    data, observation = found.data, working.observation
     flat = flat_draws(found.parameters if found.likelihood is None else found.likelihood, working)
     quantiles, size = flat.shape[2:]
     draws = flat.reshape(-1, quantiles, size)
@@ -65,9 +65,7 @@ def linearised(found: Fit, working: Working, *, counted: bool = False) -> Linear
     from_middle = draws - middle
     design, offset = location(found, working)
     args = [over_quantiles(found, working, argument) for argument in observation.law.args[1:]]
-    weight = np.ones(model.sizes[model.unit])
-    if observation.weight is not None:
-        weight = np.asarray(data.values[observation.weight], np.float64).reshape(len(weight), -1)[:, 0]
+    weight = row_weights(found, working)
     return Linearised(
         probabilities=args[1],
         scale=args[0],
@@ -80,6 +78,12 @@ def linearised(found: Fit, working: Working, *, counted: bool = False) -> Linear
         mean=middle,
         covariance=np.einsum("skj,skl->kjl", from_middle, from_middle) / (len(draws) - 1),
     )
+
+
+def row_weights(found: Fit, working: Working) -> Array:
+    """Return the weight of each row, ones where rows have none, shape (rows,)."""
+    rows, name = found.model.sizes[found.model.unit], working.observation.weight
+    return np.ones(rows) if name is None else np.asarray(found.data.values[name], np.float64).reshape(rows, -1)[:, 0]
 
 
 def location(found: Fit, working: Working) -> tuple[Array, Array]:

@@ -23,7 +23,7 @@ from hdsl.backend import Backend, Progress, Settings
 from hdsl.data.bound import Bound
 from hdsl.diagnostics import Diagnostic
 from hdsl.inference.fit import Fit, fit
-from hdsl.inference.linearised import flat_draws, location, precision, unflat_draws
+from hdsl.inference.linearised import flat_draws, location, precision, row_weights, unflat_draws
 from hdsl.inference.propensity import Staged, drawn_chances, first_stages, mixture
 from hdsl.inference.working import principal_root
 from hdsl.model.derive.propensity import scores_of, with_values
@@ -32,6 +32,7 @@ from hdsl.model.ir import Model, ModelData, RandomVariable
 from hdsl.model.working import Working, linear_of, working_of
 from hdsl.reference.density import definitions, law_references, reported
 from hdsl.reference.distributions import log_density
+from hdsl.reference.special import inv_logit
 from hdsl.reference.values import Array, Value, broadcast, evaluate, scalar
 
 MOST_SCORE_COEFFICIENTS = 200
@@ -71,7 +72,7 @@ class Assigned:
     @property
     def chances(self) -> Array:
         """The probability of each unit to be treated."""
-        return _expit(self.log_odds)
+        return inv_logit(self.log_odds)
 
     @property
     def axes(self) -> Array:
@@ -197,11 +198,15 @@ def moving(bound: Bound, found: Fit, working: Working, assignment: Mapping[str, 
     here_chances = {name: stage.chances for name, stage in stages.items()}
     middle = flat_draws(found.parameters, working)[:, :, 0].mean(axis=(0, 1))
 
+    medians = {name: np.median(value, axis=(0, 1), keepdims=True) for name, value in found.parameters.items()}
+    means = {name: value.mean(axis=(0, 1)) for name, value in found.parameters.items()}
+    typical_draw = replace(found, parameters=medians)
+
     def at(chances: Mapping[str, Array]) -> Rows:
         data = with_values(bound, found.model, found.data, chances)
-        return _rows(replace(found, data=data), working, middle)
+        return _rows(replace(typical_draw, data=data), working, middle, means)
 
-    here, own = at(here_chances), precision(found, working)[0]
+    here, own = at(here_chances), precision(typical_draw, working)[0]
     curvature = (here.design * here.curvature[:, None]).T @ here.design + own
     total, laws, free = here.score, own.copy(), _size(working.free, found.model)
     for score in scores:
@@ -221,7 +226,7 @@ def _changes(
     found: list[Array] = []
     for axis in stage.axes.T:
         shift = stage.design @ axis
-        up, down = (at({**chances, name: _expit(stage.log_odds + sign * shift)}) for sign in (1, -1))
+        up, down = (at({**chances, name: inv_logit(stage.log_odds + sign * shift)}) for sign in (1, -1))
         found.append((up.score.sum(axis=0) - down.score.sum(axis=0)) / 2)
     return np.column_stack(found)
 
@@ -232,24 +237,21 @@ def _assigned(found: Fit) -> Assigned:
     (design,), (offset,) = location(found, working)
     (own,) = precision(found, working)
     log_odds = offset + design @ flat_draws(found.parameters, working)[:, :, 0].mean(axis=(0, 1))
-    chances = _expit(log_odds)
+    chances = inv_logit(log_odds)
     covariance = np.linalg.inv((design * (chances * (1 - chances))[:, None]).T @ design + own)
     return Assigned(design, log_odds, covariance, own, _size(working.free, found.model))
 
 
-def _rows(found: Fit, working: Working, middle: Array) -> Rows:
+def _rows(found: Fit, working: Working, middle: Array, means: Mapping[str, Array]) -> Rows:
     """Return what the rows say at coefficients `middle`, all else at the means of its draws."""
     observation, law = working.observation, working.observation.law
     (design,), (offset,) = location(found, working)
-    means = {name: value.mean(axis=(0, 1)) for name, value in found.parameters.items()}
     env = definitions(found.model, found.data, means, law_references(law))
     args = [evaluate(arg, env) for arg in law.args]
     known = DISTRIBUTIONS[law.distribution]
     scale = args[known.parameters.index(known.scale)] if known.scale else scalar(1.0)
     step = STEP * broadcast(scale, observation.dims, found.model.sizes)
-    weight = np.ones(len(offset))
-    if observation.weight is not None:
-        weight = np.asarray(found.data.values[observation.weight], np.float64)
+    weight = row_weights(found, working)
 
     def at(where: Array) -> Array:
         moved = [*args[: working.place], Value(observation.dims, where), *args[working.place + 1 :]]
@@ -264,7 +266,3 @@ def _rows(found: Fit, working: Working, middle: Array) -> Rows:
 
 def _size(variables: Iterable[RandomVariable], model: Model) -> int:
     return sum(int(np.prod([model.sizes[dim] for dim in each.dims])) for each in variables)
-
-
-def _expit(log_odds: Array) -> Array:
-    return 1 / (1 + np.exp(-log_odds))

@@ -215,6 +215,18 @@ class TestCompile:
         assert code("compile", "tiny.hdm", "--emit", "model", "--data-out", "x.npz", "--json") == 1
         assert said(capsys)["diagnostics"][0]["code"] == "HDM603"
 
+    def test_a_study_that_cannot_be_compiled_has_the_same_answer_with_its_data(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (folder / "no.hdm").write_text('study no data "no.csv" unit u { outcome y : real }\n')
+        answers: list[dict[str, Any]] = []
+        for more in ((), ("--data-out", "no.json")):
+            assert code("compile", "no.hdm", "--emit", "stan", "--json", *more) == 1
+            answers.append(said(capsys))
+        assert answers[0] == answers[1]
+        assert answers[0]["stage"] == "stan"
+        assert not (folder / "no.json").exists()
+
     @pytest.mark.slow
     def test_a_program_runs_without_hdsl(self, folder: Path) -> None:
         assert code("compile", "tiny.hdm", "--emit", "numpyro", "--out", "program.py", "--data-out", "data.npz") == 0

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from hdsl import Settings, backend
+from hdsl.backend import Backend
 from hdsl.data.bound import Bound
 from hdsl.diagnostics import Diagnostic
 from hdsl.driver import derive, run
 from hdsl.inference.balance import balances, difference, outside_of, warnings_of
 from hdsl.inference.propensity import SCORE_DRAWS, Staged, first_stages, interleaved, mixture, representative
 from hdsl.model.derive.propensity import strata_of, weights_of
+from hdsl.model.ir import Model, ModelData
 from hdsl.report.record import load
 
 ROWS = 500
@@ -50,18 +52,23 @@ def write(folder: Path, use: str, columns: dict[str, np.ndarray], across: str = 
     return folder / "s.hdm"
 
 
-def staged(path: Path, settings: Settings = SETTINGS) -> tuple[Staged, Bound]:
-    """Fit both stages, the second for each of several draws of the scores."""
+def opened(path: Path) -> tuple[Bound, Model, ModelData, Backend]:
+    """Derive a study, for NumPyro."""
     derived = derive(path)
     assert derived.model is not None, derived.diagnostics
     assert derived.data is not None
     assert derived.checked.bound is not None
     chosen = backend.load("numpyro")
     assert not isinstance(chosen, Diagnostic)
-    bound = derived.checked.bound
+    return derived.checked.bound, derived.model, derived.data, chosen
+
+
+def staged(path: Path, settings: Settings = SETTINGS) -> tuple[Staged, Bound]:
+    """Fit both stages, the second for each of several draws of the scores."""
+    bound, model, data, chosen = opened(path)
     assignment = first_stages(bound, chosen, settings)
     assert not isinstance(assignment, Diagnostic)
-    found = mixture(bound, derived.model, derived.data, assignment, chosen, settings)
+    found = mixture(bound, model, data, assignment, chosen, settings)
     assert isinstance(found, Staged)
     return found, bound
 

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hdsl import backend
-from hdsl.diagnostics import Diagnostic
-from hdsl.driver import derive, run
+from hdsl.driver import run
 from hdsl.inference.fit import Fit
 from hdsl.inference.propensity import SCORE_DRAWS, Staged
 from hdsl.inference.stages import CORRECTED, fit_in_stages
-from tests.inference.test_propensity import SETTINGS, simulated, write
+from tests.inference.test_propensity import SETTINGS, opened, simulated, write
 
 TERMS = ("x", "w")
 Equations = Callable[[np.ndarray], np.ndarray]
@@ -69,13 +67,7 @@ def by_hand(data: dict[str, np.ndarray], use: str, adjusted: bool = False, binar
 
 def fitted(path: Path) -> Fit:
     """Fit both stages."""
-    derived = derive(path)
-    assert derived.model is not None, derived.diagnostics
-    assert derived.data is not None
-    assert derived.checked.bound is not None
-    chosen = backend.load("numpyro")
-    assert not isinstance(chosen, Diagnostic)
-    found = fit_in_stages(derived.checked.bound, derived.model, derived.data, chosen, SETTINGS)
+    found = fit_in_stages(*opened(path), SETTINGS)
     assert isinstance(found, Staged)
     assert len(found.chances["z"]) == SCORE_DRAWS
     return found.fit
