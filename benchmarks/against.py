@@ -28,7 +28,7 @@ NUTS_ROWS = 10_000
 TIMEOUT = 1_800
 MANY_ROWS = 500_000
 CHAINS, DRAWS = 4, 1_000
-FEWER_DRAWS = 400  # in each of four chains: least effective draws of all group effects above 1,000
+FEWER_DRAWS = 400  # in each of four chains: near 1,000 effective draws of the least known quantity
 FEWER = f"hdsl, {FEWER_DRAWS} draws a chain"
 ARRAY = re.compile(r"^( *)(\S+(?:\[[^\]]*\])?) (\w+)\[([^\]]+)\];", re.MULTILINE)  # as Stan wrote arrays before 2.33
 GROUPING = re.compile(r"\|\s*(\w+)\)")
@@ -103,7 +103,7 @@ def bambi(shape: Shape, folder: Path, sampler: str) -> Answer:
 
 def _bambi_priors(shape: Shape) -> dict[str, Any]:
     def normal(text: str) -> dict[str, Any]:
-        mu, sigma = (float(number) for number in text.removeprefix("normal(").rstrip(")").split(","))
+        mu, sigma = normal_numbers(text)
         return {"name": "Normal", "mu": mu, "sigma": sigma}
 
     def half(text: str) -> dict[str, Any]:
@@ -120,6 +120,12 @@ def _bambi_priors(shape: Shape) -> dict[str, Any]:
     if "sigma" in shape.priors:
         found["sigma"] = half(shape.priors["sigma"])
     return found
+
+
+def normal_numbers(text: str) -> tuple[float, float]:
+    """Return the mean and the standard deviation of a normal prior as it is written."""
+    mean, sd = text.removeprefix("normal(").removesuffix(")").split(",")
+    return float(mean), float(sd)
 
 
 def peers_python() -> Path:
@@ -154,7 +160,7 @@ def by_hand(shape: Shape, folder: Path, centred: bool) -> Path:
     fixed = right.split(" + (")[0]
     groupings = GROUPING.findall(shape.formula)
     x = np.stack([table[name.strip()] for name in fixed.split("+")], axis=1)
-    mean, sd = (float(part) for part in shape.priors["Intercept"].removeprefix("normal(").rstrip(")").split(","))
+    mean, sd = normal_numbers(shape.priors["Intercept"])
     data: dict[str, Any] = {"n": len(x), "p": x.shape[1], "X": x.tolist(), "y": table[outcome].tolist()}
     data |= {"mean_mu": mean, "sd_mu": sd, "centred": int(centred)}
     for name, grouping in zip("ab", groupings, strict=False):
@@ -205,13 +211,17 @@ def run(*, quick: bool, only: list[str], nuts: bool, output: Path) -> None:
         if only and shape.name not in only:
             continue
         for rows, groups in shape.sizes[: 2 if quick else None]:
-            own = ("hdsl", "lme4") if not nuts else ("",)
-            again = [each for each in found if (each["shape"], each["rows"]) == (shape.name, rows)]
-            found = [each for each in found if each not in again or not each["program"].startswith(own)]
+            found = [each for each in found if not _measured_again(each, shape.name, rows, nuts)]
             for answer in measure(shape, rows, groups, 2 if quick else 5, nuts):
                 found.append(answer)
                 print(told(answer), flush=True)
             output.write_text(json.dumps({**kept, "machine": machine(), "results": found}, indent=1) + "\n")
+
+
+def _measured_again(answer: Answer, shape: str, rows: int, nuts: bool) -> bool:
+    return (answer["shape"], answer["rows"]) == (shape, rows) and (
+        nuts or answer["program"].startswith(("hdsl", "lme4"))
+    )
 
 
 def run_curves(output: Path) -> None:

@@ -28,8 +28,8 @@ where it is not.
 The first table compares the time of such a posterior with lme4's point estimate (REML; Laplace's approximation for
 binary outcomes), and with programs that draw from the same posterior by NUTS: bambi with nutpie and with NumPyro, the
 Stan program that brms writes, and programs by hand in Stan and in NumPyro, centred and non-centred. Data, model and
-priors are the same. A time is from rows in memory to draws of all parameters and group effects, median of {repeats}
-fits after a first one in the same process; the first fit of a process also loads libraries and compiles (last
+priors are the same. A time is from rows in memory to draws of all parameters and group effects, after a first fit in
+the same process; the first fit of a process also loads libraries and compiles (last
 column). Compiling is left out for Stan and for NumPyro by hand, counted for bambi, which compiles at every fit. ESS is
 the least bulk effective sample size among all parameters and up to 500 of each grouping's effects.
 
@@ -89,8 +89,7 @@ def write(results: Path) -> None:
     versions = ", ".join(f"{name} {value}" for name, value in machine.items() if name not in ("processor", "cores"))
     peers = sorted({each["version"] for each in rows if "version" in each})
     told = f"Machine: {machine['processor']}, {machine['cores']} cores. {versions}; {', '.join(peers)}."
-    repeats = len(next(each for each in rows if each["program"] == "hdsl").get("runs", [])) or "several"
-    parts = [START.format(machine=told, repeats=repeats), NOTES.read_text() if NOTES.exists() else "", table(rows)]
+    parts = [START.format(machine=told), NOTES.read_text() if NOTES.exists() else "", table(rows)]
     parts += [AFTER_TABLE.format(few=FEWER_DRAWS, most=NUTS_ROWS)]
     draw(rows, DOCS / "pictures" / "performance.png")
     if "curves" in found:
