@@ -85,15 +85,13 @@ def by_class(columns: Sparse, of_class: Codes | None, classes: int) -> Array:
     return np.stack([np.asarray((part.T @ part).toarray()) for part in parts])
 
 
-def products(rows: tuple[Sparse, ...], kind: Codes, kinds: int) -> tuple[Sparse, Codes, Codes]:
-    """Return sums over the groups of a kind of products of their pseudo-rows' columns.
+def products(rows: tuple[Sparse, ...], kind: Codes, kinds: int) -> Sparse:
+    """Return sums over the groups of a kind of products of their pseudo-rows' q columns.
 
     Returns
     -------
-    sparse array, shape (n, kinds * pairs)
-        Pairs of pseudo-rows (0, 0), (1, 0), (1, 1), ...
-    int arrays, shape (n,)
-        Row and column, in the lower triangle of the columns, of each of the n entries that are not zero throughout.
+    sparse array, shape (q * q, kinds * pairs)
+        By row and column, those above the diagonal zero; pairs of pseudo-rows (0, 0), (1, 0), (1, 1), ...
     """
     from scipy.sparse import coo_array, csr_array
 
@@ -102,10 +100,8 @@ def products(rows: tuple[Sparse, ...], kind: Codes, kinds: int) -> tuple[Sparse,
     entries, columns, values = zip(
         *(_pair(rows[i], rows[j], kind * len(pairs) + at, i != j) for at, (i, j) in enumerate(pairs)), strict=True
     )
-    key, place = np.unique(np.concatenate(entries), return_inverse=True)
-    index = (place.reshape(-1), np.concatenate(columns))
-    table = coo_array((np.concatenate(values), index), shape=(len(key), kinds * len(pairs)))
-    return csr_array(table), key // wide, key % wide
+    index = (np.concatenate(entries), np.concatenate(columns))
+    return csr_array(coo_array((np.concatenate(values), index), shape=(wide**2, kinds * len(pairs))))
 
 
 def _pair(left: Sparse, right: Sparse, column: Codes, both_ways: bool) -> tuple[Codes, Codes, Array]:

@@ -41,8 +41,8 @@ class Level:
 class Reduced:
     """What is left at b points when the chain is integrated out.
 
-    `gram` (b, q, q) of the columns integrated out together, the outcome and the offsets; `log_determinant` (b,);
-    `load` of the finest grouping.
+    `gram` (b, q, q) of the columns integrated out together, the outcome and the offsets, the former's upper triangle
+    without meaning; `log_determinant` (b,); `load` of the finest grouping.
     """
 
     gram: Array
@@ -165,7 +165,7 @@ def _add_patterns(marginal: Marginal, patterns: Patterns, load: Array, hyper: Hy
     rank, count = len(root), len(gram)
     weights = np.stack([inverse[i][j] * (root[i] * root[j]) for i in range(rank) for j in range(i + 1)], axis=2)
     if patterns.sparse is not None:
-        patterns.sparse.add_to(gram, weights.reshape(count, -1))
+        patterns.sparse.add_to(gram, weights.reshape(count, -1), marginal.statistics.columns)
         return log_determinant @ patterns.count
     packed = weights.reshape(count, -1) @ patterns.products
     left, right = np.tril_indices(gram.shape[1])

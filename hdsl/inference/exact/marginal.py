@@ -68,18 +68,19 @@ class Patterns:
 
 @dataclass(frozen=True)
 class SparseProducts:
-    """Sums of products of columns: `table` (n, kinds * pairs) of the entries (row, column) of the lower triangle."""
+    """Sums of products of q columns: `table` (q * q, kinds * pairs), of the lower triangle; zero above it."""
 
     table: wide.Sparse
-    row: Codes
-    column: Codes
 
-    def add_to(self, gram: Array, weights: Array) -> None:
-        """Add the products, weighted by kind and pair (b, kinds * pairs), to cross-products (b, q, q)."""
-        values = (self.table @ weights.T).T
-        gram[:, self.row, self.column] += values
-        off = self.row != self.column
-        gram[:, self.column[off], self.row[off]] += values[:, off]
+    def add_to(self, gram: Array, weights: Array, columns: int) -> None:
+        """Add the products, weighted by kind and pair (b, kinds * pairs), to cross-products (b, q, q).
+
+        Of the first `columns` columns the lower triangle is added to, of the others both.
+        """
+        flat = gram.reshape(len(gram), -1)
+        flat += (self.table @ weights.T).T
+        for last in range(columns, gram.shape[1]):
+            gram[:, :last, last] = gram[:, last, :last]
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _patterns(statistics: Statistics, kinds: Kinds | None) -> Patterns | None:
     number, pairs = len(kinds.first), rank * (rank + 1) // 2
     count = np.bincount(kinds.of_group, minlength=number).astype(np.float64)
     if finest.sparse:
-        sparse = SparseProducts(*wide.products(finest.sparse, kinds.of_group, number))
+        sparse = SparseProducts(wide.products(finest.sparse, kinds.of_group, number))
         none = np.zeros((number * pairs, 0))
         return Patterns(finest.own[kinds.first], finest.classes[kinds.first], count, none, sparse)
     if rank > small.WRITTEN_OUT:

@@ -54,7 +54,7 @@ def solve_together(marginal: Marginal, hyper: Hyper, reduced: Reduced) -> Togeth
 
 
 def _whitened(square: Array, linear: Array, statistics: Statistics, loads: tuple[Array, ...]) -> tuple[Array, Array]:
-    """Return load' square load and load' linear: (b, raw columns, raw columns) and (b, raw columns)."""
+    """Return load' square load, of which the lower triangle is right, and load' linear: (b, k, k) and (b, k)."""
     if all(load.shape[2:] == (1, 1) for load in loads):
         parts = [np.ones((len(linear), len(statistics.fixed)))]
         for block, load in zip(statistics.blocks, loads, strict=True):
@@ -63,6 +63,8 @@ def _whitened(square: Array, linear: Array, statistics: Statistics, loads: tuple
         matrix = square * scale[:, :, None]
         matrix *= scale[:, None, :]
         return matrix, linear * scale
+    lower = np.tril(square)
+    square = lower + np.tril(lower, -1).transpose(0, 2, 1)
     half = loaded(np.concatenate([square, linear[:, :, None]], axis=2), statistics, loads)
     turned = loaded(half[:, :, :-1].transpose(0, 2, 1), statistics, loads)
     return np.ascontiguousarray(turned), half[:, :, -1].copy()
