@@ -33,6 +33,20 @@ SETTINGS = Settings(chains=4, draws=1000, warmup=1000, seed=1, inference="nuts")
 MOST_DRAWS = 20_000
 AGAIN = 4  # times as many draws where posteriors seem to differ
 LEFT_OUT = ("insteval",)  # NUTS on 73,421 rows and 4,114 effects takes hours
+INTEGRATED = frozenset(  # NUTS on the whole model takes a quarter of an hour and more on one of the backends
+    {
+        "high-school-beyond/slopes-as-outcomes",
+        "math-growth/conditional",
+        "math-growth/unconditional",
+        "microcredit/by-site",
+        "star-kindergarten/effect-varying",
+        "star-kindergarten/school-varying",
+        "union-wage-panel/fixed-effects",
+        "union-wage-panel/random-effects-reml",
+        "union-wage-panel/two-way-fixed",
+        "union-wage-panel/two-way-varying",
+    }
+)
 TREES = " as bart"  # their priors differ: see docs/decisions/0013
 STUDIES: Mapping[str, Path] = {
     f"{path.parent.name}/{path.stem}": path
@@ -48,7 +62,9 @@ divided by twice the number of comparisons. Every quantity has at least {WANTED_
 on every backend: chains are made longer until it has. Where a difference is beyond the limit all is sampled again, with
 another seed and four times the draws, and that comparison counts: a true difference would be twice as far beyond.
 Left out: InstEval, on whose 73,421 rows and 4,114 effects NUTS would run for hours, and response surfaces by trees,
-which Stan cannot express and whose two libraries give trees different priors.
+which Stan cannot express and whose two libraries give trees different priors. Where a study is marked "integrated",
+NUTS on the whole model would take a quarter of an hour and more: its groups' effects are integrated out, as `hdsl run`
+does by itself.
 
 This table is written by `python -m tests.agreement.run`; the same is a test, `pytest -m slow tests/agreement`.
 For a study of one's own: `hdsl compare study.hdm --backends numpyro pymc stan`.
@@ -65,10 +81,13 @@ def measure(name: str) -> dict[str, Any]:
     assert derived.data is not None
     refused = {backend: _refused(backend, derived.model, derived.data) for backend in BACKENDS}
     able = [backend for backend, why in refused.items() if why is None]
-    entry = _compared(derived.model, derived.data, able, SETTINGS)
+    settings = replace(SETTINGS, inference="marginal") if name in INTEGRATED else SETTINGS
+    entry = _compared(derived.model, derived.data, able, settings)
     if not entry["agrees"]:
-        longer = replace(SETTINGS, draws=AGAIN * max(entry["draws"].values()), seed=SETTINGS.seed + 1)
+        longer = replace(settings, draws=AGAIN * max(entry["draws"].values()), seed=settings.seed + 1)
         entry = _compared(derived.model, derived.data, able, longer) | {"again": True}
+    if name in INTEGRATED:
+        entry |= {"integrated": True}
     return entry | {"refused": {backend: why for backend, why in refused.items() if why is not None}}
 
 
@@ -137,7 +156,8 @@ def _row(name: str, entry: Mapping[str, Any]) -> str:
     of = f"`{entry['of']}`, {' and '.join(entry['between'])}".replace("|", "\\|")
     ess = min(entry["ess"].items(), key=lambda item: item[1])
     spent = ", ".join(f"{backend} {seconds:.0f}" for backend, seconds in entry["seconds"].items())
-    cells = (name, f"{entry['comparisons']:,}", f"{entry['limit']:.2f}", worst, of, f"{ess[1]:,} ({ess[0]})", spent)
+    title = f"{name} (integrated)" if entry.get("integrated") else name
+    cells = (title, f"{entry['comparisons']:,}", f"{entry['limit']:.2f}", worst, of, f"{ess[1]:,} ({ess[0]})", spent)
     refused = "".join(f" {why}" for why in entry["refused"].values())
     return "| " + " | ".join(cells) + refused + " |"
 

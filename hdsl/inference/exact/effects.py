@@ -14,11 +14,12 @@ from numpy.random import Generator, SeedSequence
 from numpy.typing import NDArray
 
 from hdsl.inference.exact import small
-from hdsl.inference.exact.chain import Level, Reduced, reduce_chain, roots
+from hdsl.inference.exact.chain import Level, reduce_chain, roots
 from hdsl.inference.exact.density import processors
-from hdsl.inference.exact.hyper import Hyper, hyper_at, innovations, places_of, spread_of, units_of
+from hdsl.inference.exact.hyper import Hyper, hyper_at, innovations, loading, places_of, spread_of, units_of
+from hdsl.inference.exact.iterative import Parts, drawn_together, near_each_other, parts_of
 from hdsl.inference.exact.marginal import Marginal
-from hdsl.inference.exact.together import LARGE, Together, solve_diagonal, solve_factor, solve_together
+from hdsl.inference.exact.together import LARGE, loads_of, solve_diagonal, solve_factor, solve_together
 from hdsl.model.ir import Definition, Dims, RandomVariable, const, references
 from hdsl.passes.marginal.structure import Grouping
 from hdsl.reference.density import needed
@@ -26,6 +27,7 @@ from hdsl.reference.values import Array, Value, broadcast, evaluate
 
 AT_ONCE = 4_000_000
 IN_CACHE = 100_000
+SEVERAL = 50
 Codes = NDArray[np.int64]
 DRAW: Dims = ("draw",)
 Deviations = dict[str, Array]
@@ -50,11 +52,12 @@ def draw_effects(marginal: Marginal, points: Array, seed: int) -> dict[str, Arra
     sizes = marginal.linear.model.sizes
     shapes = {v.name: tuple(sizes[dim] for dim in v.dims) for v in marginal.linear.model.variables}
     found = {name: np.empty((len(points), *shape)) for name, shape in shapes.items()}
-    pieces = _pieces(marginal, points)
+    parts = _parts(marginal, points)
+    pieces = _pieces(marginal, points, parts)
     seeds = SeedSequence([seed, 0xE]).spawn(len(pieces))
 
     def one(piece: slice | Codes, own: SeedSequence) -> None:
-        values = _piece(marginal, points[piece], np.random.default_rng(own))
+        values = _piece(marginal, points[piece], np.random.default_rng(own), parts)
         for name, array in found.items():
             array[piece] = values[name]
 
@@ -64,8 +67,17 @@ def draw_effects(marginal: Marginal, points: Array, seed: int) -> dict[str, Arra
     return found
 
 
-def _pieces(marginal: Marginal, points: Array) -> Sequence[slice | Codes]:
-    """Return which points are worked on at once: where one alone is much work, those that are the same."""
+def _parts(marginal: Marginal, points: Array) -> Parts | None:
+    """Return what draws of many columns at many points share, where a factor for each point would be much work."""
+    if marginal.statistics.columns < LARGE or len(np.unique(points, axis=0)) < SEVERAL:
+        return None
+    return parts_of(marginal)
+
+
+def _pieces(marginal: Marginal, points: Array, parts: Parts | None) -> Sequence[slice | Codes]:
+    """Return which points are worked on at once: where one alone is much work, those that are alike."""
+    if parts is not None:
+        return near_each_other(points)
     if marginal.statistics.columns >= LARGE:
         _, key = np.unique(points, axis=0, return_inverse=True)
         order = np.argsort(key.reshape(-1), kind="stable")
@@ -84,17 +96,37 @@ def _numbers(marginal: Marginal) -> int:
     return total
 
 
-def _piece(marginal: Marginal, points: Array, rng: Generator) -> dict[str, Array]:
+def _piece(marginal: Marginal, points: Array, rng: Generator, parts: Parts | None) -> dict[str, Array]:
     hyper = hyper_at(marginal.linear, points)
     if marginal.diagonal is not None:
         return _values(marginal, hyper, _apart(marginal, hyper, rng), rng)
-    same = hyper_at(marginal.linear, points[:1]) if marginal.statistics.columns >= LARGE else hyper
     with np.errstate(all="ignore"):
+        if parts is not None:
+            deviations = _by_parts(marginal, hyper, parts, points, rng)
+            if deviations is None:
+                alone = [_piece(marginal, point[None], rng, None) for point in points]
+                return {name: np.concatenate([each[name] for each in alone]) for name in alone[0]}
+            return _values(marginal, hyper, deviations, rng)
+        same = hyper_at(marginal.linear, points[:1]) if marginal.statistics.columns >= LARGE else hyper
         reduced = reduce_chain(marginal, same)
-        together = solve_together(marginal, same, reduced)
-        deviations, columns = _together(marginal, hyper, together, rng)
-        deviations |= _chain(marginal, hyper, reduced, columns, rng)
+        solved = solve_together(marginal, same, reduced)
+        noise = rng.standard_normal((len(points), solved.pull.shape[1]))
+        drawn = solve_factor(solved.factor, solved.pull + noise, transposed=True) if noise.shape[1] else noise
+        deviations, columns = _put_together(marginal, hyper, drawn, solved.loads)
+        deviations |= _chain(marginal, hyper, reduced.levels, reduced.load, columns, rng)
     return _values(marginal, hyper, deviations, rng)
+
+
+def _by_parts(marginal: Marginal, hyper: Hyper, parts: Parts, points: Array, rng: Generator) -> Deviations | None:
+    """Draw all deviations by conjugate gradients; None where these do not come near enough."""
+    finest = marginal.statistics.finest
+    assert finest is not None
+    drawn = drawn_together(marginal, parts, points, rng)
+    if drawn is None:
+        return None
+    load = loading(finest.grouping, finest.scales, hyper, marginal.linear)
+    deviations, columns = _put_together(marginal, hyper, drawn, loads_of(marginal, hyper))
+    return deviations | _chain(marginal, hyper, (), load, columns, rng)
 
 
 def _apart(marginal: Marginal, hyper: Hyper, rng: Generator) -> Deviations:
@@ -107,22 +139,19 @@ def _apart(marginal: Marginal, hyper: Hyper, rng: Generator) -> Deviations:
     return deviations
 
 
-def _together(marginal: Marginal, hyper: Hyper, solved: Together, rng: Generator) -> tuple[Deviations, Array]:
-    """Draw the columns that were integrated out together.
+def _put_together(marginal: Marginal, hyper: Hyper, drawn: Array, loads: tuple[Array, ...]) -> tuple[Deviations, Array]:
+    """Return what standard normal draws (b, k) of the columns integrated out together are.
 
-    Returns the effects' deviations, (b, units, places), and minus the raw coefficients
+    The effects' deviations, (b, units, places), and minus the raw coefficients
     with ones for the outcome and minus the offsets, (b, q).
     """
-    statistics = marginal.statistics
-    count, size = len(hyper.log_prior), solved.pull.shape[1]
-    noise = rng.standard_normal((count, size))
-    drawn = solve_factor(solved.factor, solved.pull + noise, transposed=True) if size else noise
+    statistics, count = marginal.statistics, len(drawn)
     fixed = len(statistics.fixed)
     parts = [drawn[:, :fixed]]
     deviations: Deviations = {}
     _put_fixed(marginal, drawn[:, :fixed] + statistics.middle, deviations)
     at = fixed
-    for block, load in zip(statistics.blocks, solved.loads, strict=True):
+    for block, load in zip(statistics.blocks, loads, strict=True):
         units, per_unit = block.grouping.size, load.shape[3]
         piece = drawn[:, at : at + units * per_unit].reshape(count, units, per_unit)
         at += units * per_unit
@@ -151,14 +180,21 @@ def _put(marginal: Marginal, grouping: Grouping, drawn: Array, deviations: Devia
         deviations[effect.name] = drawn[:, :, start : start + places_of(effect, marginal.linear.model)]
 
 
-def _chain(marginal: Marginal, hyper: Hyper, reduced: Reduced, columns: Array, rng: Generator) -> Deviations:
+def _chain(
+    marginal: Marginal,
+    hyper: Hyper,
+    levels: tuple[Level, ...],
+    load: Array | None,
+    columns: Array,
+    rng: Generator,
+) -> Deviations:
     """Draw the chain's deviations, from the coarsest grouping down, given the coefficients of the other columns."""
     statistics = marginal.statistics
     deviations: Deviations = {}
     above: list[Array] = []
     first = 0 if statistics.finest is None else 1
     for place in reversed(range(len(statistics.coarser))):
-        level, made = statistics.coarser[place], reduced.levels[place]
+        level, made = statistics.coarser[place], levels[place]
         drawn = _drawn_level(made, above, marginal.statistics.ancestors[place + first], columns, rng)
         _put(marginal, level.grouping, _spread(drawn, level.grouping, hyper, marginal), deviations)
         above.insert(0, small.times(made.load, drawn[..., None])[..., 0])
@@ -180,8 +216,8 @@ def _chain(marginal: Marginal, hyper: Hyper, reduced: Reduced, columns: Array, r
             at += raw.shape[2]
         return rows
 
-    assert reduced.load is not None
-    return deviations | conditional_effects(marginal, said, hyper, reduced.load, rng)
+    assert load is not None
+    return deviations | conditional_effects(marginal, said, hyper, load, rng)
 
 
 def _drawn_level(

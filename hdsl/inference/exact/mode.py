@@ -11,6 +11,8 @@ from hdsl.reference.values import Array
 
 Density = Callable[[Array], Array]
 FIRST_STEP = 1e-3
+ROUGH_STEP = 1e-4
+ROUGH = 1e-6
 POLISHING = 4
 NEAR = 0.5
 FLAT = 1e-2
@@ -41,6 +43,27 @@ def modes_of(density: Density, starts: Array) -> list[Mode]:
             found.append(Mode(point, height, _covariance(density, point)))
     found.sort(key=lambda mode: -mode.height)
     return [mode for mode in found if mode.height > found[0].height - DISTANT]
+
+
+def rough_mode(density: Density, start: Array) -> Array:
+    """Return a point near the local maximum that is reached from a start (d,), with few evaluations."""
+    from scipy.optimize import minimize
+
+    moves = np.concatenate([np.zeros((1, len(start))), ROUGH_STEP * np.eye(len(start))])
+    base = float(density(start[None])[0])
+
+    def downhill(point: Array) -> tuple[float, Array]:
+        values = base - density(point + moves)
+        if not np.all(np.isfinite(values)):
+            return 1e300, np.zeros(len(point))
+        return float(values[0]), (values[1:] - values[0]) / ROUGH_STEP
+
+    return np.asarray(minimize(downhill, start, jac=True, method="L-BFGS-B", options={"ftol": ROUGH}).x)
+
+
+def mode_at(density: Density, point: Array) -> Mode:
+    """Return a point that is near a maximum as a mode, with the curvature there."""
+    return Mode(point, float(density(point[None])[0]), _covariance(density, point))
 
 
 def _same(mode: Mode, point: Array) -> bool:

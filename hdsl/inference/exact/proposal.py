@@ -128,7 +128,8 @@ def _spread_centres(z: Array, weights: Array, count: int, rng: Generator) -> Arr
     found = [np.zeros(z.shape[1])]
     while len(found) < count:
         away = np.min([np.sum((z - centre) ** 2, axis=1) for centre in found], axis=0) * weights
-        found.append(z[rng.choice(len(z), p=away / away.sum())])
+        total = away.sum()
+        found.append(z[rng.choice(len(z), p=away / total if total > 0 else None)])
     return np.stack(found)
 
 

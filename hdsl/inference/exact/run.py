@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hdsl.backend import Draws, Settings
-from hdsl.inference.exact.coordinates import coordinates_of
+from hdsl.inference.exact.coordinates import Coordinates, coordinates_of
 from hdsl.inference.exact.density import log_density, per_point
 from hdsl.inference.exact.effects import draw_effects
+from hdsl.inference.exact.emulator import MOST_HYPERPARAMETERS as MOST_EMULATED
+from hdsl.inference.exact.emulator import Emulated, emulated
 from hdsl.inference.exact.hyper import packed
 from hdsl.inference.exact.importance import KHAT_LIMIT, REFITS, TRIAL, Numbers, Weighted, accepted, adapted, chains_of
 from hdsl.inference.exact.marginal import Marginal
-from hdsl.inference.exact.mode import modes_of
+from hdsl.inference.exact.mode import mode_at, modes_of, rough_mode
 from hdsl.reference.simulate import prior_draw
 from hdsl.reference.values import Array
 
 ENGINE = "exact: effects integrated out, importance sampling of {count}"
+INTERPOLATED = ", their density interpolated from {count} values"
+EMULATED = 20_000
 STARTS = 2
 PRIOR_POINTS = 50
+FEWER_PRIOR_POINTS = 20
 MOST_HYPERPARAMETERS = 15
 EFFECTIVE_PER_CHAIN = 100
 COSTLY = 200_000
@@ -35,6 +41,14 @@ class NotAccepted:
     """Why importance sampling was not accepted, in words."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """Weighted draws of the unconstrained hyperparameters, and what an interpolated density says of itself."""
+
+    draws: Weighted
+    emulated: Emulated | None
 
 
 def exact_draws(marginal: Marginal, settings: Settings) -> Draws | NotAccepted:
@@ -73,9 +87,9 @@ def _drawn(marginal: Marginal, settings: Settings) -> Draws | NotAccepted:
     if isinstance(found, NotAccepted):
         return found
     sampled = time.perf_counter()
-    visited = chains_of(found, settings.chains, rng)
+    visited = chains_of(found.draws, settings.chains, rng)
     visited = _spaced(visited, settings.draws)
-    return _finished(marginal, found.points[visited.reshape(-1)], settings, (found, visited), began, sampled)
+    return _finished(marginal, found.draws.points[visited.reshape(-1)], settings, (found, visited), began, sampled)
 
 
 def _spaced(visited: Numbers, draws: int) -> Numbers:
@@ -84,26 +98,50 @@ def _spaced(visited: Numbers, draws: int) -> Numbers:
     return visited[:, (np.arange(draws) + 1) * steps // draws - 1]
 
 
-def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -> Weighted | NotAccepted:
+def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -> Found | NotAccepted:
+    if per_point(marginal) > EMULATED:
+        found = _by_emulator(marginal, settings, rng)
+        if found is not None:
+            return found
     trial, final = _amounts(marginal, settings)
     plain = modes_of(lambda free: log_density(marginal, free), _starts(marginal, rng))
     if not plain:
         return NotAccepted("no mode of the marginal density was found")
     coordinates = coordinates_of(marginal.linear.hyper, plain[0].point)
-
-    def density(points: Array) -> Array:
-        return log_density(marginal, coordinates.free(points)) + coordinates.log_slope(points)
-
+    density = _density_in(marginal, coordinates)
     modes = modes_of(density, coordinates.of(np.stack([mode.point for mode in plain])))
     proposal = adapted(density, modes, rng, trial)
     found = accepted(density, proposal, final, rng, 1 if per_point(marginal) > COSTLY else REFITS)
-    found = replace(found, points=coordinates.free(found.points))
     least = EFFECTIVE_PER_CHAIN * settings.chains if final >= EFFECTIVE_PER_CHAIN * settings.chains else 0.25 * final
     if not found.khat < KHAT_LIMIT:
         return NotAccepted(f"the importance weights have too heavy a tail (Pareto k-hat {found.khat:.2f})")
     if found.effective < least:
         return NotAccepted(f"{found.effective:.0f} effective draws of {final} weighted ones")
-    return found
+    return Found(replace(found, points=coordinates.free(found.points)), None)
+
+
+def _density_in(marginal: Marginal, coordinates: Coordinates) -> Callable[[Array], Array]:
+    return lambda points: log_density(marginal, coordinates.free(points)) + coordinates.log_slope(points)
+
+
+def _by_emulator(marginal: Marginal, settings: Settings, rng: np.random.Generator) -> Found | None:
+    """Return draws from an interpolated density, None where it does not come near enough to the exact one."""
+    if marginal.size > MOST_EMULATED:
+        return None
+    wanted = settings.chains * settings.draws
+    starts = _starts(marginal, rng)
+    if not len(starts):
+        return None
+    centre = rough_mode(lambda free: log_density(marginal, free), starts[0])
+    coordinates = coordinates_of(marginal.linear.hyper, centre)
+    density = _density_in(marginal, coordinates)
+    mode = mode_at(density, coordinates.of(centre[None])[0])
+    if not np.isfinite(mode.height):
+        return None
+    found = emulated(density, mode, MOST_THINNED * wanted, settings.chains, rng)
+    if found is None or not found.draws.khat < KHAT_LIMIT or found.draws.effective < 0.25 * wanted:
+        return None
+    return Found(replace(found.draws, points=coordinates.free(found.draws.points)), found)
 
 
 def _amounts(marginal: Marginal, settings: Settings) -> tuple[int, int]:
@@ -119,18 +157,19 @@ def _amounts(marginal: Marginal, settings: Settings) -> tuple[int, int]:
 def _starts(marginal: Marginal, rng: np.random.Generator) -> Array:
     """Return the best of points drawn from the prior."""
     linear = marginal.linear
-    drawn = prior_draw(linear.hyper, linear.data, rng, draws=PRIOR_POINTS)
+    costly = per_point(marginal) > COSTLY
+    drawn = prior_draw(linear.hyper, linear.data, rng, draws=FEWER_PRIOR_POINTS if costly else PRIOR_POINTS)
     points = packed(linear, drawn)
     points = points[np.all(np.isfinite(points), axis=1)]
     order = np.argsort(-log_density(marginal, points))
-    return points[order[: 1 if per_point(marginal) > COSTLY else STARTS]]
+    return points[order[: 1 if costly else STARTS]]
 
 
 def _finished(
     marginal: Marginal,
     points: Array,
     settings: Settings,
-    found: tuple[Weighted, Numbers] | None,
+    found: tuple[Found, Numbers] | None,
     began: float,
     sampled: float,
 ) -> Draws:
@@ -139,12 +178,14 @@ def _finished(
     values = {name: array.reshape(*shape, *array.shape[1:]) for name, array in flat.items()}
     statistics: dict[str, Array] = {}
     quality: dict[str, float] = {}
+    count = "1 parameter" if marginal.size == 1 else f"{marginal.size} parameters"
+    engine = ENGINE.format(count=count)
     if found is not None:
-        weights, visited = found
+        weights, visited = found[0].draws, found[1]
         statistics["lp"] = weights.log_density[visited]
         quality = {"khat": weights.khat, "importance_ess": weights.effective}
+        if found[0].emulated is not None:
+            engine += INTERPOLATED.format(count=found[0].emulated.evaluations)
+            quality["interpolation_error"] = found[0].emulated.error
     seconds = {"hyperparameters": sampled - began, "effects": time.perf_counter() - sampled}
-    count = "1 parameter" if marginal.size == 1 else f"{marginal.size} parameters"
-    return Draws(
-        values=values, statistics=statistics, engine=ENGINE.format(count=count), seconds=seconds, quality=quality
-    )
+    return Draws(values=values, statistics=statistics, engine=engine, seconds=seconds, quality=quality)

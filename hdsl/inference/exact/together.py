@@ -33,7 +33,7 @@ class Together:
 def solve_together(marginal: Marginal, hyper: Hyper, reduced: Reduced) -> Together:
     """Integrate out the columns that are taken together."""
     statistics = marginal.statistics
-    loads = tuple(loading(block.grouping, block.scales, hyper, marginal.linear) for block in statistics.blocks)
+    loads = loads_of(marginal, hyper)
     count, columns = len(reduced.gram), statistics.columns
     signs = np.concatenate([np.ones((count, 1)), -hyper.offsets], axis=1)
     left = reduced.gram[:, :columns]
@@ -51,6 +51,12 @@ def solve_together(marginal: Marginal, hyper: Hyper, reduced: Reduced) -> Togeth
     rest = square + np.sum(statistics.middle**2) - np.sum(pull**2, axis=1)
     log_determinant = 2 * np.sum(np.log(np.diagonal(factor, axis1=1, axis2=2)), axis=1)
     return Together(factor, pull, rest, log_determinant, loads)
+
+
+def loads_of(marginal: Marginal, hyper: Hyper) -> tuple[Array, ...]:
+    """Return by what standard normal draws enter the columns of each block, (b, units or 1, columns, draws)."""
+    blocks = marginal.statistics.blocks
+    return tuple(loading(block.grouping, block.scales, hyper, marginal.linear) for block in blocks)
 
 
 def _whitened(square: Array, linear: Array, statistics: Statistics, loads: tuple[Array, ...]) -> tuple[Array, Array]:

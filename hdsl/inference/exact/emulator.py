@@ -1,0 +1,156 @@
+"""An interpolated log density, where each exact one is much work: a large Cholesky factor.
+
+The log density of a few hyperparameters is smooth. Radial functions over a fitted quadratic interpolate it, draws
+are taken from the interpolated density, and at some of them, drawn anew, the exact density is computed: what the two
+differ by at points that were not interpolated tells how far the draws are from the posterior. Those points are then
+interpolated too, until the difference is small.
+Source: Rasmussen (2003), Bayesian Statistics 7, for the idea; the interpolation is SciPy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+from numpy.random import Generator
+
+from hdsl.inference.exact.importance import KHAT_LIMIT, Numbers, Weighted, accepted, adapted, chains_of
+from hdsl.inference.exact.mode import Mode
+from hdsl.inference.exact.proposal import around
+from hdsl.reference.values import Array
+
+Density = Callable[[Array], Array]
+MOST_HYPERPARAMETERS = 6
+LARGEST_ERROR = 0.02
+ROUNDS = 8
+CHECKED = 64
+HEAVIEST = 8
+LEAST_SHARE = 0.2
+TOO_HIGH = 0.5
+TRIAL = 1_000
+LOWEST = 60.0
+FARTHEST = 8.0
+NARROW, BROAD = 0.05, 1.0
+WIDTHS = 6
+FOLDS = 5
+NUGGET = 1e-10
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """Weighted draws from an interpolated density.
+
+    `error` is the standard deviation of the difference between the exact and the interpolated log density over draws
+    that were not interpolated: by Cauchy and Schwarz no mean differs from the exact one by more than about `error`
+    posterior standard deviations. `evaluations` counts the exact densities.
+    """
+
+    draws: Weighted
+    error: float
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Points (n, d) in standard coordinates with their exact log densities."""
+
+    points: Array
+    heights: Array
+
+    def joined(self, points: Array, heights: Array) -> _Known:
+        return _Known(np.concatenate([self.points, points]), np.concatenate([self.heights, heights]))
+
+
+def emulated(density: Density, mode: Mode, count: int, chains: int, rng: Generator) -> Emulated | None:
+    """Return draws from an interpolated density; None where it cannot be brought near enough to the exact one.
+
+    Parameters
+    ----------
+    density : callable
+        Exact log densities at points (n, d).
+    mode : Mode
+        The highest mode, of at most `MOST_HYPERPARAMETERS` dimensions.
+    count : int
+        How many weighted draws.
+    chains : int
+        As many chains are made of the draws when points are chosen at which to compare the two densities.
+    """
+    size = len(mode.point)
+    factor = np.linalg.cholesky(mode.covariance)
+
+    def exact(points: Array) -> Array:
+        return density(mode.point + points @ factor.T)
+
+    standard = Mode(np.zeros(size), mode.height, np.eye(size))
+    first = around([standard]).draw(3 * comb(size + 3, 3), rng)
+    known = _Known(np.zeros((1, size)), np.array([mode.height])).joined(first, exact(first))
+    steady = False
+    for _ in range(ROUNDS):
+        found = _drawn(_interpolated(known, steady), standard, count, rng)
+        chosen = _chosen(found, chains, rng)
+        heights = exact(found.points[chosen])
+        known = known.joined(found.points[chosen], heights)
+        away = found.log_density[chosen] - heights
+        with np.errstate(invalid="ignore"):
+            error, above = float(np.std(away[:CHECKED])), float(np.max(away) - np.median(away))
+        even = found.khat < KHAT_LIMIT and found.effective > LEAST_SHARE * count and above < TOO_HIGH
+        if even and error < LARGEST_ERROR:
+            draws = Weighted(mode.point + found.points @ factor.T, found.log_density, found.log_weights)
+            return Emulated(draws, error, len(known.heights))
+        steady = steady or not even
+    return None
+
+
+def _drawn(guess: Density, standard: Mode, count: int, rng: Generator) -> Weighted:
+    return accepted(guess, adapted(guess, [standard], rng, TRIAL), count, rng)
+
+
+def _chosen(found: Weighted, chains: int, rng: Generator) -> Numbers:
+    """Return the numbers of `CHECKED` draws from the interpolated density, and of those with the largest weights.
+
+    The latter are where it may be too high, far from all points at which the exact one is known.
+    """
+    visited = np.unique(chains_of(found, chains, rng))
+    some = rng.choice(visited, min(CHECKED, len(visited)), replace=False)
+    return np.concatenate([some, np.setdiff1d(np.argsort(-found.log_weights)[:HEAVIEST], some)])
+
+
+def _interpolated(known: _Known, steady: bool) -> Density:
+    """Return the interpolated log density, by the radial functions that predict best; none far from the mode.
+
+    `steady`: by cubic ones, which are less exact and do not swing between distant points.
+    """
+    near = np.sum(known.points**2, axis=1) < FARTHEST**2
+    points, heights = known.points[near], known.heights[near]
+    heights = np.maximum(heights, heights.max() - LOWEST)
+    weights = np.exp(0.5 * (heights - heights.max())) + 1e-12
+    fold = np.arange(len(points)) % FOLDS
+
+    def missed(width: float | None) -> float:
+        away = np.empty(len(points))
+        for k in range(FOLDS):
+            try:
+                guess = _radial(points[fold != k], heights[fold != k], width)
+            except np.linalg.LinAlgError:
+                return np.inf
+            away[fold == k] = guess(points[fold == k]) - heights[fold == k]
+        return float(np.average(away**2, weights=weights))
+
+    widths: list[float | None] = [None] if steady else [None, *np.geomspace(NARROW, BROAD, WIDTHS).tolist()]
+    best = _radial(points, heights, widths[0] if steady else min(widths, key=missed))
+    return lambda wanted: np.where(np.sum(wanted**2, axis=1) < FARTHEST**2, best(wanted), -np.inf)
+
+
+def _radial(points: Array, heights: Array, width: float | None) -> Density:
+    """Return radial functions through points: Gaussian ones of a width, cubic ones where it is None."""
+    from scipy.interpolate import RBFInterpolator
+
+    if width is None:
+        cubic = RBFInterpolator(points, heights, kernel="cubic", degree=2)
+        return lambda wanted: np.asarray(cubic(wanted))
+    rest = heights + 0.5 * np.sum(points**2, axis=1)
+    middle = float(np.median(rest))
+    made = RBFInterpolator(points, rest - middle, kernel="gaussian", epsilon=width, degree=-1, smoothing=NUGGET)
+    return lambda wanted: middle + np.asarray(made(wanted)) - 0.5 * np.sum(wanted**2, axis=1)

@@ -1,0 +1,106 @@
+"""Draws by conjugate gradients against the dense factor, and the whole inference that rests on both short cuts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hdsl_numpyro import backend
+
+from hdsl.backend import Settings
+from hdsl.inference.exact import effects, run
+from hdsl.inference.exact.chain import reduce_chain
+from hdsl.inference.exact.effects import draw_effects
+from hdsl.inference.exact.hyper import hyper_at, loading
+from hdsl.inference.exact.iterative import drawn_together, parts_of, precision_of
+from hdsl.inference.exact.marginal import Marginal, marginal_of
+from hdsl.inference.exact.together import solve_together
+from hdsl.inference.fit import Fit, fit
+from tests.inference.test_exact import agree
+from tests.passes import shapes
+
+Array = np.ndarray
+BESIDE = ("crossed", "crossed, slopes by month", "joint effects", "serial, beside intercepts", "predicted effects")
+
+
+def marginal(name: str, folder: Path) -> Marginal:
+    found = marginal_of(*shapes.made(name, folder))
+    assert isinstance(found, Marginal)
+    return found
+
+
+def points_near(made: Marginal, count: int, spread: float) -> Array:
+    return 0.1 + spread * np.random.default_rng(1).standard_normal((count, made.size))
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_the_precision_is_that_of_the_dense_factor(name: str, tmp_path: Path) -> None:
+    """Products with it, and the covariance of its noise, are those of the matrix that is multiplied out."""
+    made = marginal(name, tmp_path)
+    points = points_near(made, 1, 0.3)
+    parts = parts_of(made)
+    assert parts is not None
+    hyper = hyper_at(made.linear, points)
+    factor = solve_together(made, hyper, reduce_chain(made, hyper)).factor[0]
+    dense = factor @ factor.T
+    size = len(dense)
+    many = hyper_at(made.linear, np.repeat(points, size, axis=0))
+    system = precision_of(made, parts, many, _load(made, many))
+    np.testing.assert_allclose(system.times(np.eye(size)), dense, rtol=1e-8, atol=1e-8 * np.max(np.diag(dense)))
+    count = 20_000
+    more = hyper_at(made.linear, np.repeat(points, count, axis=0))
+    noise = precision_of(made, parts, more, _load(made, more)).noise(np.random.default_rng(2))
+    sd = np.sqrt(np.diag(dense))
+    found = np.cov(noise.T).reshape(size, size) / np.outer(sd, sd)
+    np.testing.assert_allclose(found, dense / np.outer(sd, sd), atol=5 * np.sqrt(2 / count))
+
+
+def _load(made: Marginal, hyper: object) -> Array:
+    finest = made.statistics.finest
+    assert finest is not None
+    return loading(finest.grouping, finest.scales, hyper, made.linear)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_draws_have_the_law_of_the_dense_factor(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Means and standard deviations of all effects at one point, drawn in the two ways."""
+    made = marginal(name, tmp_path)
+    count = 8_000
+    points = np.repeat(points_near(made, 1, 0.3), count, axis=0)
+    dense = draw_effects(made, points, 1)
+    monkeypatch.setattr(effects, "LARGE", 1)
+    monkeypatch.setattr(effects, "SEVERAL", 1)
+    solved = draw_effects(made, points, 2)
+    for effect, values in dense.items():
+        one, other = values.reshape(count, -1), solved[effect].reshape(count, -1)
+        sd = np.maximum(one.std(0), 1e-12)
+        assert np.max(np.abs(one.mean(0) - other.mean(0)) / sd) < 5 * np.sqrt(2 / count), effect
+        varies = one.std(0) > 1e-10
+        assert np.max(np.abs(np.log(other.std(0)[varies] / sd[varies])), initial=0.0) < 5 / np.sqrt(count), effect
+
+
+def test_distant_points_are_solved_or_factored(tmp_path: Path) -> None:
+    """Points that differ by thousands of times in their spreads: an answer, or the word that there is none."""
+    made = marginal("crossed", tmp_path)
+    points = points_near(made, 40, 4.0)
+    parts = parts_of(made)
+    assert parts is not None
+    drawn = drawn_together(made, parts, points, np.random.default_rng(1))
+    assert drawn is None or np.all(np.isfinite(drawn))
+
+
+@pytest.mark.parametrize("name", ["crossed", "nested"])
+def test_short_cuts_give_the_posterior(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpolated density and conjugate gradients agree with what does without them."""
+    model, data = shapes.made(name, tmp_path, shapes.table(rows=480))
+    settings = Settings(draws=2_000, seed=3, inference="exact")
+    plain = fit(model, data, backend, settings)
+    monkeypatch.setattr(run, "EMULATED", 0)
+    monkeypatch.setattr(effects, "LARGE", 1)
+    quick = fit(model, data, backend, settings)
+    assert isinstance(plain, Fit)
+    assert isinstance(quick, Fit)
+    assert "interpolated" in quick.sampled.engine
+    assert quick.sampled.quality["interpolation_error"] < 0.02
+    agree(plain, quick)
