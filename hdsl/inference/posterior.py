@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from xarray import Dataset, DataTree
 
 LIKELIHOOD_CELLS = 20_000_000
+ALMOST_FULL = 64_000_000
+PART = 1 << 24
+SEAL, SEAL_BYTES = b"hdsl whole\n", 16
 SAMPLES: Dims = ("chain", "draw")
 # Trees and NetCDF take a slash for a path; the role `slope(x / y)` has a division sign in its place.
 SLASH, DIVISION_SLASH = "/", "∕"
@@ -105,6 +111,8 @@ def _log_likelihood(fit: Fit, chains: int, draws: int) -> dict[str, Any]:
 def save(tree: DataTree, path: Path) -> None:
     """Write a posterior as NetCDF, whole or not at all.
 
+    The file ends in a seal, a hash of all before it, which programs that read NetCDF pass over.
+
     Raises
     ------
     OSError
@@ -113,9 +121,43 @@ def save(tree: DataTree, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         tree.to_netcdf(temporary, engine="netcdf4")
+        with temporary.open("ab") as file:
+            file.write(_seal(temporary))
         temporary.replace(path)
+    except RuntimeError as error:
+        raise _unwritten(path.parent, error) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _unwritten(folder: Path, error: RuntimeError) -> OSError:
+    """Return what the NetCDF library, which tells no reason, could not do: as a rule the disk is full."""
+    if shutil.disk_usage(folder).free < ALMOST_FULL:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return OSError(errno.EIO, str(error))
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a file is as `save` wrote it. Raises OSError where it cannot be read.
+
+    The NetCDF library may crash on a damaged file, and reads damaged numbers for good ones.
+    """
+    size = path.stat().st_size - len(SEAL) - SEAL_BYTES
+    if size <= 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(size)
+        return file.read() == _seal(path, size)
+
+
+def _seal(path: Path, size: int | None = None) -> bytes:
+    """Return the seal of a file, or of its first bytes."""
+    found, left = hashlib.blake2b(digest_size=SEAL_BYTES), path.stat().st_size if size is None else size
+    with path.open("rb") as file:
+        while left and (part := file.read(min(left, PART))):
+            found.update(part)
+            left -= len(part)
+    return SEAL + found.digest()
 
 
 def load(path: Path) -> DataTree:

@@ -14,6 +14,8 @@ import numpy as np
 
 from hdsl.backend import Draws, Settings
 from hdsl.inference.exact.coordinates import coordinates_of
+from hdsl.inference.exact.emulator import MOST_HYPERPARAMETERS as MOST_EMULATED
+from hdsl.inference.exact.emulator import Emulated, emulated
 from hdsl.inference.exact.hyper import size_of
 from hdsl.inference.exact.importance import (
     KHAT_LIMIT,
@@ -24,7 +26,7 @@ from hdsl.inference.exact.importance import (
     chains_of,
 )
 from hdsl.inference.exact.mode import Mode, modes_of
-from hdsl.inference.exact.run import NotAccepted
+from hdsl.inference.exact.run import INTERPOLATED, MOST_THINNED, NotAccepted
 from hdsl.inference.quadrature.density import Warm, log_density, warm_start
 from hdsl.inference.quadrature.effects import draw_effects
 from hdsl.inference.quadrature.groups import Grouped
@@ -57,6 +59,7 @@ class Sampled:
     nodes: int
     error: float
     warm: Warm
+    emulated: Emulated | None
 
 
 def quadrature_draws(model: Grouped, settings: Settings) -> Draws | NotAccepted:
@@ -114,11 +117,18 @@ def _sampled(model: Grouped, settings: Settings, rng: np.random.Generator) -> Sa
     if error > NODE_ERROR * 5:
         return NotAccepted(f"quadrature with {count} nodes leaves an error of {error:.2g} in the log density")
     trial, final = _amounts(model, settings, count)
-    proposal = adapted(lambda points: density(points, count), modes, rng, trial)
-    found = accepted(lambda points: density(points, count), proposal, final, rng)
+    guessed = None
+    if _cost(model, count) > CHEAP and len(mode.point) <= MOST_EMULATED:
+        amount = MOST_THINNED * settings.chains * settings.draws
+        guessed = emulated(lambda points: density(points, count), modes[0], amount, settings.chains, rng)
+    if guessed is None:
+        proposal = adapted(lambda points: density(points, count), modes, rng, trial)
+        found = accepted(lambda points: density(points, count), proposal, final, rng)
+    else:
+        found, final = guessed.draws, len(guessed.draws.points)
     found = replace(found, points=coordinates.free(found.points))
     problem = _not_accepted(found, settings, final)
-    return Sampled(found, count, error, warm) if problem is None else problem
+    return Sampled(found, count, error, warm, guessed) if problem is None else problem
 
 
 def _not_accepted(found: Weighted, settings: Settings, final: int) -> NotAccepted | None:
@@ -152,9 +162,14 @@ def _enough_nodes(
     return counts[-1], error
 
 
+def _cost(model: Grouped, count: int) -> int:
+    """Return how many numbers are at work for one density."""
+    return model.kinds.x.shape[1] * count ** (max(model.size, 1) + model.nested)
+
+
 def _amounts(model: Grouped, settings: Settings, count: int) -> tuple[int, int]:
     """Return how many proposals to try and to draw: fewer where each is much work."""
-    cost = model.kinds.x.shape[1] * count ** (max(model.size, 1) + model.nested)
+    cost = _cost(model, count)
     wanted = max(settings.chains * settings.draws, LEAST_PROPOSALS)
     final = min(wanted, COSTLY_PROPOSALS) if cost > COSTLY else wanted
     return SHORT_TRIAL if cost > CHEAP else TRIAL, final + -final % settings.chains
@@ -181,15 +196,16 @@ def _finished(
     shape = (settings.chains, settings.draws)
     values = {name: array.reshape(*shape, *array.shape[1:]) for name, array in flat.items()}
     number = size_of(model.predicted.linear.hyper)
+    quality = {"khat": found.khat, "importance_ess": found.effective, "quadrature_error": sampled.error}
     count = "1 parameter" if number == 1 else f"{number} parameters"
+    engine = (ENGINE if model.size else WITHOUT_EFFECTS).format(nodes=sampled.nodes, count=count)
+    if sampled.emulated is not None:
+        engine += INTERPOLATED.format(count=sampled.emulated.evaluations)
+        quality["interpolation_error"] = sampled.emulated.error
     return Draws(
         values=values,
         statistics={"lp": found.log_density[visited]},
-        engine=(ENGINE if model.size else WITHOUT_EFFECTS).format(nodes=sampled.nodes, count=count),
+        engine=engine,
         seconds={"hyperparameters": times[0], "effects": time.perf_counter() - times[1]},
-        quality={
-            "khat": found.khat,
-            "importance_ess": found.effective,
-            "quadrature_error": sampled.error,
-        },
+        quality=quality,
     )
