@@ -20,13 +20,17 @@ from typing import Any
 
 from hdsl.data.stream import summed
 from hdsl.data.stream_cells import Cells, merged, save
+from hdsl.diagnostics import Diagnostic, has_errors
 from hdsl.driver import open_study
 
 
 def sums_of(study: str, table: str) -> Cells:
     """Return the sums of the rows of one table; raises ValueError with what is wrong."""
     opened = open_study(study)
-    found = list(opened.diagnostics) if opened.study is None else summed(opened.study, Path.cwd(), [table])
+    if opened.study is None or has_errors(opened.diagnostics):
+        found: Cells | Sequence[Diagnostic] = opened.diagnostics
+    else:
+        found = summed(opened.study, Path.cwd(), [table])
     if isinstance(found, Cells):
         return found
     raise ValueError("; ".join(f"{each.code}: {each.message}" for each in found))

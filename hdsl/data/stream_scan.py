@@ -35,7 +35,10 @@ ENGINES = ("duckdb", "postgresql")
 
 @dataclass(frozen=True)
 class Origin:
-    """Where rows come from: Parquet files, or a table of a DuckDB or PostgreSQL database; `locator` has no password."""
+    """Where rows come from: Parquet files, a table of a DuckDB or PostgreSQL database, or neither: another engine's.
+
+    `locator` has no password.
+    """
 
     locator: str
     files: tuple[Path, ...] = ()
@@ -113,15 +116,20 @@ def scan(plan: Plan, origin: Origin) -> Cells | list[Diagnostic]:
     """
     try:
         with _opened(origin) as table:
-            found = _unusable(plan, table.types, origin.locator)
-            wide = None if found else _too_many(plan, table)
-            if found or wide is not None:
-                return found if wide is None else [wide]
-            shift = _shift(plan, table)
-            counts = table.run(_counts(plan, table))
-            summed = table.run(_query(plan, table, shift))
+            return sum_up(plan, table, origin)
     except Exception as error:  # every engine has errors of its own
         return [unreadable(origin, error)]
+
+
+def sum_up(plan: Plan, table: Opened, origin: Origin) -> Cells | list[Diagnostic]:
+    """Sum up the rows of an opened table: as `scan`, with the errors of the engine as they are."""
+    found = _unusable(plan, table.types, origin.locator)
+    wide = None if found else _too_many(plan, table)
+    if found or wide is not None:
+        return found if wide is None else [wide]
+    shift = _shift(plan, table)
+    counts = table.run(_counts(plan, table))
+    summed = table.run(_query(plan, table, shift))
     return _cells(plan, summed, counts, shift, origin)
 
 
@@ -136,7 +144,7 @@ def unreadable(origin: Origin, error: Exception) -> Diagnostic:
 def _fingerprint(origin: Origin, cells: Cells) -> str:
     """Return a hash that tells data apart: of files the size, time of writing and footer, else of the sums."""
     digest = hashlib.sha256()
-    if origin.database is not None:
+    if not origin.files:
         digest.update(origin.locator.encode())
         digest.update(json.dumps(cells.keys.to_pydict(), default=str).encode())
         digest.update(cells.count.tobytes())
