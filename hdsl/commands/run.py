@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hdsl.commands.output import FAILED, FINDINGS, FINE, not_written, print_json, refused, say, show, unwritable
 from hdsl.commands.report import write_report
 from hdsl.commands.settings import add_inference, add_settings, add_stream, failed, settings_of
+from hdsl.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
     from hdsl.report.result import Result
@@ -59,24 +61,31 @@ def run(arguments: argparse.Namespace) -> int:
         return refused(arguments, error.diagnostics, error.source, failed(error, FINDINGS))
     except SamplingFailed as error:
         return refused(arguments, error.diagnostics, None, failed(error, FAILED))
-    if file is not None:
-        try:
-            result.save(file)
-        except OSError as error:
-            return refused(arguments, [not_written(Path(file), error)], None, FINDINGS)
-    if page is not None:
-        unwritten = write_report(result, page)
-        if unwritten is not None:
-            return refused(arguments, [unwritten], None, FINDINGS)
+    unwritten = _write(result, file, page)
+    result = replace(result, warnings=(*result.warnings, *unwritten))
     if arguments.json:
         print_json(result.to_json())
     else:
         _say_recalled(result)
         show_result(result)
         show(result.warnings, result.source)
-        if page is not None:
+        if page is not None and not unwritten:
             say(f"{page}: written.")
+    if unwritten:
+        return FINDINGS
     return FAILED if result.diagnosis.verdict == "fail" else FINE
+
+
+def _write(result: Result, file: str | None, page: str | None) -> list[Diagnostic]:
+    """Write the files asked for; return why they could not be, for a result is shown all the same."""
+    found: list[Diagnostic] = []
+    if file is not None:
+        try:
+            result.save(file)
+        except OSError as error:
+            found.append(not_written(Path(file), error))
+    unwritten = None if page is None else write_report(result, page)
+    return found if unwritten is None else [*found, unwritten]
 
 
 def _say_recalled(result: Result) -> None:

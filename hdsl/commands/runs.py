@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hdsl.commands.output import FINDINGS, FINE, print_json, refused, say
+from hdsl.commands.settings import natural
 from hdsl.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `hdsl runs`."""
     what = "studies or folders (default: this folder); `clean` before them removes runs"
     parser.add_argument("places", nargs="*", metavar="[clean] PLACE", help=what)
-    parser.add_argument("--keep", type=int, default=1, metavar="N", help="clean: keep the N newest of each study (1)")
+    parser.add_argument(
+        "--keep", type=natural, default=1, metavar="N", help="clean: keep the N newest of each study (1)"
+    )
     parser.add_argument("--all", action="store_true", help="clean: keep none")
 
 
@@ -36,7 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
         return refused(arguments, [found], None, FINDINGS)
     if not cleaning:
         return _list(arguments, runs_in(folders(places)))
-    removed, freed = clean(folders(places), 0 if arguments.all else max(arguments.keep, 0))
+    try:
+        removed, freed = clean(folders(places), 0 if arguments.all else arguments.keep)
+    except OSError as error:
+        message = f"{error.filename or 'A run'} cannot be removed ({error.strerror or error})."
+        return refused(arguments, [Diagnostic("HDM115", message, help="Its folder must be writable.")], None, FINDINGS)
     if arguments.json:
         print_json({"removed": [each.to_json() for each in removed], "freed": freed})
     else:

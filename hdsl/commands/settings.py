@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def add_settings(parser: argparse.ArgumentParser, draws: int) -> None:
     """Add the options that every sampler has."""
-    parser.add_argument("--seed", type=_natural, default=1, help="random seed (default 1)")
+    parser.add_argument("--seed", type=natural, default=1, help="random seed (default 1)")
     parser.add_argument("--draws", type=_positive, default=draws, help=f"draws per chain (default {draws})")
     parser.add_argument("--warmup", type=_positive, default=1000, help="warm-up draws per chain (default 1000)")
     parser.add_argument("--chains", type=_positive, default=4, help="number of chains (default 4)")
@@ -69,7 +69,8 @@ def _positive(text: str) -> int:
     return number
 
 
-def _natural(text: str) -> int:
+def natural(text: str) -> int:
+    """Return the number that an argument says, 0 or more and below 2**31."""
     number = _whole(text)
     if not 0 <= number < 2**31:
         raise argparse.ArgumentTypeError("must be between 0 and 2147483647")

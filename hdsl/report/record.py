@@ -27,10 +27,11 @@ from hdsl.source import Source, Span
 if TYPE_CHECKING:
     from xarray import Dataset, DataTree
 
-FORMAT = 1
+FORMAT = 2
 RECORD, BOUND = "record", "bound"
 ARRAY = "\0array"
 FREQUENCY = "frequency"
+DAMAGED = "A file of draws alone, or one that was cut off or damaged, is no result: run the study again."
 Arrays = dict[str, np.ndarray]
 
 
@@ -60,24 +61,30 @@ def load(path: Path) -> Result:
     Raises
     ------
     StudyError
-        HDM117: there is no such file, or it is no result of this version of hdsl.
+        HDM117: there is no such file, it is no result of this version of hdsl, or it was damaged.
     """
+    from hdsl.inference.posterior import is_whole
     from hdsl.inference.posterior import load as load_tree
 
     if not path.is_file():
         raise _unusable(f"There is no file {path}.", "Save a result with `--out FILE.nc` or `result.save(...)`.")
     try:
+        if not is_whole(path):
+            raise OSError("cut off or damaged")
         tree = load_tree(path)
         record = tree[RECORD]
         written = int(record.attrs["format"])
         content = json.loads(str(record[RECORD].values))
     except (OSError, KeyError, ValueError, RuntimeError) as error:
-        help_ = "A file of draws alone, or one that was cut off, is no result: run the study again."
-        raise _unusable(f"{path} is no result of hdsl ({type(error).__name__}).", help_) from None
+        raise _unusable(f"{path} is no whole result of hdsl ({_said(error)}).", DAMAGED) from None
     if written != FORMAT:
         help_ = "Run the study again, or read it with the hdsl that wrote it."
         raise _unusable(f"{path} is a result in format {written}; this hdsl reads format {FORMAT}.", help_)
     return _result(tree, content)
+
+
+def _said(error: Exception) -> str:
+    return str(error) if type(error) is OSError and not error.errno else type(error).__name__
 
 
 def _unusable(message: str, help_: str) -> StudyError:

@@ -171,6 +171,7 @@ def keep(result: Result, folder: Path, key: str, file: str) -> Result:
     """
     folder.mkdir(parents=True, exist_ok=True)
     _ignore(folder.parent)
+    _sweep(folder)
     path = folder / f"{key}.nc"
     save(result, path)
     run = Run(
@@ -195,6 +196,13 @@ def keep(result: Result, folder: Path, key: str, file: str) -> Result:
     finally:
         temporary.unlink(missing_ok=True)
     return replace(result, saved=path)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what runs that were killed have left."""
+    for path in folder.glob(".*.part"):
+        if _is_ours(path):
+            path.unlink(missing_ok=True)
 
 
 def _ignore(folder: Path) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import netCDF4
 import numpy as np
 import pytest
+import xarray as xr
 
-from hdsl import Settings, run
+from hdsl import Result, Settings, StudyError, run
 from hdsl.cli import main
 from hdsl.report import runs as kept
 from tests.report.made import STUDY, write
@@ -126,6 +130,32 @@ class TestHalfRuns:
         assert kept.runs_in(kept.folders([study])) == []
         assert again(capsys)["recalled"] is None
 
+    def test_damage_inside_a_result_is_seen(self, study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = Path(again(capsys)["saved"])
+        content, places = file.read_bytes(), np.random.default_rng(5)
+        for start in (0, len(content) - 1, *places.integers(0, len(content) - 200, 20).tolist()):
+            other = bytes(255 - byte for byte in content[start : start + 200])
+            file.write_bytes(content[:start] + other + content[start + len(other) :])
+            with pytest.raises(StudyError) as refused:
+                Result.load(file)
+            assert [each.code for each in refused.value.diagnostics] == ["HDM117"]
+        assert again(capsys)["recalled"] is None
+        assert again(capsys)["recalled"]
+
+    def test_other_programs_read_a_result(self, study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = again(capsys)["saved"]
+        with xr.open_datatree(file, engine="netcdf4") as tree, netCDF4.Dataset(file) as plain:
+            assert "effect(tutor)" in tree["posterior"].data_vars
+            assert "posterior" in plain.groups
+
+    def test_what_a_killed_run_left_is_removed(self, study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        folder = study.parent / ".hdsl" / "tutoring"
+        folder.mkdir(parents=True)
+        (folder / ".0123456789abcdef.nc.99999999.part").write_bytes(b"left")
+        (folder / f".0123456789abcdef.nc.{os.getpid()}.part").write_bytes(b"being written")
+        again(capsys)
+        assert [path.name for path in folder.glob("*.part")] == [f".0123456789abcdef.nc.{os.getpid()}.part"]
+
 
 class TestCommands:
     def test_runs_are_listed_newest_first(self, study: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,6 +205,45 @@ class TestCommands:
         found = again(capsys, "--out", "results")
         assert ("HDM115", "warning") in {(each["code"], each["severity"]) for each in found["warnings"]}
         assert found["saved"] is None
+
+    def test_a_full_disk_is_a_warning(
+        self, study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The NetCDF library raises RuntimeError then."""
+
+        def full(*_: object, **__: object) -> None:
+            raise RuntimeError("NetCDF: HDF error")
+
+        monkeypatch.setattr(xr.DataTree, "to_netcdf", full)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+        found = again(capsys)
+        (told,) = (each for each in found["warnings"] if each["code"] == "HDM115")
+        assert "No space left on device" in told["message"]
+        assert found["saved"] is None
+        assert main(["run", "tutoring.hdm", *QUICK, "--out", "x.nc", "--json"]) == 1
+        shown = said(capsys)
+        assert shown["estimands"] == found["estimands"]
+        assert ("HDM115", "error") in {(each["code"], each["severity"]) for each in shown["warnings"]}
+
+    def test_runs_that_cannot_be_removed(
+        self, study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        again(capsys)
+
+        def fixed(path: Path, missing_ok: bool = False) -> None:
+            raise OSError(30, "Read-only file system", str(path))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", fixed)
+            assert main(["runs", "clean", "--all", "--json"]) == 1
+        (told,) = said(capsys)["diagnostics"]
+        assert told["code"] == "HDM115"
+        assert "Read-only file system" in told["message"]
+
+    def test_fewer_than_no_runs_are_not_kept(self, study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        again(capsys)
+        assert main(["runs", "clean", "--keep", "-1", "--json"]) == 2
+        assert len(kept.runs_in(kept.folders([study]))) == 1
 
     def test_what_is_not_there(self, study: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["runs", "none.hdm", "--json"]) == 1
