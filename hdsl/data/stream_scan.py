@@ -1,6 +1,7 @@
 """Files (by DuckDB) or a table (by its database) are streamed: rows are summed up by key, never held.
 
-A first query counts the gaps of the measures, a second one sums up the complete rows.
+A first query counts the gaps of the measures, a second one sums up the complete rows. DuckDB is first
+asked once: rows without gaps need no more, and the sums of others are no numbers, or of fewer values than rows.
 
 Why DuckDB: docs/decisions/0016-sums-of-rows-become-rows.md. Its variances and covariances are Welford's, those of
 PostgreSQL are Youngs and Cramer's: both keep their digits.
@@ -128,9 +129,30 @@ def sum_up(plan: Plan, table: Opened, origin: Origin) -> Cells | list[Diagnostic
     if found or wide is not None:
         return found if wide is None else [wide]
     shift = _shift(plan, table)
-    counts = table.run(_counts(plan, table))
-    summed = table.run(_query(plan, table, shift))
-    return _cells(plan, summed, counts, shift, origin)
+    summed = _without_gaps(plan, table, shift)
+    if summed is None:
+        counts = table.run(_counts(plan, table))
+        return _cells(plan, table.run(_query(plan, table, shift)), counts, shift, origin)
+    return _cells(plan, summed, None, shift, origin)
+
+
+def _without_gaps(plan: Plan, table: Opened, shift: np.ndarray) -> Any | None:
+    """Return the sums of rows in one query, None where a value is missing, infinite or does not fit its kind."""
+    if table.dialect is not DUCKDB or any(measure.log for measure in plan.measures):
+        return None
+    import duckdb
+
+    try:
+        found = table.run(_query(plan, table, shift, tested=False))
+    except duckdb.Error:  # variances of infinite numbers
+        return None
+    measures = range(len(plan.measures))
+    count = _array(found, "n")
+    whole = all(np.array_equal(_array(found, f"c{i}"), count) for i in measures)
+    fitting = all(not np.any(_array(found, f"b{i}")) for i in measures if f"b{i}" in found.column_names)
+    sums = [f"a{i}" for i in measures] + [f"s{i}_{j}" for i in measures for j in measures if i <= j]
+    finite = whole and all(bool(np.all(np.isfinite(_array(found, name)))) for name in sums)
+    return found if finite and fitting else None
 
 
 def unreadable(origin: Origin, error: Exception) -> Diagnostic:
@@ -222,7 +244,8 @@ def _shift(plan: Plan, table: Opened) -> np.ndarray:
     return np.array([0.0 if value is None else float(f"{value:.3g}") for value in values])
 
 
-def _query(plan: Plan, table: Opened, shift: np.ndarray) -> str:
+def _query(plan: Plan, table: Opened, shift: np.ndarray, *, tested: bool = True) -> str:
+    """Return the query for the sums of complete rows; not `tested`: of all, and what shows the others."""
     measures, dialect = range(len(plan.measures)), table.dialect
     inner = [f"{table.picked(c)} AS {name_of(c)}" for c in dict.fromkeys((*plan.keys, *plan.constants))]
     inner += [f"{_plain(m)} - ({float(shift[i])!r}) AS m{i}" for i, m in enumerate(plan.measures)]
@@ -236,8 +259,14 @@ def _query(plan: Plan, table: Opened, shift: np.ndarray) -> str:
             f"{least}({name_of(name)}) AS {name_of(LOW + name)}",
             f"{most}({name_of(name)}) AS {name_of(HIGH + name)}",
         ]
+    if not tested:
+        asked += [f"count(m{i}) AS c{i}" for i in measures]
+        bad = {i: _misfit(measure, _number(measure)) for i, measure in enumerate(plan.measures)}
+        inner += [f"({test}) AS b{i}" for i, test in bad.items() if test]
+        asked += [f"count(*) FILTER (WHERE b{i}) AS b{i}" for i, test in bad.items() if test]
+    where = f" WHERE {complete}" if tested else ""
     groups = "GROUP BY " + ", ".join(str(place + 1) for place in range(len(plan.keys))) if plan.keys else ""
-    taken = f"(SELECT {', '.join(inner)} FROM {table.source} WHERE {complete}) AS taken"
+    taken = f"(SELECT {', '.join(inner)} FROM {table.source}{where}) AS taken"
     return f"SELECT {', '.join(asked)} FROM {taken} {groups}"
 
 
@@ -286,23 +315,30 @@ def _gap(measure: Measure, dialect: Dialect) -> str:
 def _bad(measure: Measure, dialect: Dialect) -> str:
     """Return the test of a value that does not fit the kind."""
     number = _number(measure)
+    known = _misfit(measure, number)
+    infinite = dialect.infinite.format(x=number)
+    return infinite if known is None else f"({infinite} OR (({known}) AND {dialect.finite.format(x=number)}))"
+
+
+def _misfit(measure: Measure, number: str) -> str | None:
+    """Return the test of a finite value that does not fit the kind; None where all do."""
     tests = {
         "positive": f"{number} <= 0",
         "dose positive": f"{number} < 0",
         "proportion": f"{number} < 0 OR {number} > 1",
         "count": f"{number} < 0 OR {number} <> floor({number})",
     }
-    known = tests.get(measure.kind) or tests.get(measure.kind.removeprefix("dose "))
-    infinite = dialect.infinite.format(x=number)
-    return infinite if known is None else f"({infinite} OR (({known}) AND {dialect.finite.format(x=number)}))"
+    return tests.get(measure.kind) or tests.get(measure.kind.removeprefix("dose "))
 
 
-def _cells(plan: Plan, table: Any, counts: Any, shift: np.ndarray, origin: Origin) -> Cells | list[Diagnostic]:
+def _cells(plan: Plan, table: Any, counts: Any | None, shift: np.ndarray, origin: Origin) -> Cells | list[Diagnostic]:
     import pyarrow as pa
 
     names = [measure.name for measure in plan.measures]
-    each = {word: {name: int(_array(counts, f"{word}{i}")[0]) for i, name in enumerate(names)} for word in ("g", "b")}
-    rows = int(_array(counts, "n")[0])
+    each: dict[str, dict[str, int]] = {"g": {}, "b": {}}
+    for i, name in enumerate(names if counts is not None else ()):
+        each["g"][name], each["b"][name] = (int(_array(counts, f"{word}{i}")[0]) for word in ("g", "b"))
+    rows = int(np.sum(_array(table, "n")) if counts is None else _array(counts, "n")[0])
     table = table.filter(compute().greater(table.column("n"), 0))
     if table.num_rows > MOST_CELLS:
         message = f"Rows are not summed up by {', '.join(map(repr, plan.keys))}: {table.num_rows:,} combinations."

@@ -275,3 +275,63 @@ def test_covariates_that_do_not_enter_linearly_are_keys(tmp_path: Path) -> None:
     assert isinstance(cells, Cells)
     assert cells.size == 200
     assert replace(cells, rows=0).rows == 0
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), -1.0, 2.5])
+@pytest.mark.parametrize("kind", ["real", "positive", "proportion", "count"])
+def test_one_query_or_two(kind: str, value: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing, infinite or of another kind is found whether or not rows are first taken to be whole."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from hdsl.data import stream_scan
+    from hdsl.data.stream import summed
+    from hdsl.data.stream_cells import Cells
+    from hdsl.driver import open_study
+
+    (tmp_path / "s.hdm").write_text(
+        f'study s data "rows.parquet" group school id school '
+        f"unit pupil in school {{ covariate x : {kind} outcome y : real }} analysis {{ adjust for x }}"
+    )
+    x = [1.0, 0.5 if kind == "proportion" else 2.0, 1.0, 1.0] * 25
+    pq.write_table(
+        pa.table({"school": [1, 2] * 50, "x": pa.array([*x[:-1], value], pa.float64()), "y": np.arange(100.0) / 7}),
+        tmp_path / "rows.parquet",
+    )
+    study = open_study(tmp_path / "s.hdm").study
+    assert study is not None
+    one = summed(study, tmp_path, ["rows.parquet"])
+    monkeypatch.setattr(stream_scan, "_without_gaps", lambda *_: None)
+    two = summed(study, tmp_path, ["rows.parquet"])
+    assert isinstance(one, Cells)
+    assert isinstance(two, Cells)
+    assert (one.rows, dict(one.missing), dict(one.bad)) == (two.rows, dict(two.missing), dict(two.bad))
+    np.testing.assert_array_equal(one.count, two.count)
+    np.testing.assert_allclose(one.scatter, two.scatter, rtol=1e-12)
+
+
+def test_whole_rows_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without gaps the rows are asked for their sums alone."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from hdsl.data import stream_scan
+    from hdsl.data.stream import summed
+    from hdsl.data.stream_cells import Cells
+    from hdsl.driver import open_study
+
+    (tmp_path / "s.hdm").write_text(
+        'study s data "rows.parquet" group school id school '
+        "unit pupil in school { covariate x : count outcome y : real } analysis { adjust for x }"
+    )
+    pq.write_table(
+        pa.table({"school": [1, 2] * 50, "x": [3.0] * 99 + [5.0], "y": np.arange(100.0)}), tmp_path / "rows.parquet"
+    )
+
+    def never(*_: object) -> str:
+        raise AssertionError("the rows were read twice")
+
+    monkeypatch.setattr(stream_scan, "_counts", never)
+    study = open_study(tmp_path / "s.hdm").study
+    assert study is not None
+    assert isinstance(summed(study, tmp_path, ["rows.parquet"]), Cells)
