@@ -13,6 +13,7 @@ from hdsl.lsp.document import Document
 from hdsl.lsp.names import Symbol, uses
 from hdsl.model.derive.priors import LAW_NAMES
 from hdsl.model.derive.scales import FAMILIES
+from hdsl.model.to_text import priors
 from hdsl.source import Source
 from hdsl.syntax import ast, words
 from hdsl.syntax.forms import FORMS
@@ -30,6 +31,7 @@ SHAPES: Mapping[str, tuple[str, ...]] = {
     "PROPENSITY": words.PROPENSITY_USES,
     "SURFACE": words.SURFACE_LAWS,
 }
+TABLES = (".csv", ".tsv", ".parquet", ".feather", ".arrow")
 KIND = lsp.CompletionItemKind
 SORTS = {
     "level": KIND.Module,
@@ -46,9 +48,9 @@ def complete(document: Document, offset: int) -> list[lsp.CompletionItem]:
     """Return what may stand at an offset; the word that is being written there is not looked at."""
     before = document.source.text[:offset]
     start = len(before.rstrip("".join(_letters(before))))
+    if _in_comment_or_string(before):
+        return list(_quoted(document, before))
     tokens = lex(Source.of("", before[:start])).tokens[:-1]
-    if _in_comment_or_string(before[:start]):
-        return []
     found = [*_names(document, tokens), *_keywords(tokens)]
     return list({item.label: item for item in reversed(found)}.values())[::-1]
 
@@ -73,11 +75,32 @@ def _in_comment_or_string(before: str) -> bool:
     return quotes % 2 == 1
 
 
+def _quoted(document: Document, before: str) -> Iterator[lsp.CompletionItem]:
+    """Yield what may stand within the quotes that are open: columns after `id` and `column`, else files of data."""
+    quote = before.rfind('"')
+    if "#" in before[before.rfind("\n") + 1 :].partition('"')[0] or quote < 0:
+        return
+    tokens = lex(Source.of("", before[:quote])).tokens[:-1]
+    last = tokens[-1].type if tokens else ""
+    if last in ("ID", "COLUMN"):
+        for file, names in document.columns.items():
+            yield from (_within_quotes(name, file) for name in names)
+    elif last in ("DATA", "FROM", "OVER") and document.base.is_dir():
+        files = sorted(path.name for path in document.base.iterdir() if path.suffix.lower() in TABLES)
+        yield from (_within_quotes(name, "") for name in files)
+
+
+def _within_quotes(name: str, detail: str) -> lsp.CompletionItem:
+    from hdsl.design.words import string_text
+
+    return lsp.CompletionItem(name, kind=KIND.Field, detail=detail or None, insert_text=string_text(name)[1:-1])
+
+
 def _keywords(tokens: list[Token]) -> Iterator[lsp.CompletionItem]:
     known = tables()
     states = _states(list(tokens), known)
     for kind in known.accepted(states) if states is not None else []:
-        if kind in known.keywords:
+        if kind in known.keywords and not known.only_name(states or (), kind):
             word = known.keywords[kind]
             yield lsp.CompletionItem(word, kind=KIND.Keyword, detail=FORMS.get(kind), sort_text=f"2{word}")
 
@@ -100,8 +123,14 @@ def _names(document: Document, tokens: Sequence[Token]) -> Iterator[lsp.Completi
         yield from _words(words.MECHANISMS, KIND.Function)
     elif last == "AS" and opened in SHAPES:
         yield from _words(SHAPES[opened], KIND.EnumMember)
+    elif opened == "PRIORS" and last in ("LBRACE", "RPAR", "RSQB"):
+        yield from _words(_targets(document), KIND.Function)
     elif last == "TILDE":
         yield from _words((*LAW_NAMES, "normal"), KIND.Function)
+    elif opened == "FAMILY" and last == "EQUAL" and str(tokens[-2]) == "link":
+        yield from _words(
+            tuple(dict.fromkeys(link for each in FAMILIES.values() for link in each.links)), KIND.Function
+        )
     elif opened == "FAMILY" and len(tokens) > 1 and tokens[-2].type == "FAMILY":
         yield from _words(tuple(FAMILIES), KIND.Function)
     elif opened == "POOL" and last not in ("POOL",):
@@ -114,7 +143,26 @@ def _names(document: Document, tokens: Sequence[Token]) -> Iterator[lsp.Completi
     elif last not in ("STUDY", "COLON", "ID", "COLUMN", *LEVELS, *ROLES):
         yield from _declared(document, _sorts(last, opened), None)
         if opened in ("ADJUST", "ESTIMAND", "VARY", "VARIANCE", "SURFACE", "PROPENSITY"):
-            yield from _words((*MATHS, *(ARGUMENTS if opened != "ESTIMAND" else ())), KIND.Function)
+            yield from _words((*MATHS, *(ARGUMENTS if opened != "ESTIMAND" else words.AGGREGATES)), KIND.Function)
+
+
+def _targets(document: Document) -> tuple[str, ...]:
+    """Return what a prior may be put on: the parameters of the model, where it was derived; else the usual ones."""
+    derived = document.memory.get("derived")
+    model = None if derived is None else derived.model
+    if model is not None:
+        return tuple(line.text.split(" ~ ", 1)[0] for line in priors(model) if not line.text.startswith("("))
+    named = {
+        sort: [use.symbol.name for use in uses(document.tree) if use.declares and use.symbol.sort == sort]
+        for sort in ("treatment", "variable", "level")
+    }
+    effects = [f"effect({name})" for name in named["treatment"]]
+    levels = [
+        role
+        for level in named["level"]
+        for role in (f"sd(intercept, {level})", *(f"sd({effect}, {level})" for effect in effects), f"corr({level})")
+    ]
+    return ("intercept", "residual", *effects, *(f"slope({name})" for name in named["variable"]), *levels)
 
 
 def _opened(tokens: Sequence[Token]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lsprotocol import types as lsp
 
@@ -11,7 +11,7 @@ from hdsl.diagnostics import has_errors
 from hdsl.lsp.document import Document
 from hdsl.lsp.names import Use, declaration, use_at, uses
 from hdsl.lsp.places import position_of, range_of
-from hdsl.source import Span
+from hdsl.source import Source, Span
 from hdsl.syntax import ast
 from hdsl.syntax.format import format_source
 from hdsl.syntax.parse import parse
@@ -43,6 +43,8 @@ def rename(document: Document, offset: int, name: str) -> list[lsp.TextEdit]:
     use = renamable(document, offset)
     if use is None:
         raise NotRenamed("Nothing that is declared here stands at this place.")
+    if has_errors(parse(document.source)[1]):
+        raise NotRenamed("The study cannot be read to its end; mend that first, so that no place is missed.")
     if not is_name(name):
         raise NotRenamed(f"{name!r} is no name: a letter or underscore, then letters, digits, underscores.")
     every = uses(document.tree)
@@ -51,13 +53,25 @@ def rename(document: Document, offset: int, name: str) -> list[lsp.TextEdit]:
         clash = other.symbol.sort in shared if use.symbol.sort in shared else other.symbol.sort == use.symbol.sort
         if other.declares and other.symbol.name == name and clash and other.symbol.owner == use.symbol.owner:
             raise NotRenamed(f"{name!r} is taken.")
-    source = document.source
-    edits = [lsp.TextEdit(range_of(source, each.span), name) for each in every if each.symbol == use.symbol]
+    edits = [(each.span, name) for each in every if each.symbol == use.symbol]
     declared = declaration(document.tree, use.symbol)
-    return [*edits, *(_column(document, declared) if declared is not None else ())]
+    edits += _column(declared) if declared is not None else ()
+    if not _same(document, edits):
+        raise NotRenamed(f"{name!r} would be read as something else where this name stands.")
+    return [lsp.TextEdit(range_of(document.source, span), text) for span, text in edits]
 
 
-def _column(document: Document, declared: Use) -> Iterator[lsp.TextEdit]:
+def _same(document: Document, edits: Sequence[tuple[Span, str]]) -> bool:
+    """Return whether the text after edits can be read, with the same sorts of names in the same order."""
+    text = document.source.text
+    for span, new in sorted(edits, key=lambda each: each[0].start, reverse=True):
+        text = text[: span.start] + new + text[span.end :]
+    tree, found = parse(Source.of(document.source.name, text))
+    sorts = [[use.symbol.sort for use in uses(each)] for each in (document.tree, tree)]
+    return not has_errors(found) and sorts[0] == sorts[1]
+
+
+def _column(declared: Use) -> Iterator[tuple[Span, str]]:
     """Yield the edit that names the column from which a variable, treatment or level is read."""
     text = column_text(declared.symbol.name)
     match declared.node:
@@ -72,7 +86,7 @@ def _column(document: Document, declared: Use) -> Iterator[lsp.TextEdit]:
             text = f" id {text}"
         case _:
             return
-    yield lsp.TextEdit(range_of(document.source, Span(place, place)), text)
+    yield Span(place, place), text
 
 
 def formatted(document: Document) -> list[lsp.TextEdit]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from lsprotocol import types as lsp
 
+from hdsl.design.words import string_text
 from hdsl.diagnostics import Diagnostic
 from hdsl.diagnostics.codes import CODES
 from hdsl.lsp.document import Document
@@ -78,6 +79,8 @@ def _replaced(source: Source, uri: str, shown: lsp.Diagnostic, span: Span, meant
     word = wrong[0] if wrong else text
     place = _place(text, word) or 0
     here = Span(span.start + place, span.start + place + len(word))
+    if source.slice(here).startswith('"'):
+        meant = string_text(meant)
     yield _action(f"Replace `{word}` by `{meant}`", uri, shown, source, here, meant, preferred=True)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hdsl.data.bound import Bound
+from hdsl.design.roles import role_text
 from hdsl.lsp.document import Document
 from hdsl.lsp.names import Symbol, Use, declaration, use_at, uses
 from hdsl.model.ir import Model
@@ -24,10 +25,33 @@ MOST = 8
 def hover(document: Document, offset: int) -> tuple[str, Span] | None:
     """Return Markdown on the word at an offset, and its place; None where there is nothing to tell."""
     use = use_at(document.tree, offset)
-    if use is not None:
-        parts = [*_what(document, use), *_derived(document, {use.symbol.name})]
-        return ("\n\n".join(parts), use.span) if parts else None
-    return _keyword(document, offset)
+    parts = _told(document, use)
+    if use is not None and parts:
+        return "\n\n".join(parts), use.span
+    return _keyword(document, offset) or _around(document, offset)
+
+
+def _told(document: Document, use: Use | None) -> list[str]:
+    if use is None or use.symbol.sort == "function":
+        return []
+    return [*_what(document, use), *_derived(document, {use.symbol.name})]
+
+
+def _around(document: Document, offset: int) -> tuple[str, Span] | None:
+    """Return what is told of the smallest declaration, amendment or statement around an offset."""
+    token = next((t for t in lex(document.source).tokens[:-1] if span_of(t).start <= offset <= span_of(t).end), None)
+    around = [span for span in _spans(document.tree) if span.start <= offset < span.end]
+    if token is None or not around:
+        return None
+    inner = min(around, key=lambda span: span.end - span.start)
+    declared = next(
+        (use for use in uses(document.tree) if use.declares and getattr(use.node, "span", None) == inner), None
+    )
+    parts = _told(document, declared)
+    if parts:
+        return "\n\n".join(parts), span_of(token)
+    found = _keyword(document, inner.start)
+    return None if found is None else (found[0], span_of(token))
 
 
 def _what(document: Document, use: Use) -> Iterator[str]:
@@ -39,6 +63,15 @@ def _what(document: Document, use: Use) -> Iterator[str]:
     summary = None if bound is None else _summary(bound, use.symbol)
     if summary:
         yield summary
+    if isinstance(declared.node, ast.Estimand):
+        yield from _estimand(document, use.symbol.name)
+
+
+def _estimand(document: Document, name: str) -> Iterator[str]:
+    study = document.opened.study
+    for each in study.estimands if study is not None else ():
+        if each.name == name:
+            yield f"`{role_text(each.value)}`" + (f", for each {' and '.join(each.index)}" if each.index else "")
 
 
 def _sort(node: object, symbol: Symbol) -> str:
@@ -109,6 +142,11 @@ def _keyword(document: Document, offset: int) -> tuple[str, Span] | None:
 
 def _statement(file: ast.File, span: Span) -> Span | None:
     """Return the place of the smallest statement or part of one that begins at a place."""
+    return min((each for each in _spans(file) if each.start == span.start), key=lambda each: each.end, default=None)
+
+
+def _spans(file: ast.File) -> list[Span]:
+    """Return the places of all statements, and of the parts of those that have parts."""
     found: list[Span] = []
     for statement in file.statements:
         found.append(statement.span)
@@ -117,7 +155,7 @@ def _statement(file: ast.File, span: Span) -> Span | None:
                 found += [part.span for part in parts]
             case _:
                 pass
-    return min((each for each in found if each.start == span.start), key=lambda each: each.end, default=None)
+    return found
 
 
 def _within(span: Span, outer: Span | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
@@ -33,7 +34,7 @@ class Use:
 
 def uses(file: ast.File) -> list[Use]:
     """Return every name in a file that stands for something in the study, in the order of the text."""
-    found = list(_Walk(_declared(file)).of(file))
+    found = list(_Walk(_declared(file), _values(file), _spread_by(file)).of(file))
     return sorted(found, key=lambda use: (use.span.start, use.span.end))
 
 
@@ -65,11 +66,37 @@ def _declared(file: ast.File) -> dict[str, Symbol]:
     return found
 
 
+def _values(file: ast.File) -> dict[str, Symbol]:
+    """Return the arms and strata of which one alone has that name; equations of the user's own have other names."""
+    if any(isinstance(statement, ast.Model) for statement in file.statements):
+        return {}
+    found: list[Symbol] = []
+    for statement in file.statements:
+        match statement:
+            case ast.Treatment(name=name, arms=arms):
+                found += [Symbol("arm", arm.name.text, name.text) for arm in arms]
+            case ast.Principal(name=name, strata=strata):
+                found += [Symbol("stratum", stratum.name.text, name.text) for stratum in strata]
+            case _:
+                pass
+    times = Counter(symbol.name for symbol in found)
+    return {symbol.name: symbol for symbol in found if times[symbol.name] == 1}
+
+
+def _spread_by(file: ast.File) -> tuple[str, ...]:
+    """Return the treatment whose arms `residual[arm]` names."""
+    blocks = (statement for statement in file.statements if isinstance(statement, ast.Analysis))
+    found = (each.by.text for block in blocks for each in block.amendments if isinstance(each, ast.VarianceBy))
+    return tuple(found)[:1]
+
+
 class _Walk:
     """Goes through a tree; what a name in an expression stands for depends on what is declared."""
 
-    def __init__(self, known: Mapping[str, Symbol]) -> None:
+    def __init__(self, known: Mapping[str, Symbol], values: Mapping[str, Symbol], spread_by: tuple[str, ...]) -> None:
         self.known = known
+        self.values = values
+        self.spread_by = spread_by
 
     def of(self, node: Any) -> Iterator[Use]:
         match node:
@@ -120,12 +147,15 @@ class _Walk:
                 yield Use(symbol, name.span)
                 yield from self._each((*args, *settings))
             case ast.Indexed(of=of, indices=indices):
-                yield from self.of(of)
-                owner = next((use.symbol.name for use in self.of(of) if use.symbol.sort == "treatment"), "")
-                for index in indices:
-                    yield from self._valued(owner, index)
+                inner = list(self.of(of))
+                yield from inner
+                owners = [use.symbol.name for use in inner if use.symbol.sort == "treatment"]
+                if isinstance(of, ast.NameExpr) and of.name == "residual" and not owners:
+                    owners = list(self.spread_by)
+                for place, index in enumerate(indices):
+                    yield from self._valued(owners[min(place, len(owners) - 1)] if owners else "", index)
             case ast.NameExpr(name=name, span=span):
-                yield Use(self.known.get(name, Symbol("parameter", name)), span)
+                yield Use(self.known.get(name) or self.values.get(name) or Symbol("parameter", name), span)
             case ast.Name():
                 yield from self._names((node,))
             case ast.Study() | ast.Data() | ast.Waive() | ast.Kind() | ast.Poststratify():

@@ -59,6 +59,11 @@ class Tables:
         candidates = (symbol for symbol in self.states[stack[-1]] if symbol.isupper() or symbol == END)
         return sorted(symbol for symbol in candidates if self.advance(stack, symbol) is not None)
 
+    def only_name(self, stack: Sequence[Any], symbol: str) -> bool:
+        """Return whether a keyword that may come next could only be a name there."""
+        states = self.advance(stack, symbol) if stack else None
+        return states is not None and _reads_a_name(self.states[states[-1]])
+
 
 @cache
 def tables() -> Tables:
@@ -120,12 +125,12 @@ def _after_name(states: Mapping[Any, Mapping[str, tuple[Any, Any]]]) -> frozense
         for symbol, (action, argument) in actions.items():
             if action is Shift:
                 (shifted if symbol.isupper() else others).add(argument)
-    only_names = {
-        state
-        for state in shifted
-        if all(a is not Shift and r.origin.name in ("name", "plain_name") for a, r in states[state].values())
-    }
-    return frozenset(others | only_names)
+    return frozenset(others | {state for state in shifted if _reads_a_name(states[state])})
+
+
+def _reads_a_name(actions: Mapping[str, tuple[Any, Any]]) -> bool:
+    """Return whether all that can be done in a state is to take the word last read for a name."""
+    return all(action is not Shift and to.origin.name in ("name", "plain_name") for action, to in actions.values())
 
 
 def _openings(
