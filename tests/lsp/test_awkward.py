@@ -113,7 +113,7 @@ class TestRename:
             assert [each.symbol.sort for each in uses(other.tree)] == before
             assert use.symbol not in {each.symbol for each in uses(other.tree)}
             assert errors(other) == [] or errors(known)
-        assert refused < len(every) / 2
+        assert refused < len(every) / 2 or errors(known)
 
     def test_a_text_that_cannot_be_read_whole_is_left_alone(self, folder: Path) -> None:
         broken = TEXT.replace("interact tutor * book", "interact tutor * * book")
