@@ -11,7 +11,7 @@ from hdsl_numpyro.distributions import DISTRIBUTIONS, SURVIVAL
 from hdsl_numpyro.functions import DIALECT
 from hdsl_numpyro.program import lower_model
 
-SURFACES = frozenset({"normal", "lognormal"})
+SURFACES = frozenset({"normal", "lognormal", "bernoulli_logit"})
 
 
 class NumPyro:

@@ -3,7 +3,9 @@
 Given the other parameters, the outcome less the rest of its mean is a sum of trees plus normal errors: bartz moves each
 tree in that conditional distribution. Given the trees, NUTS moves the rest. Each leaves the joint posterior as it is,
 and so does doing both in turn. The program reads the surface from its data, where each step puts the latest.
-Sources: Chipman, George & McCulloch (2010); Tan & Roy (2019) on trees beside other terms.
+A binary outcome is made such a one by a Polya-Gamma variable for each row, drawn before the trees and then forgotten.
+Sources: Chipman, George & McCulloch (2010); Tan & Roy (2019) on trees beside other terms; Polson, Scott & Windle
+(2013) on binary outcomes.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ from hdsl.backend import Settings
 from hdsl.model.ir import Const, Model, ModelData, RandomVariable, Var
 from hdsl_numpyro.adapt import FIRST_STEP, adapted, first
 from hdsl_numpyro.kernel import BLOCK, Arrays, Kernel, constrain, free_shapes, statistics_of, unpack
+from hdsl_numpyro.polya_gamma import polya_gamma
 from hdsl_numpyro.runtime import ModelFunction
 
 TREES = 200
 DEPTH = 6
+TYPICAL_SCALE = 2.0
 FEWEST_TO_SPLIT = 10
 
 
@@ -35,6 +39,7 @@ class Surface:
     covariates: str
     arm: str
     sd: float
+    binary: bool
 
 
 def surface_of(model: Model) -> Surface | None:
@@ -48,7 +53,8 @@ def _read(model: Model, variable: RandomVariable) -> Surface:
     assert isinstance(arm, Var)
     assert isinstance(sd, Const)
     shape = tuple(model.sizes[dim] for dim in variable.dims)
-    return Surface(variable.name, shape, covariates.name, arm.name, sd.value)
+    binary = any(observation.law.distribution == "bernoulli_logit" for observation in model.observations)
+    return Surface(variable.name, shape, covariates.name, arm.name, sd.value, binary)
 
 
 def build_with_trees(
@@ -103,6 +109,7 @@ class _Forest:
                 p_nonterminal=make_p_nonterminal(DEPTH),
                 leaf_prior_cov_inv=Wishart(None, None, TREES / surface.sd**2),
                 error_cov_inv=Wishart(1.0, 1.0, 1.0),
+                error_scale=jnp.full(len(rows), TYPICAL_SCALE) if surface.binary else None,
                 min_points_per_decision_node=FEWEST_TO_SPLIT,
             )
             everywhere = binner.bin(flat)
@@ -114,17 +121,40 @@ class _Forest:
 
         return evaluate_forest(self.everywhere, state.forest, sum_batch_axis=0).reshape(self.shape)
 
-    def moved(self, key: Any, state: Any, target: Any, sd: Any) -> Any:
-        """Return the state after a step for each tree, given what the surface is to explain and its errors' sd."""
+    def moved(self, key: Any, state: Any, target: Any, precision: Any) -> Any:
+        """Return the state after a step for each tree, given what the surface is to explain and how precisely.
+
+        The precision is one number, or one for each row of a binary outcome.
+        """
         import jax
-        import jax.numpy as jnp
         from bartz.mcmcstep import step
 
         residual = (target - self.values(state)[self.own]) / state.resid_unit
-        precision = replace(state.error_cov_inv, value=jnp.asarray(sd**-2.0, jnp.float32))
-        known = replace(state, resid=residual.astype(state.resid.dtype), error_cov_inv=precision)
+        known = _with_precision(replace(state, resid=residual.astype(state.resid.dtype)), precision)
         with jax.enable_x64(False):
             return step(key, known)
+
+
+def _with_precision(state: Any, precision: Any) -> Any:
+    """Return bartz's state at other precisions; where they are by row, with the sums that it keeps for each leaf."""
+    import jax
+    import jax.numpy as jnp
+
+    one = state.prec_scale is None
+    value = jnp.asarray(precision if one else 1.0, jnp.float32)
+    state = replace(state, error_cov_inv=replace(state.error_cov_inv, value=value))
+    if one:
+        return state
+    scaled = jnp.asarray(precision / state.inv_sdev_unit**2, jnp.float32)
+    kept = state.forest.prec_tree
+    sums = jax.vmap(lambda leaves: jnp.zeros(kept.shape[-1], jnp.float32).at[leaves].add(scaled))
+    tree = sums(state.forest.leaf_indices)
+    for level in reversed(range(DEPTH - 1)):  # a node above leaves holds theirs, as after a branch is cut
+        start, end = 2**level, 2 ** (level + 1)
+        tree = tree.at[:, start:end].add(tree[:, 2 * start : 2 * end].reshape(len(tree), -1, 2).sum(axis=-1))
+    forest = replace(state.forest, prec_tree=tree.astype(kept.dtype))
+    narrow = scaled.astype(state.prec_scale.dtype)
+    return replace(state, prec_scale=narrow, inv_sdev_scale=jnp.sqrt(narrow), forest=forest)
 
 
 def _transitions(
@@ -162,9 +192,10 @@ def _transitions(
         energy, gradient = jax.value_and_grad(potential(known))(state.z)
         state = step(state._replace(potential_energy=energy, z_grad=gradient), (known,), {})
         adaptation, state = adapted(adaptation, state, settings.warmup, settings.target_accept)
-        target, sd = _left(program, unpack(state.z, shapes), {**arrays, surface.name: jnp.zeros(surface.shape)})
-        key, own = jax.random.split(key)
-        return adaptation, state, forest.moved(own, trees, target, sd), key
+        key, augmenting, own = jax.random.split(key, 3)
+        bare = {**arrays, surface.name: jnp.zeros(surface.shape)}
+        target, precision = _left(program, unpack(state.z, shapes), bare, values[forest.own], augmenting)
+        return adaptation, state, forest.moved(own, trees, target, precision), key
 
     def advance(state: Any, arrays: Arrays, count: Any) -> tuple[Any, Any, dict[str, Any]]:
         def one(at: Any, carried: Any) -> Any:
@@ -182,8 +213,8 @@ def _transitions(
     return start, advance
 
 
-def _left(program: ModelFunction, position: Any, arrays: Arrays) -> tuple[Any, Any]:
-    """Return what of the outcome the surface is to explain, and the sd of its errors."""
+def _left(program: ModelFunction, position: Any, arrays: Arrays, surface: Any, key: Any) -> tuple[Any, Any]:
+    """Return what of the outcome the surface (now `surface` at the rows) is to explain, and the errors' precision."""
     import jax.numpy as jnp
     from numpyro import handlers
     from numpyro.infer.util import constrain_fn
@@ -192,6 +223,10 @@ def _left(program: ModelFunction, position: Any, arrays: Arrays) -> tuple[Any, A
     sites = handlers.trace(handlers.substitute(program, values)).get_trace(arrays)
     seen = next(site for site in sites.values() if site["type"] == "sample" and site["is_observed"])
     law, y = seen["fn"], seen["value"]
+    if hasattr(law, "logits"):
+        rest = jnp.broadcast_to(law.logits, surface.shape)
+        precision = polya_gamma(key, rest + surface)
+        return (y - 0.5) / precision - rest, precision
     base = getattr(law, "base_dist", law)
     outcome = y if base is law else jnp.log(y)
-    return outcome - base.loc, jnp.ravel(base.scale)[0]
+    return outcome - base.loc, jnp.ravel(base.scale)[0] ** -2.0
