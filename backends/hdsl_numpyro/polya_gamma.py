@@ -44,7 +44,7 @@ def polya_gamma(key: Any, tilt: Any) -> Any:
 
 
 def _proposed(key: Any, z: Any) -> tuple[Any, Any]:
-    """Return a proposal for each z, on either side of `MIDDLE` by its share of the envelope, and whether it is accepted."""
+    """Return a proposal for each z, on a side of `MIDDLE` by its share of the envelope, and whether it is accepted."""
     import jax
     import jax.numpy as jnp
 
