@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>`[^`]+`|[A-Za-z_.][\w.]*)|(?P<sign>\|\||[~+\-*/:^|(),]))"
+    r"\s*(?:(?P<number>\d+(?:\.\d+)?)"
+    r"|(?P<name>`[^`]+`|'[^']*'|\"[^\"]*\"|[A-Za-z_.][\w.]*)"
+    r"|(?P<sign>\|\||[~+\-*/:^|(),=]))"
 )
+SETTING = "="
 BINDING = {"~": 0, "|": 1, "||": 1, "+": 2, "-": 2, "*": 3, "/": 3, ":": 4, "^": 5}
 
 
@@ -84,13 +87,24 @@ def read_formula(text: str) -> Formula:
     FormulaError
         Where it cannot be read.
     """
-    node = _Reader(_tokens(text)).whole()
+    node = _unwrapped(_Reader(_tokens(text)).whole())
     if not (isinstance(node, Infix) and node.sign == "~"):
         raise FormulaError("A formula has a `~` between the outcome and its predictors.")
     response, helpers = _response(node.left)
     fixed, random, offsets = _sorted(_added(node.right))
     intercept, terms = _expanded(fixed)
     return Formula(response, helpers, intercept, terms, tuple(random), tuple(offsets))
+
+
+def _unwrapped(node: Node) -> Node:
+    """Return the formula in brms's `bf(...)`."""
+    if not (isinstance(node, Call) and node.function in ("bf", "brmsformula") and node.args):
+        return node
+    first, *others = node.args
+    if others:
+        told = "a further part of `bf` has to be written into the study by hand (`variance of` for sigma)."
+        raise FormulaError(f"`{text_of(others[0])}`: {told}")
+    return first
 
 
 def text_of(node: Node) -> str:
@@ -114,11 +128,17 @@ def names_in(node: Node) -> Iterator[str]:
         case Call(args=args):
             for arg in args:
                 yield from names_in(arg)
-        case Infix(left=left, right=right):
-            yield from names_in(left)
-            yield from names_in(right)
+        case Infix(sign=sign, left=left, right=right):
+            yield from () if sign == SETTING else names_in(left)
+            yield from () if sign == SETTING else names_in(right)
         case _:
             return
+
+
+def settings_of(call: Call) -> dict[str, str]:
+    """Return the named arguments of a call, as text."""
+    named = (arg for arg in call.args if isinstance(arg, Infix) and arg.sign == SETTING)
+    return {text_of(arg.left): text_of(arg.right) for arg in named}
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -128,7 +148,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         match = _TOKEN.match(text, place)
         if match is None:
             raise FormulaError(f"{text[place:].strip()[0]!r} has no meaning in a formula.")
-        found.append((match.lastgroup or "", match[match.lastgroup or 0].strip("`")))
+        found.append((match.lastgroup or "", match[match.lastgroup or 0].strip("`'\"")))
         place = match.end()
     return found
 
@@ -179,13 +199,21 @@ class _Reader:
         self.place += 1
         found: list[Node] = []
         while self._peek() != ")":
-            found.append(self._expression(0))
+            found.append(self._argument())
             if self._peek() == ",":
                 self.place += 1
             elif self._peek() != ")":
                 raise FormulaError("A bracket is not closed.")
         self.place += 1
         return tuple(found)
+
+    def _argument(self) -> Node:
+        """Read an argument, with its name where it has one: `k = 5`."""
+        named = self._expression(0)
+        if self._peek() != SETTING:
+            return named
+        self.place += 1
+        return Infix(SETTING, named, self._expression(0))
 
     def _closed(self) -> None:
         if self._peek() != ")":
@@ -258,7 +286,9 @@ def _expanded(parts: Sequence[tuple[int, Node]]) -> tuple[bool, tuple[Term, ...]
     found: dict[frozenset[Factor], Term] = {}
     for sign, part in parts:
         if isinstance(part, Number):
-            intercept = (part.value == 1) == (sign > 0) if part.value in (0, 1) else intercept
+            if part.value not in (0, 1):
+                raise FormulaError(f"`{text_of(part)}` is not understood as a term.")
+            intercept = (part.value == 1) == (sign > 0)
             continue
         for term in _terms(part):
             if sign > 0:

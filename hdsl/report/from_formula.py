@@ -21,8 +21,10 @@ from hdsl.report.formula import (
     Name,
     Node,
     Number,
+    Random,
     names_in,
     read_formula,
+    settings_of,
     text_of,
 )
 from hdsl.report.guess import Guess, legal, look, shape_of
@@ -32,6 +34,7 @@ FUNCTIONS = {"log": "log", "log1p": "log1p", "exp": "exp", "sqrt": "sqrt", "abs"
 FACTORS = ("factor", "as.factor", "C")
 SMOOTHS = {"s": "spline", "bs": "spline", "ns": "spline", "cr": "spline", "t2": "spline", "gp": "gp"}
 SCALED = ("scale", "center", "centre", "standardize")
+ROUGHNESS = ("k", "bs", "df", "m", "degree", "fx")
 HELPERS = ("trials", "weights", "se", "cens", "rate")
 ROLES = {"weights": "weight", "rate": "exposure"}
 
@@ -60,6 +63,11 @@ def _known(read: Formula, table: Table) -> None:
     nodes += [factor for term in read.terms for factor in term]
     nodes += [factor for random in read.random for term in random.terms for factor in term]
     names = [*(name for node in nodes for name in names_in(node)), *(g for r in read.random for g in r.groups)]
+    grouped = {group for random in read.random for group in random.groups}
+    predictors = {name for term in read.terms for factor in term for name in names_in(factor)}
+    for name in [name for name in predictors if name in grouped or name == text_of(read.response)]:
+        also = "the outcome" if name == text_of(read.response) else "a group"
+        raise FormulaError(f"`{name}` is {also} and a predictor as well; a study takes a column for one of them.")
     for name in names:
         if name not in table.column_names:
             near = did_you_mean(name, list(table.column_names))
@@ -126,7 +134,8 @@ class _Translation:
         yield from self.draft.treatment_lines()
 
     def _analysis(self) -> Iterator[str]:
-        statements = [*self._adjusted(), *self._varied()]
+        statements = [*self._adjusted(), *self._varied(), *self._without_intercepts()]
+        yield from self._told()
         if not self.read.intercept:
             yield "# The formula leaves the intercept out; a study has one, which changes what the coefficients mean."
         for level in self.guess.levels[:-1]:
@@ -158,15 +167,43 @@ class _Translation:
     def _varied(self) -> Iterator[str]:
         for random in self.read.random:
             level = self.names[random.groups[-1]]
-            loose = "" if random.correlated else " uncorrelated"
+            loose = " uncorrelated" if self._loose(random) else ""
             for term in random.terms:
                 if len(term) != 1:
                     raise FormulaError(f"`{':'.join(map(text_of, term))}` cannot vary across {level}.")
                 yield f"vary {self._text(term[0], inner=False)} across {level}{loose}"
-            if not random.intercept and not any(
-                other.intercept for other in self.read.random if other.groups == random.groups
-            ):
-                yield f"pool {level} completely    # the formula gives {level} no intercept of its own"
+
+    def _loose(self, random: Random) -> bool:
+        """Return whether effects of a group vary by themselves: written with `||`, or each in a term of its own."""
+        same = [other for other in self.read.random if other.groups == random.groups]
+        if len(same) == 1:
+            return not random.correlated
+        if any(other.correlated and len(other.terms) + other.intercept > 1 for other in same):
+            level = random.groups[-1]
+            raise FormulaError(f"Of the effects of {level} all are correlated in a study, or none: join its terms.")
+        return True
+
+    def _without_intercepts(self) -> Iterator[str]:
+        """Yield the statements that take away the intercepts which the formula does not have."""
+        for level in self.guess.levels[:-1]:
+            of = [r for r in self.read.random if r.groups and self.names.get(r.groups[-1]) == level.name]
+            if not any(random.intercept for random in of):
+                yield f"pool {level.name} completely    # the formula gives {level.name} no intercept of its own"
+
+    def _told(self) -> Iterator[str]:
+        """Yield what the study has otherwise than the formula."""
+        alone = {self._text(term[0], inner=False) for term in self.read.terms if len(term) == 1}
+        alone |= {self.draft.treatment}
+        moderators = [
+            f for term in self.read.terms if any(map(self._is_treatment, term)) for f in term if len(term) == 2
+        ]
+        varied = [term[0] for random in self.read.random for term in random.terms if len(term) == 1]
+        texts = {self._text(factor, inner=False) for factor in (*moderators, *varied)}
+        for text in sorted(texts - alone):
+            yield f"# The effect of {text} varies: its mean is in the model too, though the formula does not name it."
+        nodes = [f for term in self.read.terms for f in term]
+        for call in dict.fromkeys(node for node in nodes if isinstance(node, Call)):
+            yield from _told_of(call)
 
     def _is_treatment(self, factor: Node) -> bool:
         match factor:
@@ -187,13 +224,13 @@ class _Translation:
             case Call(function="I", args=(inside,)):
                 text = self._text(inside, inner=False)
                 return f"({text})" if inner and isinstance(inside, Infix) else text
-            case Call(function=function, args=(inside, *_)) if function in FACTORS:
+            case Call(function=function, args=(inside,)) if function in FACTORS:
                 return self._factor(inside)
-            case Call(function=function, args=(inside, *_)) if function in SMOOTHS:
-                return f"{SMOOTHS[function]}({self._text(inside, inner=False)})"
+            case Call(function=function) if function in SMOOTHS:
+                return self._smooth(node)
             case Call(function=function, args=(inside, *_)) if function in SCALED:
                 return f"centre({self._text(inside, inner=False)})"
-            case Call(function="poly", args=(Name() as x, Number(value=power))):
+            case Call(function="poly", args=(Name() as x, Number(value=power), *_)):
                 text = self._text(x, inner=False)
                 return ", ".join(text if k == 1 else f"{text} ^ {k}" for k in range(1, int(power) + 1))
             case Call(function=function, args=(inside,)) if function in FUNCTIONS:
@@ -203,11 +240,31 @@ class _Translation:
             case _:
                 raise FormulaError(f"`{text_of(node)}` has no counterpart among the terms of a study.")
 
+    def _smooth(self, call: Call) -> str:
+        law = SMOOTHS[call.function]
+        columns = [arg for arg in call.args if isinstance(arg, Name)]
+        unknown = sorted(set(settings_of(call)) - {*ROUGHNESS})
+        if unknown or not columns:
+            raise FormulaError(f"`{text_of(call)}`: `{(unknown or [''])[0]}` has no counterpart.")
+        if law == "spline" and len(columns) > 1:
+            raise FormulaError(f"`{text_of(call)}`: a spline is of one column; of several it is `gp(...)`.")
+        return f"{law}({', '.join(self._text(column, inner=False) for column in columns)})"
+
     def _factor(self, inside: Node) -> str:
         """Return a column taken as a category: by itself where its values are labels already."""
         text = self._text(inside, inner=False)
         labels = {seen.name for seen, _, _ in self.draft.others if seen.kind == "category"}
         return text if isinstance(inside, Name) and inside.text in labels else f"factor({text})"
+
+
+def _told_of(call: Call) -> Iterator[str]:
+    """Yield what a study says otherwise than a function of a formula."""
+    if call.function in SMOOTHS and any(not isinstance(arg, Name) for arg in call.args):
+        yield f"# The settings of {text_of(call)} are left out: how far the curve bends is estimated."
+    if call.function in ("scale", "standardize"):
+        yield f"# {text_of(call)} is centred, not divided by its sd: slopes are per unit, whatever is done internally."
+    if call.function == "poly" and settings_of(call).get("raw") not in ("TRUE", "T"):
+        yield f"# {text_of(call)} is written in powers: the same curve, other coefficients."
 
 
 def _outcome_column(node: Node) -> str:

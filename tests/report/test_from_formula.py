@@ -132,6 +132,67 @@ class TestStudies:
     def test_the_study_has_the_terms_of_the_formula(self, formula: str, expected: set[str], table: Path) -> None:
         assert expected <= roles(formula, table)
 
+    def test_effects_in_terms_of_their_own_are_uncorrelated(self, table: Path) -> None:
+        """As in lme4: `(1 | g) + (0 + x | g)` is `(1 + x || g)`."""
+        for formula in (
+            "score ~ pretest + (1 | school) + (0 + pretest | school)",
+            "score ~ pretest + (pretest || school)",
+        ):
+            found = roles(formula, table)
+            assert {"sd(intercept, school)", "sd(slope(pretest), school)"} <= found
+            assert not [role for role in found if role.startswith("corr")]
+
+    def test_a_group_without_an_intercept_of_its_own_has_none(self, table: Path) -> None:
+        text, _ = from_formula("score ~ tutor + (1 | school:class)", str(table), table.parent)
+        assert "pool school completely" in (text or "")
+        path = table.with_suffix(".hdm")
+        path.write_text(text or "")
+        made = derive(path).model
+        assert made is not None
+        found = {each.role for each in made.variables}
+        assert "sd(intercept, class)" in found
+        assert "sd(intercept, school)" not in found
+
+    @pytest.mark.parametrize(
+        ("formula", "told"),
+        [
+            ("score ~ tutor + tutor:pretest", "The effect of pretest varies: its mean is in the model too"),
+            ("score ~ tutor + (pretest | school)", "The effect of pretest varies: its mean is in the model too"),
+            ("score ~ tutor + s(pretest, k = 5, bs = 'cr')", "settings of s(pretest, k = 5, bs = cr) are left out"),
+            ("score ~ tutor + ns(pretest, 3)", "settings of ns(pretest, 3) are left out"),
+            ("score ~ tutor + scale(pretest)", "not divided by its sd"),
+            ("score ~ tutor + poly(pretest, 2)", "in powers"),
+        ],
+    )
+    def test_what_is_otherwise_is_said(self, formula: str, told: str, table: Path) -> None:
+        text, found = from_formula(formula, str(table), table.parent)
+        assert found == []
+        assert told in (text or "")
+
+    def test_what_is_alike_is_not_remarked_on(self, table: Path) -> None:
+        formula = "bf(score ~ tutor * pretest + poly(pretest, 2, raw = TRUE) + (1 + pretest | school))"
+        text, _ = from_formula(formula, str(table), table.parent)
+        assert "varies: its mean" not in (text or "")
+        assert "in powers" not in (text or "")
+
+    @pytest.mark.parametrize(
+        "formula",
+        [
+            "score ~ tutor + 5",
+            "score ~ score + tutor",
+            "score ~ tutor + (1 | tutor)",
+            "score ~ tutor + (1 + pretest | school) + (0 + poverty | school)",
+            "score ~ tutor + s(pretest, by = kind)",
+            "score ~ tutor + s(pretest, poverty)",
+            "bf(score ~ tutor, sigma ~ tutor)",
+            "score ~ tutor + (1 | gr(school, by = tutor))",
+        ],
+    )
+    def test_what_would_be_lost_is_refused(self, formula: str, table: Path) -> None:
+        text, found = from_formula(formula, str(table), table.parent)
+        assert text is None
+        assert [each.code for each in found] == ["HDM121"]
+
     def test_an_intercept_that_does_not_vary_is_left_out(self, table: Path) -> None:
         found = roles("score ~ tutor + (0 + tutor | school)", table)
         assert "sd(effect(tutor), school)" in found
