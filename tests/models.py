@@ -396,6 +396,7 @@ _ARGUMENTS: dict[str, tuple[Term, ...]] = {
     "bernoulli": ("share",),
     "binomial_logit": ("trials", "eta"),
     "binomial": ("trials", "share"),
+    "betabinomial_logit": ("trials", "eta", "spread"),
     "poisson_log": ("eta",),
     "negbinomial_log": ("eta", "spread"),
     "zipoisson_log": ("eta", "share"),

@@ -46,6 +46,7 @@ DISTRIBUTIONS: Mapping[str, Row] = {
     "bernoulli": Row("dist.Bernoulli(probs={probability})"),
     "binomial_logit": Row("binomial_logit_log_prob({value}, {trials}, {logit})", log_prob=True),
     "binomial": Row("dist.Binomial({trials}, probs={probability})"),
+    "betabinomial_logit": Row("betabinomial_log_prob({value}, {trials}, {logit}, {precision})", log_prob=True),
     "poisson_log": Row("dist.Poisson(jnp.exp({logmean}))"),
     "negbinomial_log": Row("negbinomial_log_prob({value}, {logmean}, {shape})", log_prob=True),
     "zipoisson_log": Row("dist.ZeroInflatedPoisson({zero}, rate=jnp.exp({logmean}))"),
@@ -189,6 +190,14 @@ class OrderedNormal(dist.Distribution):
 def binomial_logit_log_prob(y, trials, logit):
     """Log probability of y successes, without the binomial coefficient: no parameter bears on it."""
     return y * logit - trials * jax.nn.softplus(logit)
+''',
+    "betabinomial_log_prob": '''
+def betabinomial_log_prob(y, trials, logit, precision):
+    """Log probability of y successes, without the binomial coefficient: no parameter bears on it."""
+    gammaln = jax.scipy.special.gammaln
+    up, down = precision * jax.nn.sigmoid(logit), precision * jax.nn.sigmoid(-logit)
+    some = gammaln(y + up) - gammaln(up) + gammaln(trials - y + down) - gammaln(down)
+    return some - gammaln(trials + precision) + gammaln(precision)
 ''',
     "negbinomial_log_prob": '''
 def negbinomial_log_prob(y, logmean, shape):

@@ -54,6 +54,10 @@ DISTRIBUTIONS: Mapping[str, Row] = {
     "bernoulli": Row("pm.Bernoulli", "p={probability}"),
     "binomial_logit": Row("pm.Binomial", "n={trials}, logit_p={logit}"),
     "binomial": Row("pm.Binomial", "n={trials}, p={probability}"),
+    "betabinomial_logit": Row(
+        "pm.BetaBinomial",
+        "alpha={precision:*} * pt.sigmoid({logit}), beta={precision:*} * pt.sigmoid(-{logit:*}), n={trials}",
+    ),
     "poisson_log": Row("pm.Poisson", "mu=pt.exp({logmean})"),
     "negbinomial_log": _function("negbinomial_logp", "{logmean}, {shape}"),
     "zipoisson_log": Row("pm.ZeroInflatedPoisson", "psi=1 - {zero:*}, mu=pt.exp({logmean})"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hdsl.model.ir import Const, Expr, Law, const, div, mul, sub
+from hdsl.model.ir import Const, Expr, Law, apply, const, div, mul, sub
 
 Rewrite = Callable[[Sequence[Expr]], tuple[Expr, ...]]
 
@@ -76,6 +76,12 @@ def _beta_by_mean(args: Sequence[Expr]) -> tuple[Expr, ...]:
     return (mul(args[0], args[1]), mul(sub(const(1), args[0]), args[1]))
 
 
+def _beta_binomial_by_logit(args: Sequence[Expr]) -> tuple[Expr, ...]:
+    trials, logit, precision = args
+    up, down = apply("inv_logit", logit), apply("inv_logit", apply("neg", logit))
+    return (trials, mul(precision, up), mul(precision, down))
+
+
 def _plain(name: str, **settings: bool | tuple[int, ...] | str) -> Density:
     return Density(name, _same, **settings)  # pyright: ignore[reportArgumentType]
 
@@ -109,6 +115,7 @@ DISTRIBUTIONS: Mapping[str, Density] = {
     "bernoulli": _plain("bernoulli", survival=False),
     "binomial_logit": _plain("binomial_logit", integers=(0,), survival=False, random="binomial_logits_rng"),
     "binomial": _plain("binomial", integers=(0,), survival=False),
+    "betabinomial_logit": Density("beta_binomial", _beta_binomial_by_logit, integers=(0,), survival=False),
     "poisson_log": _plain("poisson_log", survival=False),
     "negbinomial_log": _plain("neg_binomial_2_log", survival=False),
     "zipoisson_log": _user("zero_inflated_poisson_log"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from textwrap import wrap
 
 from hdsl_stan.layout import Doc, Filled, Joined, broken, flat
@@ -129,7 +130,7 @@ def _simple(node: Assign | Tilde | Target | Return, pad: str) -> list[str]:
 def _declaration(node: Declare, pad: str) -> list[str]:
     head = f"{pad}{_type(node.type)} {node.name}"
     if len(head) >= WIDTH and node.value is None:
-        plain = [f"{pad}{_type(node.type)}", f"{pad}    {node.name};"]
+        plain = [*_long_type(node.type, pad), f"{pad}    {node.name};"]
     else:
         plain = [f"{head};"] if node.value is None else _assigned(f"{head} =", node.value, pad)
     if not node.comment:
@@ -151,6 +152,14 @@ def _branches(node: If, depth: int) -> list[str]:
         lines[-1] += " else {"
         lines += [*_statements(node.no, depth + 1), "  " * depth + "}"]
     return lines
+
+
+def _long_type(node: Type, pad: str) -> list[str]:
+    """Return a type on a line, or on two where it is an array and one line is too short."""
+    whole = f"{pad}{_type(node)}"
+    if len(whole) <= WIDTH or not node.arrays:
+        return [whole]
+    return [f"{pad}array[{_list(node.arrays)}]", f"{pad}    {_type(replace(node, arrays=()))}"]
 
 
 def _type(node: Type) -> str:

@@ -22,6 +22,7 @@ ELSEWHERE = {
     "multinormal": "mvn mvnormal multivariatenormal multinormalcholesky",
     "bernoulli": "logit logistic binary bern",
     "binomial": "binom",
+    "betabinomial": "betabinom bb",
     "poisson": "pois",
     "negbinomial": "negativebinomial negbin nbinom nb negbinomial2",
     "zipoisson": "zeroinflatedpoisson zip",

@@ -71,6 +71,7 @@ _ALL = (
     Distribution("bernoulli", ("probability",), "binary", discrete=True),
     Distribution("binomial_logit", ("trials", "logit"), "count", discrete=True),
     Distribution("binomial", ("trials", "probability"), "count", discrete=True),
+    Distribution("betabinomial_logit", ("trials", "logit", "precision"), "count", discrete=True),
     Distribution("poisson_log", ("logmean",), "count", discrete=True),
     Distribution("negbinomial_log", ("logmean", "shape"), "count", discrete=True),
     Distribution("zipoisson_log", ("logmean", "zero"), "count", discrete=True),

@@ -101,6 +101,56 @@ def _binomial_logit_log_mass(x: Array, n: Array, logit: Array) -> Array:
     return x * special.log_inv_logit(logit) + (n - x) * special.log_inv_logit(-logit)
 
 
+def _betabinomial_shapes(logit: Array, precision: Array) -> tuple[Array, Array]:
+    return precision * special.inv_logit(logit), precision * special.inv_logit(-logit)
+
+
+def _betabinomial_log_density(x: Array, n: Array, logit: Array, precision: Array) -> Array:
+    known = is_count(x) & (x <= n)
+    k = np.where(known, x, 0)
+    a, b = _betabinomial_shapes(logit, precision)
+    return inside(known, _log_choose(n, k) + special.betaln(k + a, n - k + b) - special.betaln(a, b))
+
+
+def _betabinomial_draw(rng: Generator, shape: Shape, n: Array, logit: Array, precision: Array) -> Array:
+    a, b = _betabinomial_shapes(logit, precision)
+    share = rng.beta(np.broadcast_to(a, shape), np.broadcast_to(b, shape))
+    return rng.binomial(np.broadcast_to(n, shape).astype(np.int64), share).astype(np.float64)
+
+
+def _betabinomial_mean(n: Array, logit: Array, precision: Array) -> Array:
+    return n * special.inv_logit(logit) + 0 * precision
+
+
+def _betabinomial_variance(n: Array, logit: Array, precision: Array) -> Array:
+    return n * special.inv_logit(logit) * special.inv_logit(-logit) * (n + precision) / (1 + precision)
+
+
+def _betabinomial_cdf(x: Array, n: Array, logit: Array, precision: Array) -> Array:
+    """Return the sum of the probabilities up to x, one count after another: there is no closed form."""
+    x, n, logit, precision = np.broadcast_arrays(np.floor(x), n, logit, precision)
+    total = np.zeros(x.shape)
+    for k in range(int(np.max(np.minimum(x, n), initial=-1)) + 1):
+        total += np.where(k <= x, np.exp(_betabinomial_log_density(np.asarray(float(k)), n, logit, precision)), 0.0)
+    return np.where(x >= n, 1.0, np.minimum(total, 1.0))
+
+
+def _betabinomial_quantile(q: Array, n: Array, logit: Array, precision: Array) -> Array:
+    q, n, logit, precision = np.broadcast_arrays(q, n, logit, precision)
+    return np.minimum(search_count(lambda k: _betabinomial_cdf(k, n, logit, precision), q), n)
+
+
+BETABINOMIAL = Rules(
+    log_density=_betabinomial_log_density,
+    draw=_betabinomial_draw,
+    mean=_betabinomial_mean,
+    variance=_betabinomial_variance,
+    cdf=_betabinomial_cdf,
+    survival=lambda x, n, logit, precision: 1 - _betabinomial_cdf(x, n, logit, precision),
+    quantile=_betabinomial_quantile,
+)
+
+
 def _count_quantile(cdf: Callable[..., Array]) -> Callable[..., Array]:
     def quantile(p: Array, *args: Array) -> Array:
         p, *rest = np.broadcast_arrays(p, *args)
@@ -250,6 +300,7 @@ COUNTS: Mapping[str, Rules] = {
     "bernoulli": BERNOULLI,
     "binomial_logit": _binomial(special.inv_logit, _binomial_logit_log_mass),
     "binomial": _binomial(_identity, _binomial_log_mass),
+    "betabinomial_logit": BETABINOMIAL,
     "poisson_log": POISSON,
     "negbinomial_log": NEGBINOMIAL,
     "zipoisson_log": ZIPOISSON,

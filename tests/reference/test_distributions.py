@@ -37,6 +37,7 @@ FROZEN = [
     ("bernoulli_logit", (-0.7,), st.bernoulli(1 / (1 + np.exp(0.7)))),
     ("binomial", (9, 0.3), st.binom(9, 0.3)),
     ("binomial_logit", (9, -0.7), st.binom(9, 1 / (1 + np.exp(0.7)))),
+    ("betabinomial_logit", (9, -0.7, 3.0), st.betabinom(9, 3 / (1 + np.exp(0.7)), 3 / (1 + np.exp(-0.7)))),
     ("poisson_log", (1.2,), st.poisson(np.exp(1.2))),
     ("negbinomial_log", (1.2, 0.8), st.nbinom(0.8, 0.8 / (0.8 + np.exp(1.2)))),
 ]

@@ -34,12 +34,14 @@ def outcome_law(
     """Return the law of the outcome, adding the family's parameters to the draft.
 
     `predictor` has the rows' dims. Parameters: `residual` (normal, student, lognormal, skewnormal), `df`,
-    `skew`, `shape` (negbinomial, gamma, weibull), `precision` (beta), `zero` (zero-inflated and hurdle).
+    `skew`, `shape` (negbinomial, gamma, weibull), `precision` (beta, betabinomial), `zero` (zero-inflated and hurdle).
     """
     if outcome.known_sd is not None:
         return Law(distribution="normal", args=(predictor, _known_sd(draft, outcome)))
     if family.name in ("bernoulli", "binomial"):
         return _binary(draft, outcome, family, predictor)
+    if family.name == "betabinomial":
+        return _betabinomial(draft, outcome, predictor, priors)
     if FAMILIES[family.name].spread:
         sd = residual(draft, amendments, scale, priors)
         return _WITH_SPREAD[family.name](draft, predictor, sd, priors)
@@ -67,9 +69,20 @@ def _binary(draft: Draft, outcome: BoundVariable, family: Family, predictor: Exp
     suffix = "_logit" if inverse is None else ""
     if outcome.trials is None:
         return Law(distribution=f"bernoulli{suffix}", args=(argument,))
+    return Law(distribution=f"binomial{suffix}", args=(_trials(draft, outcome), argument))
+
+
+def _trials(draft: Draft, outcome: BoundVariable) -> Expr:
+    assert outcome.trials is not None
     dims = (draft.level(outcome.level),)
-    trials = draft.slot(f"{outcome.name} trials", dims, outcome.trials, integer=True, source="number of trials")
-    return Law(distribution=f"binomial{suffix}", args=(trials, argument))
+    return draft.slot(f"{outcome.name} trials", dims, outcome.trials, integer=True, source="number of trials")
+
+
+def _betabinomial(draft: Draft, outcome: BoundVariable, predictor: Expr, priors: Priors) -> Law:
+    """Successes whose probability differs from row to row by a beta law, which has the predicted mean."""
+    law = priors.positive(SHAPE, "precision")
+    precision = _parameter(draft, "precision", law, "how near each row's probability is to the predicted one")
+    return Law(distribution="betabinomial_logit", args=(_trials(draft, outcome), predictor, precision))
 
 
 def _parameter(draft: Draft, role: str, law: Law, reason: str) -> Expr:

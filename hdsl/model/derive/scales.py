@@ -28,6 +28,7 @@ FAMILIES: Mapping[str, FamilyName] = {
     "lognormal": FamilyName(("positive", "duration"), ("identity",), spread=True),
     "bernoulli": FamilyName(("binary",), ("logit", "probit", "cloglog")),
     "binomial": FamilyName(("count of", "binary"), ("logit", "probit", "cloglog")),
+    "betabinomial": FamilyName(("count of",), ("logit",)),
     "poisson": FamilyName(("count",), ("log",)),
     "negbinomial": FamilyName(("count",), ("log",)),
     "zipoisson": FamilyName(("count",), ("log",)),

@@ -94,6 +94,10 @@ OUTCOME_LAWS: Mapping[str, tuple[Form, ...]] = {
         _form("binomial", "probability%"),
         _form("binomial_logit", "logit"),
     ),
+    "betabinomial": (
+        _form("betabinomial_logit", "trials+ logit precision+"),
+        _form("betabinomial_logit", "logit precision+"),
+    ),
     "poisson": (_form("poisson_log", "mean+", "mean"), _form("poisson_log", "logmean")),
     "negbinomial": (
         _form("negbinomial_log", "mean+ shape+", "mean"),

@@ -84,7 +84,7 @@ def _check_companions(outcome: BoundVariable, law: Law, scope: Scope) -> None:
             f"The sampling sd of `{outcome.name}` is known, and its law does not use it.",
             "Write it as the sd of the law, as in `y[site] ~ normal(theta[site], se)`.",
         )
-    if outcome.trials is not None and not law.distribution.startswith("binomial"):
+    if outcome.trials is not None and not law.distribution.startswith(("binomial", "betabinomial")):
         raise NotDerivable(
             "HDM649", f"`{outcome.name}` counts successes in trials.", f"Write `{outcome.name} ~ binomial(...)`."
         )

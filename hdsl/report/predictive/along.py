@@ -162,3 +162,14 @@ def counts(outcome: str) -> Iterator[Statistic]:
     yield Statistic("variance over mean", dispersion, "same", f"{family}.", *spread)
     largest = [f"The largest count is {side} than the model makes it." for side in ("larger", "smaller")]
     yield Statistic("largest count", lambda y: y.max(axis=1), "same", f"{family}, or a covariate.", *largest)
+
+
+def successes(outcome: str, trials: Reals, residuals: Residuals) -> Iterator[Statistic]:
+    """Yield the variance of residual shares over that of a binomial outcome: Pearson's dispersion, up to a factor."""
+
+    def dispersion(y: Reals) -> Reals:
+        share = np.clip(y.sum(axis=1) / trials.sum(), 1e-9, 1 - 1e-9)
+        return np.mean(trials * residuals.of(y / trials) ** 2, axis=1) / (share * (1 - share))
+
+    words = [f"Shares are {side} spread out than the model makes them." for side in ("more", "less")]
+    yield Statistic("variance over that of a binomial", dispersion, "same", f"`family {outcome} betabinomial`.", *words)

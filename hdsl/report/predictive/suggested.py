@@ -26,4 +26,6 @@ def statistics_of(bound: Bound, residuals: Residuals) -> list[Statistic]:
         found += along.shape(residuals)
     if outcome.kind == "count" and outcome.trials is None:
         found += along.counts(outcome.name)
+    if outcome.trials is not None:
+        found += along.successes(outcome.name, bound.at_rows(outcome.level, outcome.trials).astype(float), residuals)
     return found
