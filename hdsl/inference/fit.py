@@ -68,16 +68,17 @@ def fit(
 
     Effects are integrated out where `settings.inference` and the model's structure allow it: all at once where exact
     draws are wanted, else those of the largest grouping, and the backend samples the rest. HDM604 where the backend
-    cannot express the model, HDM716 where effects were to be integrated out and cannot be.
+    cannot express the model, HDM713 for settings that cannot be used, HDM716 where effects were to be integrated out
+    and cannot be.
 
     Raises
     ------
     SamplingFailed
         The backend gave no usable draws.
     """
-    if settings.inference not in INFERENCES:
-        help_ = f"Choose one of: {', '.join(INFERENCES)}."
-        return Diagnostic("HDM713", f"There is no inference called {settings.inference!r}.", help=help_)
+    unusable = _unusable(settings)
+    if unusable is not None:
+        return unusable
     choice = choose(model, data, backend.name, settings)
     exact, how = drawn(choice, settings)
     if exact is not None:
@@ -98,6 +99,20 @@ def fit(
     sampled = backend.sample(program, prepared, values, settings, progress)
     parameters = recover(prepared, values, model, sampled.values)
     return Fit(model, data, backend.name, sampled, parameters, reported(model, data, parameters), settings, how)
+
+
+def _unusable(settings: Settings) -> Diagnostic | None:
+    """Return HDM713 for settings that neither a sampler nor exact draws can use."""
+    if settings.inference not in INFERENCES:
+        help_ = f"Choose one of: {', '.join(INFERENCES)}."
+        return Diagnostic("HDM713", f"There is no inference called {settings.inference!r}.", help=help_)
+    problems = {
+        "There must be at least one chain.": settings.chains < 1,
+        "There must be at least one draw.": settings.draws < 1,
+        "The seed cannot be negative.": settings.seed < 0,
+    }
+    wrong = next((text for text, found in problems.items() if found), None)
+    return None if wrong is None else Diagnostic("HDM713", wrong, help="Change the sampling settings.")
 
 
 def not_integrated(reason: str, inference: str) -> Diagnostic:
