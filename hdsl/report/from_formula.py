@@ -131,7 +131,10 @@ class _Translation:
         treatment = self.guess.treatment
         if treatment is not None:
             yield f"# The formula does not say which predictor is the treatment. Is it {self.draft.treatment}?"
-        yield from self.draft.treatment_lines()
+        for line in self.draft.treatment_lines():
+            if line.startswith("assign ") and " within " in line:
+                yield f"# A share of treated that differs between units of {line.split()[5]} is in the model as well."
+            yield line
 
     def _analysis(self) -> Iterator[str]:
         statements = [*self._adjusted(), *self._varied(), *self._without_intercepts()]

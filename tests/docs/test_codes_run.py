@@ -24,7 +24,10 @@ from tests.docs.blocks import DOCS, ROOT, Block, blocks
 from tests.report.made import write
 
 EVERY = {block.page.stem: block for page in sorted((DOCS / "codes").glob("HDM*.md")) for block in blocks(page)}
-NAMES = r"the family student|censored student|is missing$|stats-2\.parquet|One chain|rows(?= say)|units of school|(?<=of )CmdStan"
+NAMES = (
+    r"the family student|censored student|is missing$|stats-2\.parquet|One chain|rows(?= say)|units of school|"
+    r"(?<=of )CmdStan"
+)
 COMPOSED = {"HDM723"}
 OWN = ("hdsl", "backends")
 COMMANDS = {

@@ -159,6 +159,7 @@ class TestStudies:
             ("score ~ tutor + tutor:pretest", "The effect of pretest varies: its mean is in the model too"),
             ("score ~ tutor + (pretest | school)", "The effect of pretest varies: its mean is in the model too"),
             ("score ~ tutor + s(pretest, k = 5, bs = 'cr')", "settings of s(pretest, k = 5, bs = cr) are left out"),
+            ("score ~ tutor + (1 | school)", "share of treated that differs between units of school is in the model"),
             ("score ~ tutor + ns(pretest, 3)", "settings of ns(pretest, 3) are left out"),
             ("score ~ tutor + scale(pretest)", "not divided by its sd"),
             ("score ~ tutor + poly(pretest, 2)", "in powers"),
