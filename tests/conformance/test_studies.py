@@ -1,4 +1,7 @@
-"""The models of the example and case studies, plain and as passes prepare them, on every backend."""
+"""The models of the example and case studies, plain and as passes prepare them, on every backend.
+
+Sums of trees are left out: no backend has a density of them by a point of numbers.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,11 @@ from hdsl.reference import density, free
 from tests.conformance.refused import assert_expressible
 
 _ROOT = Path(__file__).resolve().parents[2]
-_STUDIES = sorted((*_ROOT.glob("examples/*/*.hdm"), *_ROOT.glob("tests/cases/*/*.hdm")))
+_STUDIES = [
+    path
+    for path in sorted((*_ROOT.glob("examples/*/*.hdm"), *_ROOT.glob("tests/cases/*/*.hdm")))
+    if " as bart" not in path.read_text()
+]
 _NAMES = os.environ.get("HDSL_BACKENDS", ",".join(sorted(installed()))).split(",")
 
 
