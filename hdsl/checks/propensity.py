@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from hdsl.checks.data import DataRule
 from hdsl.checks.estimands import aggregates, each
 from hdsl.checks.finding import Findings, Path, Rule, finding
@@ -11,10 +13,10 @@ from hdsl.checks.scope import Scope
 from hdsl.data.bound import Bound
 from hdsl.design import ir
 from hdsl.design.expr import names
+from hdsl.model.derive.calibration import calibration
 
 CODE = "HDM431"
 MOST_STRATA = 20
-FEW_UNITS = 30
 
 
 def _statements(scope: Scope) -> Iterator[tuple[ir.Propensity, Path]]:
@@ -98,19 +100,25 @@ def effect_on_some(scope: Scope) -> Findings:
                 yield finding("HDM430", message, (*place, "where"), help)
 
 
-def weights_in_small_groups(scope: Scope, bound: Bound) -> Findings:
-    """HDM432: scores of small groups are drawn together, and their weights leave differences between groups."""
+def weights_in_groups_of_one_arm(scope: Scope, bound: Bound) -> Findings:
+    """HDM432: weights compare the arms within groups; where there is one arm, nothing is compared."""
     for item, path in _weighted(scope):
-        to, group = scope.level_of(item.treatment), item.across
-        if group is None or to is None or group not in bound.levels or to not in bound.levels:
+        group = item.across
+        if group is None or group not in bound.levels or item.treatment not in bound.treatments:
             continue
-        each_has = bound.levels[to].size / bound.levels[group].size
-        if each_has < FEW_UNITS:
-            message = f"Units of {group} have {each_has:.0f} units of {to} on average: "
-            message += "few to weight each by its own share."
-            help = f"Write `as covariate`, or `adjust for mean({item.treatment}, {group})` beside the weights."
-            yield finding("HDM432", message, (*path, "across"), help)
+        treatment = bound.treatments[item.treatment]
+        if treatment.level != bound.row or len(treatment.arms) != 2:
+            continue
+        to = calibration(treatment.values, bound.levels[group].rows, [], np.ones(bound.rows))
+        lost = int(np.sum(to.sums(to.base, ~to.compared) > 0))
+        if not lost:
+            continue
+        number, rows = bound.levels[group].size, int(np.sum(~to.compared))
+        message = f"Of {number} units of {group}, {lost} have one arm of {item.treatment} only. "
+        message += f"By the weights they compare nothing: their {rows} rows have no weight."
+        help = "The effect is that in the other units, carried to these. Write `as covariate` to use all rows."
+        yield finding("HDM432", message, (*path, "across"), help, "error" if lost == number else None)
 
 
-DATA_RULES: tuple[DataRule, ...] = (weights_in_small_groups,)
+DATA_RULES: tuple[DataRule, ...] = (weights_in_groups_of_one_arm,)
 RULES: tuple[Rule, ...] = (of_what, how_many_strata, group_of_units, weights_of_rows, one_weight, effect_on_some)

@@ -184,7 +184,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM429": CodeInfo("gaps that are modelled", "note"),
         "HDM430": CodeInfo("weights of all units for the effect on some", "warning"),
         "HDM431": CodeInfo("a propensity score that cannot be"),
-        "HDM432": CodeInfo("weights by the scores of small groups", "warning"),
+        "HDM432": CodeInfo("weights across groups with one arm", "warning"),
         "HDM501": CodeInfo("a potential outcome that the design rules out"),
         "HDM502": CodeInfo("a quantity that needs a joint distribution"),
         "HDM503": CodeInfo("units chosen by what comes after treatment"),

@@ -13,7 +13,16 @@ import numpy as np
 
 from hdsl.data.bound import Bound, Reals
 from hdsl.diagnostics import Diagnostic
-from hdsl.model.derive.propensity import EDGE, Score, covariate_columns, scores_of, strata_of, weights_of
+from hdsl.model.derive.calibration import Calibration
+from hdsl.model.derive.propensity import (
+    EDGE,
+    Score,
+    calibration_of,
+    covariate_columns,
+    scores_of,
+    strata_of,
+    weights_of,
+)
 from hdsl.reference.values import Array
 
 if TYPE_CHECKING:
@@ -70,14 +79,14 @@ def balances(bound: Bound, chances: Mapping[str, Array]) -> tuple[Balance, ...]:
 
 def _balance(bound: Bound, score: Score, chances: Array) -> Balance:
     treated, inner = score.treated, np.clip(chances, EDGE, 1 - EDGE)
-    columns = covariate_columns(bound, score)
+    columns, to = covariate_columns(bound, score), calibration_of(bound, score)
     before, after = list[float](), list[float]()
     for _, values in columns:
         before.append(difference(values, treated))
-        after.append(float(np.mean([adjusted(values, treated, chance, score) for chance in inner])))
+        after.append(float(np.mean([adjusted(values, treated, chance, score, to) for chance in inner])))
     odds = np.log(inner / (1 - inner))
     before.append(float(np.mean([difference(each, treated) for each in odds])))
-    after.append(float(np.mean([adjusted(o, treated, c, score) for o, c in zip(odds, inner, strict=True)])))
+    after.append(float(np.mean([adjusted(o, treated, c, score, to) for o, c in zip(odds, inner, strict=True)])))
     mean = inner.mean(axis=0)
     return Balance(
         score.treatment.name,
@@ -89,7 +98,7 @@ def _balance(bound: Bound, score: Score, chances: Array) -> Balance:
         chances,
         outside_of(mean, treated),
         _empty(inner, treated, score.strata) if score.statement.use == "strata" else (),
-        _effective(mean, treated),
+        _effective(mean, treated, to),
     )
 
 
@@ -106,11 +115,11 @@ def _scale(values: Reals, treated: Reals) -> float:
     return float(np.sqrt(np.mean(spread))) or 1.0
 
 
-def adjusted(values: Reals, treated: Reals, chance: Reals, score: Score) -> float:
+def adjusted(values: Reals, treated: Reals, chance: Reals, score: Score, to: Calibration | None = None) -> float:
     """Return the standardised mean difference that is left once the score is used as the study says."""
     match score.statement.use:
         case "weight":
-            return difference(values, treated, weights_of(treated, chance))
+            return difference(values, treated, weights_of(treated, chance, to))
         case "covariate":
             design = np.column_stack([np.ones(len(values)), treated, np.log(chance / (1 - chance))])
             return float(np.linalg.lstsq(design, values, rcond=None)[0][1] / _scale(values, treated))
@@ -146,8 +155,8 @@ def _empty(chances: Array, treated: Reals, strata: int) -> tuple[int, ...]:
     return tuple(int(place) + 1 for place in np.flatnonzero(lacking > len(chances) / 2))
 
 
-def _effective(chance: Reals, treated: Reals) -> tuple[float, float]:
-    weights = weights_of(treated, chance)
+def _effective(chance: Reals, treated: Reals, to: Calibration | None) -> tuple[float, float]:
+    weights = weights_of(treated, chance, to)
     off, on = (float(weights[treated == arm].sum() / max((treated == arm).sum(), 1)) for arm in (0, 1))
     return off, on
 

@@ -22,11 +22,12 @@ import numpy as np
 from hdsl.backend import Backend, Progress, Settings
 from hdsl.data.bound import Bound
 from hdsl.diagnostics import Diagnostic
+from hdsl.inference.calibrated import tilting, unpulled
 from hdsl.inference.fit import Fit, fit
 from hdsl.inference.linearised import flat_draws, location, precision, row_weights, unflat_draws
 from hdsl.inference.propensity import Staged, drawn_chances, first_stages, mixture
 from hdsl.inference.working import principal_root
-from hdsl.model.derive.propensity import scores_of, with_values
+from hdsl.model.derive.propensity import EDGE, calibration_of, scores_of, weights_of, with_values
 from hdsl.model.distributions import DISTRIBUTIONS
 from hdsl.model.ir import Model, ModelData, RandomVariable
 from hdsl.model.working import Working, linear_of, working_of
@@ -191,7 +192,8 @@ def moving(bound: Bound, found: Fit, working: Working, assignment: Mapping[str, 
 
     With V the inverse curvature of the outcome's model, U the sum of its rows' scores u_i, s_i their scores in the
     first stage, V1 the inverse curvature of that and C = (dU / d gamma) V1, estimates have the covariance V K V, K =
-    var(u_i + C s_i) + P + C P1 C', where P and P1 are the precisions of the coefficients' laws. Draws have V.
+    var(u_i + C s_i) + P + C P1 C', where P and P1 are the precisions of the coefficients' laws. Draws have V. What
+    calibrated weights add is in `hdsl.inference.calibrated`.
     """
     scores = scores_of(bound)
     stages = {name: _assigned(each) for name, each in assignment.items()}
@@ -211,6 +213,12 @@ def moving(bound: Bound, found: Fit, working: Working, assignment: Mapping[str, 
     total, laws, free = here.score, own.copy(), _size(working.free, found.model)
     for score in scores:
         stage = stages[score.treatment.name]
+        balanced = calibration_of(bound, score)
+        if balanced is not None:
+            weight = weights_of(score.treated, np.clip(stage.chances, EDGE, 1 - EDGE), balanced) * balanced.base
+            total = unpulled(total, here.design, here.curvature, np.linalg.inv(curvature))
+            total = total + tilting(here.score, weight, score.treated, balanced)
+            free += 2 * balanced.columns.shape[1] - _size(working.free, found.model)
         carried = _changes(score.treatment.name, stage, here_chances, at) @ stage.axes.T
         total = total + (score.treated - stage.chances)[:, None] * stage.design @ carried.T
         laws += carried @ stage.precision @ carried.T

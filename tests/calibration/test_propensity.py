@@ -94,9 +94,7 @@ def clinics(folder: Path, use: str, seed: int) -> tuple[float, float, float, flo
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    "use", [pytest.param("weight", marks=pytest.mark.xfail(reason="small groups leave bias, see 0012")), "covariate"]
-)
+@pytest.mark.parametrize("use", ["weight", "covariate"])
 def test_groups_that_differ_in_who_is_treated_do_not_mislead(tmp_path: Path, use: str) -> None:
     found = np.array([clinics(tmp_path, use, seed) for seed in range(100)])
     inside = int(np.sum((found[:, 2] <= EFFECT) & (found[:, 3] >= EFFECT)))

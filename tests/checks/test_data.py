@@ -308,13 +308,21 @@ CASES: dict[str, tuple[str, str, str, tuple[Edit, ...], Columns, Columns]] = {
         rows(x=["aab"[place % 3] if place % 5 else "" for place in PLACE]),
         rows(x=["aab"[place % 3] for place in PLACE]),
     ),
-    "weights by the scores of small groups": (
+    "weights across groups, some with one arm": (
         "HDM432",
         "warning",
         SCHOOLS,
         (*BY_X, "analysis { propensity for z across school as weight }"),
+        rows(z=np.where(PLACE < 16, PLACE % 2, 0)),
         rows(),
-        {name: np.tile(column, 3) for name, column in rows(school=PLACE // 16).items()},
+    ),
+    "weights across groups, all with one arm": (
+        "HDM432",
+        "error",
+        SCHOOLS,
+        (*BY_X, "analysis { propensity for z across school as weight }"),
+        rows(z=BY_SCHOOL),
+        rows(),
     ),
     "units chosen by what is missing for some, binary": (
         "HDM520",

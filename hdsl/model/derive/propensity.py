@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hdsl.data.bound import Bound, BoundLevel, BoundTreatment, BoundVariable, Reals
 from hdsl.design import expr as study
 from hdsl.design import ir
+from hdsl.model.derive.calibration import Calibration, calibrated, calibration
 from hdsl.model.derive.draft import Draft
 from hdsl.model.derive.smooth import is_smooth
 from hdsl.model.derive.terms import Column, NotDerivable, at_rows, columns, term_text
@@ -170,11 +171,26 @@ def used_values(bound: Bound, score: Score, chance: Reals) -> Reals:
             return np.log(inner / (1 - inner))
         case "weight":
             rows = bound.levels[score.treatment.level].rows
-            weights = weights_of(score.treated, inner)[rows]
-            own = (v for v in bound.variables.values() if v.role == "weight")
-            for variable in own:
-                weights = weights * bound.at_rows(variable.level, variable.values).astype(np.float64)
-            return weights
+            return weights_of(score.treated, inner, calibration_of(bound, score))[rows] * own_weights(bound)
+
+
+def own_weights(bound: Bound) -> Reals:
+    """Return the weights that the data give to rows, ones where they give none."""
+    found = np.ones(bound.rows)
+    for variable in bound.variables.values():
+        if variable.role == "weight" and not variable.name.startswith("propensity("):
+            found = found * bound.at_rows(variable.level, variable.values).astype(np.float64)
+    return found
+
+
+def calibration_of(bound: Bound, score: Score) -> Calibration | None:
+    """Return what weights have to balance in groups: those of `across`, and the terms of the score; None without."""
+    across, statement = score.statement.across, score.statement
+    if across is None or statement.use != "weight" or score.treatment.level != bound.row:
+        return None
+    columns_ = [values for _, values in covariate_columns(bound, score)]
+    groups = np.asarray(bound.levels[across].rows, np.int64)
+    return calibration(score.treated, groups, columns_, own_weights(bound))
 
 
 def strata_of(chance: Reals, strata: int) -> Codes:
@@ -183,16 +199,18 @@ def strata_of(chance: Reals, strata: int) -> Codes:
     return np.searchsorted(edges, chance, side="right").astype(np.int64)
 
 
-def weights_of(treated: Reals, chance: Reals) -> Reals:
+def weights_of(treated: Reals, chance: Reals, to: Calibration | None = None) -> Reals:
     """Return inverse probabilities of each unit's arm, which sum in each arm to its effective number of units.
 
-    With this sum the posterior variance of an arm's mean is s^2 / n_eff, that of a weighted mean (Kish 1965).
+    With this sum the posterior variance of an arm's mean is s^2 / n_eff, that of a weighted mean (Kish 1965). Where
+    groups are to be balanced, the weights are first calibrated `to` them.
     """
     raw = np.where(treated == 1, 1 / chance, 1 / (1 - chance))
+    raw = raw if to is None else calibrated(raw, treated, to)
     found = np.empty_like(raw)
     for arm in (0.0, 1.0):
         own = raw[treated == arm]
-        found[treated == arm] = own * own.sum() / (own**2).sum() if own.size else own
+        found[treated == arm] = own * own.sum() / (own**2).sum() if own.any() else own
     return found
 
 
