@@ -64,7 +64,7 @@ def test_terms_that_no_weights_balance_leave_the_groups_balanced() -> None:
 
 def test_terms_of_groups_and_repeated_terms_are_left_to_the_groups() -> None:
     _, treated, to, x = _calibration()
-    found = calibration(treated, to.groups, [x[:, 0], 2 * x[:, 0], np.arange(GROUPS)[to.groups] * 1.0], to.base)
+    found = calibration(treated, to.groups, [x[:, 0], 2 * x[:, 0], to.groups.astype(np.float64)], to.base)
     assert found.columns.shape[1] == 1
 
 
