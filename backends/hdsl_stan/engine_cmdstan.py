@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,8 @@ OPTIONS: Mapping[str, options.Option] = {
 }
 _FILE = "hdsl_model.stan"
 _DIGITS = 12
+_COMPILING = "compiling-"
+_DAY = 86_400
 
 
 def sample(
@@ -123,7 +125,8 @@ def _compile(source: str, threads: bool, home: Path) -> None:
     import cmdstanpy
 
     home.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home.parent, prefix="compiling-") as name:
+    _sweep(home.parent)
+    with tempfile.TemporaryDirectory(dir=home.parent, prefix=_COMPILING) as name:
         folder = Path(name) / home.name
         folder.mkdir()
         (folder / _FILE).write_text(source)
@@ -134,6 +137,14 @@ def _compile(source: str, threads: bool, home: Path) -> None:
             raise uncompiled("CmdStan", str(failure)) from failure
         if not home.exists():
             folder.rename(home)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what compilations that were killed have left; none takes a day."""
+    for left in folder.glob(f"{_COMPILING}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _DAY:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _run(

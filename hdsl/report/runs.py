@@ -1,12 +1,14 @@
 """Saved runs: a folder per study, one file per run, named after what the run is made of.
 
 `.hdsl/NAME/KEY.nc` beside `NAME.hdm` holds a result and `KEY.json` says what it is. The key is a hash of the study, its
-data as bound, the backend, its settings and hdsl's own code: equal keys give equal draws. The JSON file is written
-last, by renaming, and names the size of the other: a run that was killed midway leaves nothing that counts as a run.
+data as bound, the backend, its settings, hdsl's own code and the versions of the libraries that draw: equal keys give
+equal draws. The JSON file is written last, by renaming, and names the size of the other: a run that was killed midway
+leaves nothing that counts as a run, and what it left is removed by the next.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -16,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ FOLDER = ".hdsl"
 OFF = "HDSL_RUNS"
 HOUR = 3600
 KEY_LENGTH = 16
+LIBRARIES = ("numpy", "scipy", "jax", "jaxlib", "numpyro", "bartz", "pymc", "pytensor", "nutpie", "stanli", "cmdstanpy")
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
 
 
@@ -75,7 +79,7 @@ def switched_off() -> bool:
 
 
 def key_of(bound: Bound, model: Model, data: ModelData, backend: str, settings: Settings) -> str:
-    """Return the name of a run: a hash of all that its draws and estimands depend on.
+    """Return the name of a run: a hash of all that its draws and estimands depend on, the libraries among it.
 
     Sums of rows differ in the last digit from one pass to the next; there the fingerprint of the files counts.
     """
@@ -119,7 +123,7 @@ def _labels_of_cells(bound: Bound) -> dict[str, tuple[str, ...]]:
 
 
 def _code(backend: str) -> str:
-    """Return a hash of the source of hdsl and of the backend."""
+    """Return a hash of the source of hdsl and of the backend, and of the versions of what draws."""
     entry = installed().get(backend)
     packages = ["hdsl", *([entry.value.split(":")[0].split(".")[0]] if entry is not None else [])]
     digest = hashlib.sha256()
@@ -128,7 +132,17 @@ def _code(backend: str) -> str:
         for folder in (found.submodule_search_locations or []) if found is not None else []:
             for path in sorted(Path(folder).rglob("*.py")):
                 digest.update(path.read_bytes())
+    digest.update(json.dumps(_versions()).encode())
     return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of the libraries on which draws depend, of those that are installed."""
+    found: dict[str, str] = {}
+    for name in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 @dataclass(frozen=True)

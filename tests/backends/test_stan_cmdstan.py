@@ -117,6 +117,17 @@ def test_a_compiled_program_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 @pytest.mark.slow
+def test_what_killed_compilations_left_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HDSL_CACHE_DIR", str(tmp_path))
+    cache = tmp_path / "hdsl" / "cmdstan"
+    for name, age in (("compiling-old", 100_000), ("compiling-now", 60), ("0123", 100_000)):
+        (cache / name).mkdir(parents=True)
+        (cache / name / "hdsl_model.stan").write_text("")
+        os.utime(cache / name, (time.time() - age, time.time() - age))
+    engine_cmdstan._sweep(cache)
+    assert sorted(path.name for path in cache.iterdir()) == ["0123", "compiling-now"]
+
+
 def test_stans_own_files_are_kept_on_request(tmp_path: Path) -> None:
     settings = Settings(chains=2, draws=50, warmup=50, engine="cmdstan", options={"keep_csv": str(tmp_path / "csv")})
     draws = _run(models.crossed(), settings)

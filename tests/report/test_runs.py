@@ -96,6 +96,14 @@ def test_another_version_of_the_code_runs_anew(study: Path, monkeypatch: pytest.
     assert run(study, settings=settings, runs=True).recalled == ""
 
 
+def test_another_version_of_a_library_runs_anew(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(chains=1, draws=60, warmup=60)
+    run(study, settings=settings, runs=True)
+    assert run(study, settings=settings, runs=True).recalled
+    monkeypatch.setattr(kept, "version", lambda name: "99.0" if name == "numpy" else "1.0")
+    assert run(study, settings=settings, runs=True).recalled == ""
+
+
 class TestHalfRuns:
     def damage(self, folder: Path, how: str) -> None:
         (file,), (note,) = folder.glob("*.nc"), folder.glob("*.json")
