@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?)"
-    r"|(?P<name>`[^`]+`|'[^']*'|\"[^\"]*\"|[A-Za-z_.][\w.]*)"
+    r"|(?P<name>`[^`]+`|'[^']*'|\"[^\"]*\"|(?:[^\W\d]|\.)[\w.]*)"
     r"|(?P<sign>\|\||[~+\-*/:^|(),=]))"
 )
 SETTING = "="

@@ -36,6 +36,7 @@ class TestReading:
             ("a * b - a:b", ["a", "b"]),
             ("a + a", ["a"]),
             ("log(a) + I(a^2) + `b c`", ["log(a)", "I(a ^ 2)", "b c"]),
+            ("Übung + é.1 + .x", ["Übung", "é.1", ".x"]),
         ],
     )
     def test_terms_are_those_of_r(self, right: str, expected: list[str]) -> None:
