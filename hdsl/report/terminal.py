@@ -5,9 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import Lock
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bars
 from rich.table import Table
 
@@ -25,30 +33,51 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 @contextmanager
 def progress_bars(settings: Settings, *, quiet: bool) -> Generator[Callable[[Progress], None] | None]:
-    """Yield what a backend reports its progress to: a bar per chain on a terminal, None elsewhere."""
+    """Yield what a backend reports its progress to: a bar per chain on a terminal, None elsewhere.
+
+    Until chains move, while a program is compiled and where draws need no chains, the time that went by is shown.
+    """
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    columns = (
+    screen = Console(stderr=True)
+    waiting = Bars(SpinnerColumn(), TextColumn("working"), TimeElapsedColumn(), console=screen, transient=True)
+    chains = Bars(
         TextColumn("chain {task.fields[chain]}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[phase]}"),
         TextColumn("{task.fields[divergences]} divergences"),
+        TextColumn("time left"),
         TimeRemainingColumn(),
+        console=screen,
+        transient=True,
     )
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        total = settings.warmup + settings.draws
-        tasks = [
-            bars.add_task("", total=total, chain=chain + 1, phase="starting", divergences=0)
-            for chain in range(settings.chains)
-        ]
+    total = settings.warmup + settings.draws
+    lock = Lock()
 
-        def report(progress: Progress) -> None:
-            phase = "warm-up" if progress.warming_up else "sampling"
-            bars.update(tasks[progress.chain], completed=progress.done, phase=phase, divergences=progress.divergences)
+    def started() -> None:
+        with lock:
+            if chains.tasks:
+                return
+            waiting.stop()
+            for chain in range(settings.chains):
+                chains.add_task("", total=total, chain=chain + 1, phase="waits", divergences=0)
+            chains.start()
 
+    def report(progress: Progress) -> None:
+        started()
+        phase = "warm-up" if progress.warming_up else "sampling"
+        task = chains.tasks[progress.chain].id
+        chains.update(task, completed=progress.done, phase=phase, divergences=progress.divergences)
+
+    waiting.add_task("", total=None)
+    waiting.start()
+    try:
         yield report
+    finally:
+        waiting.stop()
+        chains.stop()
 
 
 def show_result(result: Result, console: Console | None = None) -> None:

@@ -73,3 +73,17 @@ def test_progress_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -
     assert "chain 2" in said
     assert "3 divergences" in said
     assert "sampling" in said
+    assert "time left" in said
+
+
+def test_before_chains_move_there_are_none_to_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exact draws and compilers have no chains: nothing may look like one that stands still."""
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with progress_bars(Settings(), quiet=False):
+        pass
+    said = stream.getvalue()
+    assert "working" in said
+    assert "chain" not in said
