@@ -98,8 +98,8 @@ def clinics(folder: Path, use: str, seed: int, number: int = 25, each: int = 12)
 def test_groups_that_differ_in_who_is_treated_do_not_mislead(tmp_path: Path, use: str, shape: tuple[int, int]) -> None:
     """Limits of bias and coverage follow from the number of data sets and were set before weights were calibrated.
 
-    So was that of the spread, but for weights in small groups: these seeds gave 1.29 times the sd of the estimates, which a
-    limit of 1.21 refuses. There it is a record; 100 data sets with other seeds gave 1.07 (see decision 12).
+    So was that of the spread, but for weights in small groups: these seeds gave 1.29 times the sd of the estimates,
+    which a limit of 1.21 refuses. There it is a record; 100 data sets with other seeds gave 1.07 (see decision 12).
     """
     found = np.array([clinics(tmp_path, use, seed, *shape) for seed in range(100)])
     inside = int(np.sum((found[:, 2] <= EFFECT) & (found[:, 3] >= EFFECT)))
