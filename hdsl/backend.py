@@ -83,7 +83,7 @@ class Draws:
     max_tree_depth : int
         The depth at which trees were cut off.
     quality : mapping
-        Of importance sampling: `khat`, the shape of the weights' tail, and `importance_ess`.
+        Of importance sampling: `khat`, the shape of the weights' tail, `importance_ess`, and `interpolation_error`.
     """
 
     values: Mapping[str, Array]

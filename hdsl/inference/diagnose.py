@@ -30,7 +30,8 @@ class Diagnosis:
 
     `ebfmi` has one value per chain, `min_ebfmi` the least of them; both are empty or NaN where the backend
     gives no energies. `not_finite` counts draws in which some reported quantity is no finite number. `khat` and
-    `importance_ess` are those of importance sampling (`Draws.quality`), NaN elsewhere.
+    `importance_ess` are those of importance sampling (`Draws.quality`), NaN elsewhere; `interpolation_error` is the
+    standard deviation of the error of an interpolated log density, NaN where each draw has its own.
     """
 
     verdict: Literal["ok", "warn", "fail"]
@@ -48,6 +49,7 @@ class Diagnosis:
     not_finite: int = 0
     khat: float = float("nan")
     importance_ess: float = float("nan")
+    interpolation_error: float = float("nan")
 
     def to_json(self) -> dict[str, Any]:
         """Return the diagnostics as JSON values, None for what could not be told."""
@@ -92,6 +94,7 @@ def diagnose(roles: Mapping[str, Array], sampled: Draws) -> tuple[Diagnosis, lis
         not_finite=broken,
         khat=sampled.quality.get("khat", float("nan")),
         importance_ess=sampled.quality.get("importance_ess", float("nan")),
+        interpolation_error=sampled.quality.get("interpolation_error", float("nan")),
     )
     found = [*_findings_of_draws(diagnosis), *_findings_of_sampler(diagnosis)]
     return replace(diagnosis, verdict=_verdict(diagnosis, bool(found))), found

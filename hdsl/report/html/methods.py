@@ -98,6 +98,11 @@ def _inference(result: Result) -> Iterator[str]:
             f"sampling (Vehtari et al., 2024; Pareto k-hat {d.khat:.2f}), arranged as {s.chains} chains of {s.draws:,} "
             "draws."
         )
+        if not isnan(d.interpolation_error):
+            yield (
+                "Their log density was interpolated from exact values; at draws that had not been interpolated the two "
+                f"differed with a standard deviation of {d.interpolation_error:.4f}."
+            )
     else:
         yield (
             f"The posterior was sampled with {result.inference}: {s.chains} chains of {s.draws:,} draws after "

@@ -56,6 +56,9 @@ def _importance(d: Diagnosis) -> Iterator[Verdict]:
         "fail": "The weights have a heavy tail: the draws do not represent the posterior.",
     }
     yield Verdict("Pareto k-hat of the weights", f"{d.khat:.2f}", grade, words[grade])
+    if not isnan(d.interpolation_error):
+        near = "No mean is off by more than about this share of its posterior standard deviation."
+        yield Verdict("error of the interpolated log density", f"{d.interpolation_error:.4f}", "ok", near)
 
 
 def _sampler(d: Diagnosis) -> Iterator[Verdict]:
