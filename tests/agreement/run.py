@@ -147,7 +147,7 @@ def table(measured: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [_row(name, entry) for name, entry in sorted(measured.items())]
     absent = [f"`{name}`" for name in STUDIES if name not in measured]
     found = HEAD + "\n".join(rows) + "\n"
-    return found + (f"\nNot measured, since NUTS did not end in 25 minutes: {', '.join(absent)}.\n" if absent else "")
+    return found + (f"\nNot measured, since NUTS takes long: {', '.join(absent)}.\n" if absent else "")
 
 
 def _row(name: str, entry: Mapping[str, Any]) -> str:
