@@ -80,13 +80,14 @@ def balances(bound: Bound, chances: Mapping[str, Array]) -> tuple[Balance, ...]:
 def _balance(bound: Bound, score: Score, chances: Array) -> Balance:
     treated, inner = score.treated, np.clip(chances, EDGE, 1 - EDGE)
     columns, to = covariate_columns(bound, score), calibration_of(bound, score)
+    used = [weights_of(treated, chance, to) for chance in inner] if score.statement.use == "weight" else list(inner)
     before, after = list[float](), list[float]()
     for _, values in columns:
         before.append(difference(values, treated))
-        after.append(float(np.mean([adjusted(values, treated, chance, score, to) for chance in inner])))
+        after.append(float(np.mean([adjusted(values, treated, each, score) for each in used])))
     odds = np.log(inner / (1 - inner))
     before.append(float(np.mean([difference(each, treated) for each in odds])))
-    after.append(float(np.mean([adjusted(o, treated, c, score, to) for o, c in zip(odds, inner, strict=True)])))
+    after.append(float(np.mean([adjusted(o, treated, each, score) for o, each in zip(odds, used, strict=True)])))
     mean = inner.mean(axis=0)
     return Balance(
         score.treatment.name,
@@ -115,16 +116,19 @@ def _scale(values: Reals, treated: Reals) -> float:
     return float(np.sqrt(np.mean(spread))) or 1.0
 
 
-def adjusted(values: Reals, treated: Reals, chance: Reals, score: Score, to: Calibration | None = None) -> float:
-    """Return the standardised mean difference that is left once the score is used as the study says."""
+def adjusted(values: Reals, treated: Reals, used: Reals, score: Score) -> float:
+    """Return the standardised mean difference that is left once the score is used as the study says.
+
+    `used` are the units' weights where the score is used as such, else their chances.
+    """
     match score.statement.use:
         case "weight":
-            return difference(values, treated, weights_of(treated, chance, to))
+            return difference(values, treated, used)
         case "covariate":
-            design = np.column_stack([np.ones(len(values)), treated, np.log(chance / (1 - chance))])
+            design = np.column_stack([np.ones(len(values)), treated, np.log(used / (1 - used))])
             return float(np.linalg.lstsq(design, values, rcond=None)[0][1] / _scale(values, treated))
         case "strata":
-            return _within_strata(values, treated, strata_of(chance, score.strata)) / _scale(values, treated)
+            return _within_strata(values, treated, strata_of(used, score.strata)) / _scale(values, treated)
 
 
 def _within_strata(values: Reals, treated: Reals, strata: np.ndarray) -> float:
