@@ -68,9 +68,15 @@ def _binomial_survival(x: Array, n: Array, p: Array) -> Array:
     return np.where(x < 0, 1.0, np.where(x >= n, 0.0, inner))
 
 
-def _binomial_quantile(q: Array, n: Array, p: Array) -> Array:
-    q, n, p = np.broadcast_arrays(q, n, p)
-    return np.minimum(search_count(lambda k: _binomial_cdf(k, n, p), q), n)
+def _quantile_of_trials(cdf: Callable[..., Array]) -> Callable[..., Array]:
+    def quantile(q: Array, n: Array, *args: Array) -> Array:
+        q, n, *rest = np.broadcast_arrays(q, n, *args)
+        return np.minimum(search_count(lambda k: cdf(k, n, *rest), q), n)
+
+    return quantile
+
+
+_binomial_quantile = _quantile_of_trials(_binomial_cdf)
 
 
 def _binomial(probability: Callable[[Array], Array], log_mass: Callable[[Array, Array, Array], Array]) -> Rules:
@@ -135,11 +141,6 @@ def _betabinomial_cdf(x: Array, n: Array, logit: Array, precision: Array) -> Arr
     return np.where(x >= n, 1.0, np.minimum(total, 1.0))
 
 
-def _betabinomial_quantile(q: Array, n: Array, logit: Array, precision: Array) -> Array:
-    q, n, logit, precision = np.broadcast_arrays(q, n, logit, precision)
-    return np.minimum(search_count(lambda k: _betabinomial_cdf(k, n, logit, precision), q), n)
-
-
 BETABINOMIAL = Rules(
     log_density=_betabinomial_log_density,
     draw=_betabinomial_draw,
@@ -147,7 +148,7 @@ BETABINOMIAL = Rules(
     variance=_betabinomial_variance,
     cdf=_betabinomial_cdf,
     survival=lambda x, n, logit, precision: 1 - _betabinomial_cdf(x, n, logit, precision),
-    quantile=_betabinomial_quantile,
+    quantile=_quantile_of_trials(_betabinomial_cdf),
 )
 
 
