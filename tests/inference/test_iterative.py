@@ -86,7 +86,9 @@ def test_distant_points_are_solved_or_factored(tmp_path: Path) -> None:
     points = points_near(made, 40, 4.0)
     parts = parts_of(made)
     assert parts is not None
-    drawn = drawn_together(made, parts, points, np.random.default_rng(1))
+    hyper = hyper_at(made.linear, points)
+    precision = precision_of(made, parts, hyper, _load(made, hyper))
+    drawn = drawn_together(made, precision, hyper, points, np.random.default_rng(1))
     assert drawn is None or np.all(np.isfinite(drawn))
 
 

@@ -17,9 +17,9 @@ from hdsl.inference.exact import small
 from hdsl.inference.exact.chain import Level, reduce_chain, roots
 from hdsl.inference.exact.density import processors
 from hdsl.inference.exact.hyper import Hyper, hyper_at, innovations, loading, places_of, spread_of, units_of
-from hdsl.inference.exact.iterative import Parts, drawn_together, near_each_other, parts_of
+from hdsl.inference.exact.iterative import Parts, drawn_together, near_each_other, parts_of, precision_of
 from hdsl.inference.exact.marginal import Marginal
-from hdsl.inference.exact.together import LARGE, loads_of, solve_diagonal, solve_factor, solve_together
+from hdsl.inference.exact.together import LARGE, solve_diagonal, solve_factor, solve_together
 from hdsl.model.ir import Definition, Dims, RandomVariable, const, references
 from hdsl.passes.marginal.structure import Grouping
 from hdsl.reference.density import needed
@@ -121,11 +121,12 @@ def _by_parts(marginal: Marginal, hyper: Hyper, parts: Parts, points: Array, rng
     """Draw all deviations by conjugate gradients; None where these do not come near enough."""
     finest = marginal.statistics.finest
     assert finest is not None
-    drawn = drawn_together(marginal, parts, points, rng)
+    load = loading(finest.grouping, finest.scales, hyper, marginal.linear)
+    precision = precision_of(marginal, parts, hyper, load)
+    drawn = drawn_together(marginal, precision, hyper, points, rng)
     if drawn is None:
         return None
-    load = loading(finest.grouping, finest.scales, hyper, marginal.linear)
-    deviations, columns = _put_together(marginal, hyper, drawn, loads_of(marginal, hyper))
+    deviations, columns = _put_together(marginal, hyper, drawn, precision.loads)
     return deviations | _chain(marginal, hyper, (), load, columns, rng)
 
 

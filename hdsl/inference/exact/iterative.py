@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hdsl.inference.exact import small
 from hdsl.inference.exact.chain import covariance, reduce_chain, roots
-from hdsl.inference.exact.hyper import Hyper, hyper_at, loading
+from hdsl.inference.exact.hyper import Hyper, hyper_at
 from hdsl.inference.exact.marginal import Marginal
 from hdsl.inference.exact.together import loads_of, solve_factor, solve_together
 from hdsl.passes import wide
@@ -173,8 +173,10 @@ def precision_of(marginal: Marginal, parts: Parts, hyper: Hyper, load: Array) ->
     return Precision(statistics, parts, loads, hyper.precision, weights, halves, kinds.of_group)
 
 
-def drawn_together(marginal: Marginal, parts: Parts, points: Array, rng: Generator) -> Array | None:
-    """Draw the columns that are integrated out together at points (n, d).
+def drawn_together(
+    marginal: Marginal, precision: Precision, hyper: Hyper, points: Array, rng: Generator
+) -> Array | None:
+    """Draw the columns that are integrated out together at points (n, d), of which `hyper` and `precision` are.
 
     Returns
     -------
@@ -183,14 +185,10 @@ def drawn_together(marginal: Marginal, parts: Parts, points: Array, rng: Generat
         direction within about `NEAR_ENOUGH` of its posterior standard deviation.
     """
     statistics = marginal.statistics
-    assert statistics.finest is not None
     middle = hyper_at(marginal.linear, np.median(points, axis=0, keepdims=True))
     factor = solve_together(marginal, middle, reduce_chain(marginal, middle)).factor
     if not np.all(np.isfinite(factor)):
         return None
-    hyper = hyper_at(marginal.linear, points)
-    load = loading(statistics.finest.grouping, statistics.finest.scales, hyper, marginal.linear)
-    precision = precision_of(marginal, parts, hyper, load)
     count = len(points)
     known = np.concatenate([np.zeros((count, statistics.columns)), np.ones((count, 1)), -hyper.offsets], axis=1)
     linear = precision.turned(precision.gram(known))

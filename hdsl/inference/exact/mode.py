@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,18 +47,7 @@ def modes_of(density: Density, starts: Array) -> list[Mode]:
 
 def rough_mode(density: Density, start: Array) -> Array:
     """Return a point near the local maximum that is reached from a start (d,), with few evaluations."""
-    from scipy.optimize import minimize
-
-    moves = np.concatenate([np.zeros((1, len(start))), ROUGH_STEP * np.eye(len(start))])
-    base = float(density(start[None])[0])
-
-    def downhill(point: Array) -> tuple[float, Array]:
-        values = base - density(point + moves)
-        if not np.all(np.isfinite(values)):
-            return 1e300, np.zeros(len(point))
-        return float(values[0]), (values[1:] - values[0]) / ROUGH_STEP
-
-    return np.asarray(minimize(downhill, start, jac=True, method="L-BFGS-B", options={"ftol": ROUGH}).x)
+    return _climbed(density, start, ROUGH_STEP, (1.0,), {"ftol": ROUGH})
 
 
 def mode_at(density: Density, point: Array) -> Mode:
@@ -71,22 +60,28 @@ def _same(mode: Mode, point: Array) -> bool:
     return float(away @ np.linalg.solve(mode.covariance, away)) < NEAR**2
 
 
-def _climbed(density: Density, start: Array) -> Array:
+def _climbed(
+    density: Density,
+    start: Array,
+    step: float = FIRST_STEP,
+    sides: tuple[float, ...] = (1.0, -1.0),
+    options: Mapping[str, float] | None = None,
+) -> Array:
+    """Return where a climb ends, its slopes from differences to one side or both."""
     from scipy.optimize import minimize
 
-    moves = np.concatenate(
-        [np.zeros((1, len(start))), FIRST_STEP * np.eye(len(start)), -FIRST_STEP * np.eye(len(start))]
-    )
+    size = len(start)
+    moves = np.concatenate([np.zeros((1, size)), *(side * step * np.eye(size) for side in sides)])
     base = float(density(start[None])[0])
 
     def downhill(point: Array) -> tuple[float, Array]:
         values = base - density(point + moves)
         if not np.all(np.isfinite(values)):
-            return 1e300, np.zeros(len(point))
-        ahead, back = np.split(values[1:], 2)
-        return float(values[0]), (ahead - back) / (2 * FIRST_STEP)
+            return 1e300, np.zeros(size)
+        ahead, back = values[1 : size + 1], values[size + 1 :] if len(sides) == 2 else values[0]
+        return float(values[0]), (ahead - back) / (len(sides) * step)
 
-    return np.asarray(minimize(downhill, start, jac=True, method="L-BFGS-B").x)
+    return np.asarray(minimize(downhill, start, jac=True, method="L-BFGS-B", options=options).x)
 
 
 def _polished(density: Density, point: Array) -> Array:

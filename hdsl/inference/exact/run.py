@@ -88,23 +88,24 @@ def _drawn(marginal: Marginal, settings: Settings) -> Draws | NotAccepted:
         return found
     sampled = time.perf_counter()
     visited = chains_of(found.draws, settings.chains, rng)
-    visited = _spaced(visited, settings.draws)
+    visited = spaced(visited, settings.draws)
     return _finished(marginal, found.draws.points[visited.reshape(-1)], settings, (found, visited), began, sampled)
 
 
-def _spaced(visited: Numbers, draws: int) -> Numbers:
+def spaced(visited: Numbers, draws: int) -> Numbers:
     """Return chains of the wanted length: evenly spaced steps of longer ones, steps of shorter ones repeated."""
     steps = visited.shape[1]
     return visited[:, (np.arange(draws) + 1) * steps // draws - 1]
 
 
 def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -> Found | NotAccepted:
-    if per_point(marginal) > EMULATED:
-        found = _by_emulator(marginal, settings, rng)
+    starts = _starts(marginal, rng)
+    if per_point(marginal) > EMULATED and marginal.size <= MOST_EMULATED and len(starts):
+        found = _by_emulator(marginal, settings, starts[0], rng)
         if found is not None:
             return found
     trial, final = _amounts(marginal, settings)
-    plain = modes_of(lambda free: log_density(marginal, free), _starts(marginal, rng))
+    plain = modes_of(lambda free: log_density(marginal, free), starts)
     if not plain:
         return NotAccepted("no mode of the marginal density was found")
     coordinates = coordinates_of(marginal.linear.hyper, plain[0].point)
@@ -124,15 +125,10 @@ def _density_in(marginal: Marginal, coordinates: Coordinates) -> Callable[[Array
     return lambda points: log_density(marginal, coordinates.free(points)) + coordinates.log_slope(points)
 
 
-def _by_emulator(marginal: Marginal, settings: Settings, rng: np.random.Generator) -> Found | None:
+def _by_emulator(marginal: Marginal, settings: Settings, start: Array, rng: np.random.Generator) -> Found | None:
     """Return draws from an interpolated density, None where it does not come near enough to the exact one."""
-    if marginal.size > MOST_EMULATED:
-        return None
     wanted = settings.chains * settings.draws
-    starts = _starts(marginal, rng)
-    if not len(starts):
-        return None
-    centre = rough_mode(lambda free: log_density(marginal, free), starts[0])
+    centre = rough_mode(lambda free: log_density(marginal, free), start)
     coordinates = coordinates_of(marginal.linear.hyper, centre)
     density = _density_in(marginal, coordinates)
     mode = mode_at(density, coordinates.of(centre[None])[0])

@@ -26,7 +26,7 @@ from hdsl.inference.exact.importance import (
     chains_of,
 )
 from hdsl.inference.exact.mode import Mode, modes_of
-from hdsl.inference.exact.run import INTERPOLATED, MOST_THINNED, NotAccepted
+from hdsl.inference.exact.run import INTERPOLATED, MOST_THINNED, NotAccepted, spaced
 from hdsl.inference.quadrature.density import Warm, log_density, warm_start
 from hdsl.inference.quadrature.effects import draw_effects
 from hdsl.inference.quadrature.groups import Grouped
@@ -86,14 +86,8 @@ def quadrature_draws(model: Grouped, settings: Settings) -> Draws | NotAccepted:
         if isinstance(sampled, NotAccepted):
             return sampled
         between = time.perf_counter()
-        visited = _spaced(chains_of(sampled.found, settings.chains, rng), settings.draws)
+        visited = spaced(chains_of(sampled.found, settings.chains, rng), settings.draws)
         return _finished(model, sampled, visited, settings, (between - began, between))
-
-
-def _spaced(visited: Numbers, draws: int) -> Numbers:
-    """Return chains of the wanted length: evenly spaced steps of longer ones, steps of shorter ones repeated."""
-    steps = visited.shape[1]
-    return visited[:, (np.arange(draws) + 1) * steps // draws - 1]
 
 
 def _sampled(model: Grouped, settings: Settings, rng: np.random.Generator) -> Sampled | NotAccepted:
