@@ -19,7 +19,7 @@ from hdsl.inference.exact.density import processors
 from hdsl.inference.exact.hyper import Hyper, hyper_at, innovations, loading, places_of, spread_of, units_of
 from hdsl.inference.exact.iterative import Parts, drawn_together, near_each_other, parts_of, precision_of
 from hdsl.inference.exact.marginal import Marginal
-from hdsl.inference.exact.together import LARGE, solve_diagonal, solve_factor, solve_together
+from hdsl.inference.exact.together import LARGE, raw_of, solve_diagonal, solve_factor, solve_together
 from hdsl.model.ir import Definition, Dims, RandomVariable, const, references
 from hdsl.passes.marginal.structure import Grouping
 from hdsl.reference.density import needed
@@ -148,7 +148,6 @@ def _put_together(marginal: Marginal, hyper: Hyper, drawn: Array, loads: tuple[A
     """
     statistics, count = marginal.statistics, len(drawn)
     fixed = len(statistics.fixed)
-    parts = [drawn[:, :fixed]]
     deviations: Deviations = {}
     _put_fixed(marginal, drawn[:, :fixed] + statistics.middle, deviations)
     at = fixed
@@ -156,9 +155,8 @@ def _put_together(marginal: Marginal, hyper: Hyper, drawn: Array, loads: tuple[A
         units, per_unit = block.grouping.size, load.shape[3]
         piece = drawn[:, at : at + units * per_unit].reshape(count, units, per_unit)
         at += units * per_unit
-        parts.append(small.times(load, piece[..., None])[..., 0].reshape(count, -1))
         _put(marginal, block.grouping, _spread(piece, block.grouping, hyper, marginal), deviations)
-    raw = np.concatenate(parts, axis=1)
+    raw = raw_of(drawn, statistics, loads)
     return deviations, np.concatenate([-raw, np.ones((count, 1)), -hyper.offsets], axis=1)
 
 

@@ -20,7 +20,7 @@ from hdsl.inference.exact import small
 from hdsl.inference.exact.chain import covariance, reduce_chain, roots
 from hdsl.inference.exact.hyper import Hyper, hyper_at
 from hdsl.inference.exact.marginal import Marginal
-from hdsl.inference.exact.together import loads_of, solve_factor, solve_together
+from hdsl.inference.exact.together import loads_of, raw_of, solve_factor, solve_together
 from hdsl.passes import wide
 from hdsl.passes.suffice import Statistics
 from hdsl.reference.values import Array
@@ -133,21 +133,11 @@ class Precision:
             parts.append(small.times(load.transpose(0, 1, 3, 2), piece[..., None])[..., 0].reshape(len(raw), -1))
         return np.concatenate(parts, axis=1)
 
-    def raw(self, drawn: Array) -> Array:
-        """Return the raw coefficients of standard normal draws, (n, k) to (n, q), zero for the outcome."""
-        parts = [drawn[:, : len(self.statistics.fixed)]]
-        at = len(self.statistics.fixed)
-        for block, load in zip(self.statistics.blocks, self.loads, strict=True):
-            units, each = block.grouping.size, load.shape[3]
-            piece = drawn[:, at : at + units * each].reshape(len(drawn), units, each)
-            at += units * each
-            parts.append(small.times(load, piece[..., None])[..., 0].reshape(len(drawn), -1))
-        parts.append(np.zeros((len(drawn), 1 + self.statistics.offsets)))
-        return np.concatenate(parts, axis=1)
-
     def times(self, drawn: Array) -> Array:
         """Return S times vectors, (n, k)."""
-        return drawn + self.turned(self.gram(self.raw(drawn)))
+        raw = raw_of(drawn, self.statistics, self.loads)
+        none = np.zeros((len(drawn), 1 + self.statistics.offsets))
+        return drawn + self.turned(self.gram(np.concatenate([raw, none], axis=1)))
 
 
 def _times(table: wide.Sparse, raw: Array) -> Array:

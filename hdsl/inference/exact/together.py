@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hdsl.inference.exact import small
 from hdsl.inference.exact.chain import Reduced
 from hdsl.inference.exact.hyper import Hyper, loading
 from hdsl.inference.exact.marginal import Marginal
@@ -121,6 +122,18 @@ def loaded(columns: Array, statistics: Statistics, loads: tuple[Array, ...]) -> 
         units, entries = block.grouping.size, len(block.scales)
         piece = columns[:, block.start : block.start + units * entries].reshape(count, units, entries, wide)
         parts.append((load.transpose(0, 1, 3, 2) @ piece).reshape(count, -1, wide))
+    return np.concatenate(parts, axis=1)
+
+
+def raw_of(drawn: Array, statistics: Statistics, loads: tuple[Array, ...]) -> Array:
+    """Return the raw coefficients of standard normal draws, (b, k) to (b, raw columns)."""
+    at, count = len(statistics.fixed), len(drawn)
+    parts = [drawn[:, :at]]
+    for block, load in zip(statistics.blocks, loads, strict=True):
+        units, each = block.grouping.size, load.shape[3]
+        piece = drawn[:, at : at + units * each].reshape(count, units, each)
+        at += units * each
+        parts.append(small.times(load, piece[..., None])[..., 0].reshape(count, -1))
     return np.concatenate(parts, axis=1)
 
 
