@@ -92,7 +92,10 @@ def _marginal(derived: Derived) -> Marginal | Unrecognised:
 
 
 def _products(statistics: Statistics) -> list[np.ndarray]:
-    """Return what statistics say that does not depend on how pseudo-rows are turned: products by group and class."""
+    """Return what statistics say that does not depend on how pseudo-rows are turned: products by group and class.
+
+    The outcome in them is what `middle` leaves of it. Where columns are collinear `middle` itself is not determined.
+    """
     found = [statistics.together, statistics.weight]
     if statistics.finest is not None:
         finest = statistics.finest
@@ -116,7 +119,6 @@ def test_statistics_are_those_of_all_rows(drawn: Drawn) -> None:
         assert one == other
         return
     assert isinstance(other, Marginal)
-    np.testing.assert_allclose(other.statistics.middle, one.statistics.middle, rtol=1e-7, atol=1e-9)
     assert other.linear.log_jacobian == pytest.approx(one.linear.log_jacobian, rel=1e-12)
     for a, b in zip(_products(one.statistics), _products(other.statistics), strict=True):
         assert a.shape == b.shape
