@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hdsl.model.functions import dims_of
 from hdsl.model.ir import (
     Apply,
     Const,
     Definition,
     Expr,
+    Factor,
     Law,
     Model,
     ModelData,
@@ -21,6 +23,7 @@ from hdsl.model.ir import (
     Slot,
     Var,
     add,
+    mul,
     var,
 )
 from hdsl.model.names import fresh
@@ -65,11 +68,19 @@ def expressions_of(model: Model, wanted: frozenset[str]) -> Iterator[Expr]:
         yield factor.value
 
 
+def factors_of_rows(model: Model) -> tuple[Factor, ...]:
+    """Return the terms of the log density that have a value for each row."""
+    scope = model.dims_of()
+    return tuple(factor for factor in model.factors if model.unit in dims_of(factor.value, scope))
+
+
 def plan_of(model: Model) -> Plan:
     """Return whether the outcomes of rows can be added up, and which slots with them."""
-    observation = model.observations[0]
+    if len(model.observations) != 1 or factors_of_rows(model):
+        return Plan(False)
+    (observation,) = model.observations
     law = observation.law
-    plain = len(model.observations) == 1 and observation.weight is None and observation.event is None
+    plain = observation.weight is None and observation.event is None
     uses = _uses(model)
     if not plain or law.distribution not in ADDED_UP or uses.get(observation.slot):
         return Plan(False)
@@ -140,7 +151,15 @@ def weighted(model: Model, data: ModelData, plan: Plan, of_row: Codes, size: int
         more.append((Slot(name=name, dims=(dim,), source=source), total))
         taken.add(name)
         observations.append(each.model_copy(update={"dims": (dim,), "weight": name}))
-    return model.model_copy(update={"observations": tuple(observations)}), more, 0.0
+    changes: dict[str, object] = {"observations": tuple(observations)}
+    if by_row := factors_of_rows(model):
+        name, counted = fresh(f"rows_of_{dim}", taken), np.bincount(of_row, minlength=size).astype(np.float64)
+        more.append((Slot(name=name, dims=(dim,), source="rows of each cell"), counted))
+        changes["factors"] = tuple(
+            each.model_copy(update={"value": mul(var(name), each.value), "dims": (dim,)}) if each in by_row else each
+            for each in model.factors
+        )
+    return model.model_copy(update=changes), more, 0.0
 
 
 def added_up(model: Model, data: ModelData, plan: Plan, of_row: Codes, size: int, dim: str) -> Made:

@@ -3,7 +3,8 @@
 Rows whose likelihood rests on the same data have the same likelihood, whatever the parameters. Successes of binary
 outcomes and of binomial ones add up to one binomial outcome of the cell, counts of a Poisson outcome to one Poisson
 outcome whose mean is the sum of the rows' (exposures add up too); rows of all other outcomes must have the same
-outcome as well, and the cell's log likelihood is weighted by their number, or by the sum of their weights.
+outcome as well, and the cell's log likelihood is weighted by their number, or by the sum of their weights. So are
+terms of the log density that stand for a row each, such as sums over the kinds (strata, values in gaps) it may be of.
 
 Preserves the log density exactly, up to a constant where outcomes are added up: that of a binomial or multinomial
 coefficient, which no parameter bears on (`log_constant`). The plain model remains for what is said of single rows.
@@ -32,7 +33,7 @@ from hdsl.model.ir import (
 )
 from hdsl.model.names import fresh
 from hdsl.model.walk import applications, needed
-from hdsl.passes.cell_sums import Plan, added_up, expressions_of, plan_of, weighted
+from hdsl.passes.cell_sums import Plan, added_up, expressions_of, factors_of_rows, plan_of, weighted
 from hdsl.reference.values import AnyArray, Array
 
 Codes = NDArray[np.int64]
@@ -128,7 +129,9 @@ def _codes(values: AnyArray) -> tuple[Codes, int]:
 def _each_by_itself(model: Model) -> bool:
     """Return whether rows go into the density one by one, and with data only."""
     unit = model.unit
-    if any(unit in variable.dims for variable in model.variables) or not model.observations:
+    if any(unit in variable.dims for variable in model.variables):
+        return False
+    if not model.observations and not factors_of_rows(model):
         return False
     for each in model.observations:
         odd = each.mixture is not None or each.sequence is not None or each.rows is not None
@@ -138,7 +141,7 @@ def _each_by_itself(model: Model) -> bool:
     if any(slot.indexes == unit for slot in model.slots if slot.name in wanted):
         return False
     scope = model.dims_of()
-    if any(unit in dims_of(factor.value, scope) for factor in model.factors):
+    if any(unit in dims for factor in model.factors if (dims := dims_of(factor.value, scope)) != (unit,)):
         return False
     return not any(_along(expr, unit) for expr in expressions_of(model, wanted))
 

@@ -41,7 +41,9 @@ INTEGRATED = frozenset(  # NUTS on the whole model takes a quarter of an hour an
         "microcredit/by-site",
         "star-kindergarten/effect-varying",
         "star-kindergarten/school-varying",
+        "union-wage-panel/fixed-effects",
         "union-wage-panel/random-effects-reml",
+        "union-wage-panel/two-way-fixed",
         "union-wage-panel/two-way-varying",
     }
 )

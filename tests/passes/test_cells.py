@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from hdsl.backend import load
+from hdsl.data.bind import bind
+from hdsl.design.study import Study
 from hdsl.diagnostics import Diagnostic
+from hdsl.model.derivation import model_of
 from hdsl.model.ir import Law, Model, ModelData, Reported, add, var
 from hdsl.passes import precompute, prepare
 from hdsl.passes.cells import Celled, celled, distinct
@@ -22,6 +26,11 @@ from hdsl.reference.free import gradient, random_point
 from tests import models
 from tests.model.designs import DESIGNS
 from tests.model.preserved import differences
+from tests.model.test_missing_kinds import drawn as with_gaps
+from tests.model.test_missing_kinds import study_of as study_with_gaps
+from tests.model.test_missing_kinds import write_rows
+from tests.model.test_strata import drawn as with_strata
+from tests.model.test_strata import study_of as study_with_strata
 
 Case = tuple[Model, ModelData]
 ROWS = 90
@@ -168,6 +177,42 @@ def test_backends_sample_the_density_of_the_rows(backend_name: str, name: str) -
     for variable in ("intercept", "a") if name in GROUPED else ():
         if variable in slopes:
             assert_allclose(own[variable], slopes[variable], rtol=1e-5, atol=2e-6)
+
+
+def strata(folder: Path) -> Case:
+    return _derived(study_with_strata("binary"), folder, with_strata(40, 3, "binary"))
+
+
+def gaps(folder: Path) -> Case:
+    return _derived(study_with_gaps("w", "x", "c"), folder, with_gaps(40, 3))
+
+
+def _derived(study: Study, folder: Path, columns: Mapping[str, NDArray[Any]]) -> Case:
+    write_rows(folder, columns)
+    bound, problems = bind(study, folder)
+    assert bound is not None, problems
+    made, _ = model_of(bound)
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize("kinds", [strata, gaps])
+@pytest.mark.parametrize("backend_name", ["numpyro", "stan", pytest.param("pymc", marks=pytest.mark.slow)])
+def test_rows_whose_kinds_are_summed_out_are_cells(
+    backend_name: str, kinds: Callable[[Path], Case], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(7)
+    plain = repeated(kinds(tmp_path), rng, 200)
+    found = whole(plain)
+    assert found.cells <= 40
+    points = [random_point(*plain, rng, 0.8) for _ in range(3)]
+    expected = [log_density(*plain, point) for point in points]
+    assert_allclose([log_density(found.model, found.data, point) for point in points], expected, rtol=1e-11)
+    backend = load(backend_name)
+    if isinstance(backend, Diagnostic):
+        pytest.skip(backend.message)
+    function = backend.log_density(backend.lower(found.model, found.data), found.model, found.data)
+    assert_allclose(np.diff([function(point)[0] for point in points]), np.diff(expected), rtol=1e-8, atol=1e-8)
 
 
 def test_all_passes_keep_the_density_of_a_study_with_many_like_rows(tmp_path: Path) -> None:
