@@ -1,10 +1,11 @@
-"""Files that ship with hdsl: the grammar, the written mistakes, and the pages of the codes.
+"""Files that ship with hdsl (the grammar, the written mistakes, the pages of the codes), and the folder of its cache.
 
 A wheel carries them inside the package; a checkout keeps them beside it.
 """
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -64,3 +65,14 @@ def code_page(code: str) -> str | None:
 
 def _is_code(name: str) -> bool:
     return name.startswith("HDM") and name.removeprefix("HDM").isdecimal()
+
+
+def cache_folder() -> Path | None:
+    """Return the user's own cache folder for hdsl, None where none can be written."""
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+        folder = (Path(base) if base else Path.home() / ".cache") / "hdsl"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    return folder if os.access(folder, os.W_OK) else None

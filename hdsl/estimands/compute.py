@@ -22,6 +22,7 @@ from hdsl.estimands.strata import Kinds, counted, tested_stratum, within_strata
 from hdsl.estimands.worlds import World, coupled, expected, kinds_of, new_groups, simulated, world
 from hdsl.model.ir import Model, ModelData
 from hdsl.reference.values import Array
+from hdsl.storage import Pages, room
 
 CELLS = 4_000_000
 CONTRACT_FROM = 2_000
@@ -94,19 +95,24 @@ def compute(
     cache: dict[Potential, World] = {}
     populations: dict[str, Cells] = {}
     atoms = [_atoms(estimand, model, data, bound, cache, populations) for estimand in estimands]
-    results: list[list[list[Array]]] = [[[] for _ in group] for group in atoms]
+    found = [_empty(estimand, group, chains * number) for estimand, group in zip(estimands, atoms, strict=True)]
+    pages = Pages(*flat.values(), *(each.draws for each in found))
     rows = [max(_rows_at_once(atom), _simulated_rows(atom)) for group in atoms for atom in group]
     step = max(1, CELLS // max([1, *rows]))
     for start in range(0, chains * number, step):
         chunk = {name: value[start : start + step] for name, value in flat.items()}
         memory = _Memory(bound, chunk, seed + start, model, data)
-        for place, group in enumerate(atoms):
-            for inner, atom in enumerate(group):
-                results[place][inner].append(_chunk(atom, memory.over(atom.cells)))
-    return [
-        _combined(estimand, group, found, (chains, number))
-        for estimand, group, found in zip(estimands, atoms, results, strict=True)
-    ]
+        for estimand, group, each in zip(estimands, atoms, found, strict=True):
+            parts = {atom.stated: _chunk(atom, memory.over(atom.cells)) for atom in group}
+            each.draws[start : start + step] = _combined(estimand, parts).reshape(-1, *each.draws.shape[1:])
+        pages.after(step / (chains * number))
+    return [replace(each, draws=each.draws.reshape(chains, number, *each.draws.shape[1:])) for each in found]
+
+
+def _empty(estimand: Estimand, atoms: Sequence[_Atom], total: int) -> Computed:
+    """Return room for the draws of an estimand, (draws, *sizes of the index)."""
+    index = {level: atoms[0].units.bound.levels[level].labels for level in estimand.index}
+    return Computed(estimand.name, room((total, *(len(labels) for labels in index.values()))), index)
 
 
 def _rows_at_once(atom: _Atom) -> int:
@@ -430,15 +436,10 @@ def _against_label(test: study.Comparison, simulated: Array, units: Units) -> Ar
     return compare_labels(test, simulated, labels) if labels else None
 
 
-def _combined(
-    estimand: Estimand, atoms: Sequence[_Atom], found: Sequence[list[Array]], shape: tuple[int, int]
-) -> Computed:
-    whole = {atom.stated: np.concatenate(parts, axis=0) for atom, parts in zip(atoms, found, strict=True)}
+def _combined(estimand: Estimand, parts: Mapping[Aggregate, Array]) -> Array:
+    """Return an estimand of some draws from its aggregates of them."""
 
     def lookup(node: study.Expr) -> Array | None:
-        return whole[node] if isinstance(node, Aggregate) else None
+        return parts[node] if isinstance(node, Aggregate) else None
 
-    values = arithmetic(estimand.value, lookup)
-    index = {level: atoms[0].units.bound.levels[level].labels for level in estimand.index}
-    sizes = tuple(len(labels) for labels in index.values())
-    return Computed(estimand.name, np.asarray(values, dtype=np.float64).reshape(*shape, *sizes), index)
+    return np.asarray(arithmetic(estimand.value, lookup), dtype=np.float64)

@@ -15,6 +15,7 @@ from hdsl.backend import Draws
 from hdsl.diagnostics import Diagnostic
 from hdsl.inference.convergence import LEAST_DRAWS, convergence
 from hdsl.reference.values import Array
+from hdsl.storage import blocks, let_go, on_disk
 
 RHAT_LIMIT = 1.01
 RHAT_FAIL = 1.05
@@ -107,9 +108,20 @@ def _flattened(roles: Mapping[str, Array]) -> tuple[list[str], Array]:
     for role, values in roles.items():
         flat = values.reshape(*values.shape[:2], -1)
         step = max(1, flat.shape[2] // MOST_ELEMENTS)
-        parts.append(flat[:, :, ::step])
+        parts.append(_every(step, flat))
         names += [role] * parts[-1].shape[2]
     return names, np.concatenate(parts, axis=2)
+
+
+def _every(step: int, flat: Array) -> Array:
+    """Return each `step`-th quantity of draws (chain, draw, quantity), copied in blocks where they lie in a file."""
+    if not on_disk(flat):
+        return flat[:, :, ::step]
+    found = np.empty((*flat.shape[:2], len(range(0, flat.shape[2], step))))
+    for some in blocks(flat.shape[1], flat.shape[0] * flat.shape[2]):
+        found[:, some] = flat[:, some, ::step]
+        let_go(flat)
+    return found
 
 
 def _worst(values: Array, names: list[str], pick: Any) -> str:

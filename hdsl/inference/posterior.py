@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ import numpy as np
 from hdsl.inference.fit import Fit
 from hdsl.model.ir import Dims
 from hdsl.reference.density import log_likelihood
+from hdsl.storage import blocks, in_memory, let_go, room
 
 if TYPE_CHECKING:
-    from xarray import Dataset, DataTree
+    from xarray import DataArray, Dataset, DataTree
 
 LIKELIHOOD_CELLS = 20_000_000
 ALMOST_FULL = 64_000_000
@@ -109,7 +110,7 @@ def _log_likelihood(fit: Fit, chains: int, draws: int) -> dict[str, Any]:
 
 
 def save(tree: DataTree, path: Path) -> None:
-    """Write a posterior as NetCDF, whole or not at all.
+    """Write a posterior as NetCDF, whole or not at all; large draws block by block.
 
     The file ends in a seal, a hash of all before it, which programs that read NetCDF pass over.
 
@@ -120,7 +121,9 @@ def save(tree: DataTree, path: Path) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        tree.to_netcdf(temporary, engine="netcdf4")
+        small = {node.path: node.to_dataset(inherit=False).drop_vars(_large_in(node)) for node in tree.subtree}
+        type(tree).from_dict(small).to_netcdf(temporary, engine="netcdf4")
+        _append_large(tree, temporary)
         with temporary.open("ab") as file:
             file.write(_seal(temporary))
         temporary.replace(path)
@@ -128,6 +131,62 @@ def save(tree: DataTree, path: Path) -> None:
         raise _unwritten(path.parent, error) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _large_in(node: DataTree) -> list[str]:
+    """Return the names of the draws in a group that would take too much memory."""
+    drawn = {str(name): each for name, each in node.data_vars.items() if each.dims[:2] == SAMPLES}
+    return [name for name, each in drawn.items() if each.dtype.kind == "f" and each.nbytes > in_memory()]
+
+
+def _append_large(tree: DataTree, path: Path) -> None:
+    """Write the large draws into a file that has all else; what they fill is not filled before."""
+    from netCDF4 import Dataset as File
+
+    large = [(node, name) for node in tree.subtree for name in _large_in(node)]
+    if not large:
+        return
+    with File(path, "a") as file:
+        file.set_fill_off()
+        for node, name in large:
+            values = node.data_vars[name]
+            group: Any = file if node.path == "/" else file[node.path]
+            for dim, size in zip(values.dims, values.shape, strict=True):
+                if dim not in group.dimensions:
+                    group.createDimension(dim, size)
+            made = group.createVariable(name, values.dtype, values.dims, fill_value=float("nan"))
+            for chain, some in _pieces(values.shape):
+                made[chain, some] = values[chain, some].values
+                if in_process(values):
+                    let_go(values.values)
+
+
+def _pieces(shape: Sequence[int]) -> Iterator[tuple[int, slice]]:
+    """Yield parts of draws of shape (chain, draw, ...), in the order of memory."""
+    for chain in range(shape[0]):
+        yield from ((chain, some) for some in blocks(shape[1], int(np.prod(shape[2:]))))
+
+
+def in_process(values: DataArray) -> bool:
+    """Return whether draws were read, into memory or a file of draws; else they are in the file that was saved."""
+    return bool(values.variable._in_memory)  # pyright: ignore[reportPrivateUsage]
+
+
+def values_of(values: DataArray) -> Any:
+    """Return draws as an array; large ones that are in a saved file are copied, once, into a file of draws.
+
+    Raises
+    ------
+    NotStored
+        There is no room for them.
+    """
+    if values.dims[:2] == SAMPLES and not in_process(values):
+        found = room(values.shape, values.dtype)
+        for chain, some in _pieces(values.shape):
+            found[chain, some] = values[chain, some].values
+            let_go(found)
+        values.variable.data = found
+    return values.values
 
 
 def _unwritten(folder: Path, error: RuntimeError) -> OSError:
@@ -161,8 +220,20 @@ def _seal(path: Path, size: int | None = None) -> bytes:
 
 
 def load(path: Path) -> DataTree:
-    """Read a saved posterior. Raises OSError where there is none."""
+    """Read a saved posterior; large draws stay in the file until `values_of` them.
+
+    Raises OSError where there is none.
+    """
     import xarray as xr
 
-    with xr.open_datatree(path, engine="netcdf4") as tree:
-        return tree.load()
+    tree = xr.open_datatree(path, engine="netcdf4")
+    large = False
+    for node in tree.subtree:
+        kept = _large_in(node)
+        large = large or bool(kept)
+        for name, values in node.variables.items():
+            if name not in kept:
+                values.load()
+    if not large:
+        tree.close()
+    return tree

@@ -23,6 +23,7 @@ from hdsl.model.ir import Model, ModelData
 from hdsl.reference import distributions
 from hdsl.reference.density import definitions, law_references
 from hdsl.reference.values import Array, evaluate, expand
+from hdsl.storage import let_go, room
 
 SCORE_DRAWS = 40
 LEAST = 25
@@ -164,8 +165,12 @@ def representative(points: Array, number: int) -> list[int]:
 
 def interleaved(parts: Sequence[Array]) -> Array:
     """Return draws of several fits as one, (chain, draw, ...): the first of each fit, then the second of each."""
-    whole = np.stack([np.asarray(part) for part in parts], axis=2)
-    return whole.reshape(whole.shape[0], whole.shape[1] * whole.shape[2], *whole.shape[3:])
+    chains, draws, *rest = np.shape(parts[0])
+    whole = room((chains, draws, len(parts), *rest), np.result_type(*parts))
+    for place, part in enumerate(parts):
+        whole[:, :, place] = part
+        let_go(whole, part)
+    return whole.reshape(chains, draws * len(parts), *rest)
 
 
 def _pooled(model: Model, data: ModelData, parts: Sequence[Fit], settings: Settings, draws: int) -> Fit:

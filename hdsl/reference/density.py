@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from hdsl.model.ir import Definition, Dims, Factor, Law, Model, ModelData, Observation, RandomVariable, references
 from hdsl.reference import distributions
 from hdsl.reference.values import BATCH, Value, broadcast, evaluate, expand, union, without_batch
+from hdsl.storage import Pages, room
 
 Array = NDArray[np.float64]
 Parameters = Mapping[str, ArrayLike]
-CHUNK = 4_000_000
+CHUNK = 1_000_000
 
 
 def environment(model: Model, data: ModelData, parameters: Parameters, batch: Dims = ()) -> dict[str, Value]:
@@ -222,7 +223,7 @@ def reported(model: Model, data: ModelData, draws: Parameters) -> dict[str, Arra
     Returns
     -------
     dict
-        Role to array (chain, draw, *dims of the reported quantity).
+        Role to array (chain, draw, *dims of the reported quantity), in a file where it is large (`hdsl.storage`).
     """
     names = frozenset().union(*(references(each.value) for each in model.reported))
     shape = _batch_shape(model, draws, ("chain", "draw"))
@@ -231,13 +232,16 @@ def reported(model: Model, data: ModelData, draws: Parameters) -> dict[str, Arra
     sizes = {each.role: [model.sizes[dim] for dim in each.dims] for each in model.reported}
     total = int(np.prod(shape))
     found: dict[str, Array] = {}
+    pages = Pages(*flat.values())
     for chunk in _chunks(total, max((int(np.prod(size)) for size in sizes.values()), default=1)):
         env = definitions(model, data, {name: array[chunk] for name, array in flat.items()}, names, ("draw",))
         for each in model.reported:
             value = expand(evaluate(each.value, env), ("draw", *each.dims))
             if each.role not in found:
-                found[each.role] = np.empty((total, *sizes[each.role]), value.dtype)
+                found[each.role] = room((total, *sizes[each.role]), value.dtype)
+                pages = Pages(*flat.values(), *found.values())
             found[each.role][chunk] = value
+        pages.after((chunk.stop - chunk.start) / total)
     return {role: array.reshape(*shape, *array.shape[1:]) for role, array in found.items()}
 
 

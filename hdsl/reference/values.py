@@ -175,7 +175,7 @@ def _column(args: list[Value], static: Static) -> Value:
     dim, position = static
     axis = _axis(args[0], dim)
     dims = args[0].dims[:axis] + args[0].dims[axis + 1 :]
-    return Value(dims, np.take(args[0].array, int(position), axis=axis))
+    return Value(dims, args[0].array[(slice(None),) * axis + (int(position),)])
 
 
 def _stack(args: list[Value], static: Static) -> Value:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.inference.convergence import convergence
+from hdsl.inference.posterior import values_of
 
 if TYPE_CHECKING:
     from hdsl.report.result import Result
@@ -99,7 +100,7 @@ def agreement(results: Mapping[str, Result]) -> Agreement:
     """Compare every estimated scalar of the results, each pair of backends."""
     return agreement_of(
         {
-            name: {str(role): values.values for role, values in result.posterior["posterior"].data_vars.items()}
+            name: {str(role): values_of(values) for role, values in result.posterior["posterior"].data_vars.items()}
             for name, result in results.items()
         }
     )

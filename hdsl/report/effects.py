@@ -16,11 +16,12 @@ from hdsl.estimands import EstimandError, compute, with_defaults
 from hdsl.estimands.predict import NewRows, rows_of_study, to_new_rows
 from hdsl.estimands.quantile_effects import quantile_effects
 from hdsl.estimands.quantiles import of_quantiles
-from hdsl.inference.posterior import DIVISION_SLASH, SLASH
+from hdsl.inference.posterior import DIVISION_SLASH, SLASH, values_of
 from hdsl.reference.values import Array
 from hdsl.report.frames import frame, rows_of, table
 from hdsl.report.result import Result
 from hdsl.report.summary import Summary, summarise
+from hdsl.storage import NotStored
 
 if TYPE_CHECKING:
     from xarray import DataArray
@@ -39,8 +40,14 @@ def draws_of(result: Result, name: str) -> DataArray:
 
 
 def parameters(result: Result) -> dict[str, Array]:
-    """Return the draws of the plain model's random variables, each of shape (chain, draw, *dims)."""
-    return {str(name): values.values for name, values in result.posterior["parameters"].data_vars.items()}
+    """Return the draws of the plain model's random variables, each of shape (chain, draw, *dims).
+
+    Raises StudyError (HDM728) where large draws of a saved result find no place on the disk.
+    """
+    try:
+        return {str(name): values_of(values) for name, values in result.posterior["parameters"].data_vars.items()}
+    except NotStored as problem:
+        raise StudyError([problem.diagnostic]) from None
 
 
 def effects(result: Result, treatment: str, by: tuple[str, ...]) -> Any:
@@ -91,6 +98,8 @@ def compute_or_raise(result: Result, estimands: Sequence[Estimand]) -> list[Any]
         return compute(estimands, result.model, result.data, result.bound, parameters(result), result.settings.seed)
     except EstimandError as error:
         raise StudyError([Diagnostic(error.code, error.message, help=error.help)]) from None
+    except NotStored as problem:
+        raise StudyError([problem.diagnostic]) from None
 
 
 def _contrasts(study: StudyFields, treatment: str) -> list[tuple[str, Estimand]]:

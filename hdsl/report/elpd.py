@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hdsl.estimands.group_likelihood import NotIntegrable, group_log_likelihood
+from hdsl.report.effects import parameters as parameters_of
 from hdsl.report.frames import Frames, frame
 from hdsl.report.result import Result
 
@@ -48,7 +49,7 @@ def of_groups(result: Result, level: str) -> Any:
         raise NotComparable(f"a study has no level {level}")
     if bound.levels[level].size < FEW:
         raise NotComparable(f"there are only {bound.levels[level].size} units of {level}")
-    parameters = {v.name: np.asarray(result.posterior["parameters"][v.name].values) for v in result.model.variables}
+    parameters = parameters_of(result)
     chains, number = next(iter(parameters.values())).shape[:2]
     step = max(1, -(-chains * number * bound.rows // MOST_CELLS))
     kept = {name: value[:, ::step] for name, value in parameters.items()}

@@ -9,6 +9,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from hdsl.storage import blocks, turned
+
 QUANTILES = (0.05, 0.5, 0.95)
 
 
@@ -63,23 +65,22 @@ def summarise(
         Level to labels, in the order of the axes.
     """
     flat = draws.reshape(draws.shape[0] * draws.shape[1], -1)
-    low, middle, high = np.quantile(flat, QUANTILES, axis=0)
-    columns = zip(
-        _elements(index),
-        (flat.mean(axis=0) + 0.0).tolist(),  # adding 0.0 turns -0.0 into 0.0
-        _spread(flat).tolist(),
-        (low + 0.0).tolist(),
-        (middle + 0.0).tolist(),
-        (high + 0.0).tolist(),
-        (flat > 0).mean(axis=0).tolist(),
-        strict=True,
-    )
-    return [Summary(name, element, *numbers, curve=curve) for element, *numbers in columns]
+    found: list[Summary] = []
+    elements = _elements(index)
+    for some in blocks(flat.shape[1], len(flat)):
+        found += [Summary(name, next(elements), *each, curve=curve) for each in _numbers(turned(flat, some))]
+    return found
 
 
-def _spread(flat: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the standard deviation over draws, nan where there is one draw only."""
-    return flat.std(axis=0, ddof=1) if len(flat) > 1 else np.full(flat.shape[1], np.nan)
+def _numbers(rows: NDArray[np.float64]) -> list[list[float]]:
+    """Return mean, standard deviation (nan for one draw), quantiles and share above zero of rows, which it sorts."""
+    mean = rows.mean(axis=1)
+    spread = rows.std(axis=1, ddof=1) if rows.shape[1] > 1 else np.full(len(rows), np.nan)
+    positive = (rows > 0).mean(axis=1)
+    rows.sort(axis=1)
+    quantiles = np.quantile(rows, QUANTILES, axis=1, overwrite_input=True)
+    # adding 0.0 turns -0.0 into 0.0
+    return (np.stack([mean, spread, *quantiles, positive], axis=1) + 0.0).tolist()
 
 
 def _elements(index: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import lark
 from lark.lexer import PatternStr
 from lark.parsers.lalr_analysis import Shift
 
-from hdsl.resources import grammar_text
+from hdsl.resources import cache_folder, grammar_text
 
 END = "$END"
 
@@ -99,17 +98,6 @@ def load_parser(folder: Path | None) -> lark.Lark:
         return lark.Lark(text, **options)
     digest = sha256(f"{lark.__version__} {sys.version} {text}".encode()).hexdigest()[:16]
     return lark.Lark(text, cache=str(folder / f"grammar-{digest}"), **options)
-
-
-def cache_folder() -> Path | None:
-    """Return the user's own cache folder for hdsl, None where none can be written."""
-    try:
-        base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-        folder = (Path(base) if base else Path.home() / ".cache") / "hdsl"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (OSError, RuntimeError):
-        return None
-    return folder if os.access(folder, os.W_OK) else None
 
 
 def _keywords(parser: lark.Lark) -> dict[str, str]:

@@ -10,9 +10,9 @@ import lark
 import pytest
 from lark.lexer import PatternStr
 
-from hdsl.resources import grammar_text
+from hdsl.resources import cache_folder, grammar_text
 from hdsl.syntax.forms import FORMS
-from hdsl.syntax.grammar import cache_folder, load_parser, tables
+from hdsl.syntax.grammar import load_parser, tables
 from hdsl.syntax.tokens import JUNK, LOOKALIKES
 
 PLANNED = {

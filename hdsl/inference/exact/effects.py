@@ -24,6 +24,7 @@ from hdsl.model.ir import Definition, Dims, RandomVariable, const, references
 from hdsl.passes.marginal.structure import Grouping
 from hdsl.reference.density import needed
 from hdsl.reference.values import Array, Value, broadcast, evaluate
+from hdsl.storage import Pages, room
 
 AT_ONCE = 4_000_000
 IN_CACHE = 100_000
@@ -47,11 +48,12 @@ def draw_effects(marginal: Marginal, points: Array, seed: int) -> dict[str, Arra
     Returns
     -------
     dict
-        Random variable to array (n, *dims).
+        Random variable to array (n, *dims), in a file where it is large (`hdsl.storage`).
     """
     sizes = marginal.linear.model.sizes
     shapes = {v.name: tuple(sizes[dim] for dim in v.dims) for v in marginal.linear.model.variables}
-    found = {name: np.empty((len(points), *shape)) for name, shape in shapes.items()}
+    found = {name: room((len(points), *shape)) for name, shape in shapes.items()}
+    pages = Pages(*found.values())
     parts = _parts(marginal, points)
     pieces = _pieces(marginal, points, parts)
     seeds = SeedSequence([seed, 0xE]).spawn(len(pieces))
@@ -60,6 +62,7 @@ def draw_effects(marginal: Marginal, points: Array, seed: int) -> dict[str, Arra
         values = _piece(marginal, points[piece], np.random.default_rng(own), parts)
         for name, array in found.items():
             array[piece] = values[name]
+        pages.after(len(points[piece]) / len(points))
 
     with ThreadPoolExecutor(processors()) as pool:
         for done in [pool.submit(one, piece, own) for piece, own in zip(pieces, seeds, strict=True)]:

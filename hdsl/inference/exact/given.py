@@ -18,6 +18,7 @@ from hdsl.passes.marginal.forms import unit_dims
 from hdsl.passes.marginal.structure import Entry
 from hdsl.reference.density import needed
 from hdsl.reference.values import Array, Value, broadcast, evaluate
+from hdsl.storage import Pages, room
 
 AT_ONCE = 4_000_000
 Codes = NDArray[np.int64]
@@ -38,11 +39,12 @@ def draw_given(marginal: Marginal, sampled: Mapping[str, Array], seed: int) -> d
     Returns
     -------
     dict
-        Random variable to array (n, *dims).
+        Random variable to array (n, *dims), in a file where it is large (`hdsl.storage`).
     """
     count = len(next(iter(sampled.values())))
     sizes = marginal.linear.model.sizes
-    found = {v.name: np.empty((count, *(sizes[d] for d in v.dims))) for v in marginal.linear.model.variables}
+    found = {v.name: room((count, *(sizes[d] for d in v.dims))) for v in marginal.linear.model.variables}
+    pages = Pages(*found.values(), *sampled.values())
     step = max(1, AT_ONCE // _numbers(marginal))
     pieces = [slice(at, min(at + step, count)) for at in range(0, count, step)]
     seeds = SeedSequence([seed, 0xF]).spawn(len(pieces))
@@ -51,6 +53,7 @@ def draw_given(marginal: Marginal, sampled: Mapping[str, Array], seed: int) -> d
         values = {name: array[piece] for name, array in sampled.items()}
         for name, array in _piece(marginal, values, np.random.default_rng(own)).items():
             found[name][piece] = array
+        pages.after(len(next(iter(values.values()))) / count)
 
     with ThreadPoolExecutor(processors()) as pool:
         for done in [pool.submit(one, piece, own) for piece, own in zip(pieces, seeds, strict=True)]:

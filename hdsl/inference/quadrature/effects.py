@@ -25,6 +25,7 @@ from hdsl.inference.quadrature.integrals import modes_of, spread
 from hdsl.inference.quadrature.nested import JointModes, given_coarse, joint_modes
 from hdsl.passes.marginal.structure import Grouping
 from hdsl.reference.values import Array
+from hdsl.storage import Pages, room
 
 LOGISTIC_SCALE = 0.6
 LEAST = 2.0**-54
@@ -59,11 +60,12 @@ def draw_effects(model: Grouped, points: Array, seed: int, warm: Warm | None, co
     Returns
     -------
     dict
-        Random variable to array (n, *dims).
+        Random variable to array (n, *dims), in a file where it is large (`hdsl.storage`).
     """
     plain = model.predicted.linear.model
     shapes = {v.name: tuple(plain.sizes[dim] for dim in v.dims) for v in plain.variables}
-    found = {name: np.empty((len(points), *shape)) for name, shape in shapes.items()}
+    found = {name: room((len(points), *shape)) for name, shape in shapes.items()}
+    pages = Pages(*found.values())
     steps = steps_needed(model, points, seed, warm, count)
     pieces = [slice(at, at + POINTS_AT_ONCE) for at in range(0, len(points), POINTS_AT_ONCE)]
     seeds = SeedSequence([seed, 0xE]).spawn(len(pieces))
@@ -73,6 +75,7 @@ def draw_effects(model: Grouped, points: Array, seed: int, warm: Warm | None, co
             values = _piece(model, points[piece], np.random.default_rng(own), steps, warm)
         for name, array in found.items():
             array[piece] = values[name]
+        pages.after(len(points[piece]) / len(points))
 
     with ThreadPoolExecutor(processors()) as pool:
         for done in [pool.submit(one, piece, own) for piece, own in zip(pieces, seeds, strict=True)]:

@@ -11,6 +11,7 @@ import numpy as np
 from hdsl.data.bound import Reals
 from hdsl.estimands.replicate import replicated
 from hdsl.estimands.rows import EstimandError
+from hdsl.report.effects import parameters
 from hdsl.report.predictive.before import check_prior
 from hdsl.report.predictive.compared import compared, misfit, waived
 from hdsl.report.predictive.left_out import leave_out, unforeseen
@@ -77,8 +78,7 @@ def _checks(result: Result, draws: dict[str, Reals], seed: int) -> tuple[list[Ch
 
 def _thinned(result: Result) -> dict[str, Reals]:
     """Return draws of the parameters, (draws, *dims), as many as replicates are wanted."""
-    values = {v.name: np.asarray(result.posterior["parameters"][v.name].values) for v in result.model.variables}
-    flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in values.items()}
+    flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in parameters(result).items()}
     total = next(iter(flat.values())).shape[0]
     wanted = int(np.clip(CELLS // max(result.bound.rows, 1), FEWEST, MOST))
     chosen = np.unique(np.linspace(0, total - 1, min(wanted, total)).round().astype(np.int64))
