@@ -275,6 +275,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM725": CodeInfo("arms that overlap little", "warning"),
         "HDM726": CodeInfo("strata of the propensity score with one arm", "warning"),
         "HDM727": CodeInfo("arms that differ given the propensity score", "warning"),
+        "HDM728": CodeInfo("draws for which there is no room"),
         "HDM799": CodeInfo("a defect of hdsl itself"),
     }
 )
