@@ -6,6 +6,7 @@ ends. Its whole size is set aside when it is made: a full disk is told then, and
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import shutil
@@ -25,6 +26,7 @@ BLOCK = 1 << 23
 ROWS = 64
 MIB = 1 << 20
 MEMORY, FOLDER = "HDSL_DRAWS_IN_MEMORY", "HDSL_DRAWS_FOLDER"
+UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 HELP = f"Free some space, name another folder in the environment variable {FOLDER}, or draw less (`--draws 250`)."
 
 
@@ -87,10 +89,15 @@ def room(shape: Sequence[int], dtype: Any = np.float64) -> NDArray[Any]:
 
 def _set_aside(file: IO[bytes], size: int, place: Path) -> None:
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file.fileno(), 0, size)
-        return
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+        else:
+            return
     if shutil.disk_usage(place).free < size:
-        raise OSError("there is too little space")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     file.truncate(size)
 
 

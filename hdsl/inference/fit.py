@@ -30,9 +30,10 @@ class Fit:
     sampled : Draws
         What the backend returned, of the prepared model's variables.
     parameters : mapping
-        Random variable of the plain model to draws of shape (chain, draw, *dims).
+        Random variable of the plain model to draws of shape (chain, draw, *dims); large ones lie in files
+        (`hdsl.storage`).
     roles : mapping
-        Reported role to draws of shape (chain, draw, *dims).
+        Reported role to draws of shape (chain, draw, *dims), likewise.
     settings : Settings
     how : str
         Why it was sampled as it was, in words.
@@ -75,6 +76,8 @@ def fit(
     ------
     SamplingFailed
         The backend gave no usable draws.
+    NotStored
+        Large draws found no place on the disk.
     """
     unusable = _unusable(settings)
     if unusable is not None:

@@ -23,6 +23,7 @@ from hdsl.model.ir import Model, ModelData
 from hdsl.report.result import Result
 from hdsl.report.summary import Summary
 from hdsl.source import Source, Span
+from hdsl.storage import NotStored
 
 if TYPE_CHECKING:
     from xarray import Dataset, DataTree
@@ -56,12 +57,13 @@ def save(result: Result, path: Path) -> None:
 
 
 def load(path: Path) -> Result:
-    """Read a saved result.
+    """Read a saved result; its large draws stay in the file until they are wanted.
 
     Raises
     ------
     StudyError
-        HDM117: there is no such file, it is no result of this version of hdsl, or it was damaged.
+        HDM117: there is no such file, it is no result of this version of hdsl, or it was damaged. HDM713: the
+        environment says no usable size of draws in memory.
     """
     from hdsl.inference.posterior import is_whole
     from hdsl.inference.posterior import load as load_tree
@@ -75,6 +77,8 @@ def load(path: Path) -> Result:
         record = tree[RECORD]
         written = int(record.attrs["format"])
         content = json.loads(str(record[RECORD].values))
+    except NotStored as problem:
+        raise StudyError([problem.diagnostic]) from None
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise _unusable(f"{path} is no whole result of hdsl ({_said(error)}).", DAMAGED) from None
     if written != FORMAT:

@@ -333,6 +333,8 @@ class Result:
     def load(path: str | PathLike[str]) -> Result:
         """Read a result that was saved; neither the study's file nor its data are needed.
 
+        Draws of more than 256 MiB (`HDSL_DRAWS_IN_MEMORY`) stay in the file until they are wanted: do not remove it.
+
         Raises
         ------
         StudyError
