@@ -27,7 +27,7 @@ ROWS = 64
 MIB = 1 << 20
 MEMORY, FOLDER = "HDSL_DRAWS_IN_MEMORY", "HDSL_DRAWS_FOLDER"
 UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
-HELP = f"Free some space, name another folder in the environment variable {FOLDER}, or draw less (`--draws 250`)."
+HELP = f"Free some space there, name another folder in the variable {FOLDER}, or draw less (`--draws 250`)."
 
 
 class NotStored(Exception):
@@ -83,8 +83,8 @@ def room(shape: Sequence[int], dtype: Any = np.float64) -> NDArray[Any]:
             _set_aside(file, size, place)
             return np.asarray(np.memmap(file, dtype, "r+", shape=tuple(shape)))
     except OSError as error:
-        message = f"Draws of {size / 1e9:.1f} GB cannot be held in {place}: {error.strerror or error}."
-        raise NotStored(Diagnostic("HDM728", message, help=HELP)) from None
+        message = f"There is no room for draws of {size / 1e9:.1f} GB: {error.strerror or error}."
+        raise NotStored(Diagnostic("HDM728", message, help=f"Their folder is {place}. {HELP}")) from None
 
 
 def _set_aside(file: IO[bytes], size: int, place: Path) -> None:
