@@ -43,8 +43,8 @@ class Integrated:
 
     def in_words(self) -> str:
         """Return what is integrated out and what is sampled."""
-        finest = self.marginal.statistics.finest
-        gone = [] if finest is None else [effect.role for effect in finest.grouping.effects]
+        names = {variable.name for variable in self.model.variables}
+        gone = [v.role for v in self.marginal.linear.model.variables if v.name not in names]
         left = [variable.role for variable in self.model.variables]
         parts = [f"integrated out: {', '.join(gone)}"] if gone else ["rows are taken together"]
         return "; ".join([*parts, f"sampled: {', '.join(left)}"])
