@@ -570,7 +570,7 @@ def nested_units(levels: int) -> Case:
     units = (4, 2, 2)[:levels]
     below = (("group", 7), *((f"unit_{k}", size) for k, size in enumerate(units)))
     codes = (np.array([2, 0, 0, 3, 2, 0, 2]), np.array([1, 1, 0, 1]), np.array([1, 0]))
-    sets = [level("group", 7), IndexSet(name="row", size=3, kind="cells"), IndexSet(name="column", size=2, kind="cells")]
+    sets = [level("group", 7), *(IndexSet(name=n, size=k, kind="cells") for n, k in (("row", 3), ("column", 2)))]
     slots = [
         real_slot("y", ("group", "row")),
         real_slot("x", ("row", "group")),

@@ -17,7 +17,6 @@ from hdsl_stan.lowrank import by_row, corner, entry_below, extra
 from hdsl_stan.syntax import (
     All,
     Argument,
-    Assign,
     Between,
     Declare,
     Expression,
@@ -26,6 +25,7 @@ from hdsl_stan.syntax import (
     Name,
     Number,
     Return,
+    Statement,
     Target,
     Type,
     at,
@@ -107,7 +107,7 @@ def products_of_rows() -> Function:
         Declare(Type("vector", (groups,), (rows, rows)), "L"),
         Declare(Type("vector", (groups,), (rows, _N)), "z"),
         Declare(Type("vector", (groups,), (_N, _N)), "S"),
-        Assign(_S, call("rep_array", call("rep_vector", Number(0), groups), _N, _N)),
+        assignment(_S, call("rep_array", call("rep_vector", Number(0), groups), _N, _N)),
         For("i", rows, _row()),
         Return(_S),
     )
@@ -126,26 +126,26 @@ def products_of_rows() -> Function:
     return Function("array[,] vector", PRODUCTS, arguments, body, text)
 
 
-def _row() -> tuple[Assign | For, ...]:
+def _row() -> tuple[Statement, ...]:
     """Return the statements that fill row i of L and of z, and add its products."""
     outcome, last = at(_Z, _I, _N), at(_S, _N, _N)
     less = binary("-", at(_Z, _I, _A), binary(".*", at(_L, _I, _J), at(_Z, _J, _A)))
     products = binary("+", at(_S, _A, _B), binary(".*", at(_Z, _I, _A), at(_Z, _I, _B)))
     more = binary("+", binary("*", Number(2), call("log", at(_L, _I, _I))), Number(log(2 * pi)))
     return (
-        For("a", binary("-", _N, _ONE), (Assign(at(_Z, _I, _A), at(Name("columns"), _I, All(), _A)),)),
-        Assign(outcome, binary("-", at(Name("y"), All(), _I), at(Name("mean"), _I))),
-        For("j", binary("-", _I, _ONE), (*entry_below(), For("a", _N, (Assign(at(_Z, _I, _A), less),)))),
+        For("a", binary("-", _N, _ONE), (assignment(at(_Z, _I, _A), at(Name("columns"), _I, All(), _A)),)),
+        assignment(outcome, binary("-", at(Name("y"), All(), _I), at(Name("mean"), _I))),
+        For("j", binary("-", _I, _ONE), (*entry_below(), For("a", _N, (assignment(at(_Z, _I, _A), less),)))),
         *corner(),
         For(
             "a",
             _N,
             (
-                Assign(at(_Z, _I, _A), binary("./", at(_Z, _I, _A), at(_L, _I, _I))),
-                For("b", _A, (Assign(at(_S, _A, _B), products),)),
+                assignment(at(_Z, _I, _A), binary("./", at(_Z, _I, _A), at(_L, _I, _I))),
+                For("b", _A, (assignment(at(_S, _A, _B), products),)),
             ),
         ),
-        Assign(last, binary("+", last, more)),
+        assignment(last, binary("+", last, more)),
     )
 
 
@@ -165,23 +165,23 @@ def integrated_out() -> Function:
     )
     less = binary("-", at(_S, row, other), binary(".*", at(_S, row, _K), at(_S, other, _K)))
     eliminated = (
-        Assign(pivot, call("sqrt", binary("+", _ONE, pivot))),
+        assignment(pivot, call("sqrt", binary("+", _ONE, pivot))),
         For(
             "i",
             binary("-", _N, _K),
             (
-                Assign(at(_S, row, _K), binary("./", at(_S, row, _K), pivot)),
-                For("j", _I, (Assign(at(_S, row, other), less),)),
+                assignment(at(_S, row, _K), binary("./", at(_S, row, _K), pivot)),
+                For("j", _I, (assignment(at(_S, row, other), less),)),
             ),
         ),
-        Assign(end, binary("+", end, binary("*", Number(2), call("log", pivot)))),
+        assignment(end, binary("+", end, binary("*", Number(2), call("log", pivot)))),
     )
     left = Between(binary("+", effects, _ONE), _N)
     body = (
         Declare(Type("int"), "n", call("size", Name("products"))),
         Declare(Type("int"), "units", binary("-", call("size", Name("first")), _ONE)),
         Declare(Type("vector", (units,), (_N, _N)), "S"),
-        For("i", _N, (For("j", _I, (Assign(at(_S, _I, _J), summed),)),)),
+        For("i", _N, (For("j", _I, (assignment(at(_S, _I, _J), summed),)),)),
         For("k", effects, eliminated),
         Return(at(_S, left, left)),
     )
@@ -205,9 +205,9 @@ def first_of_units() -> Function:
     after = at(first, binary("+", at(unit, group), _ONE))
     body = (
         Declare(Type("int", arrays=(binary("+", units, _ONE),)), "first"),
-        Assign(first, call("rep_array", Number(0), binary("+", units, _ONE))),
-        Assign(at(first, _ONE), _ONE),
-        For("g", call("size", unit), (Assign(after, binary("+", after, _ONE)),)),
+        assignment(first, call("rep_array", Number(0), binary("+", units, _ONE))),
+        assignment(at(first, _ONE), _ONE),
+        For("g", call("size", unit), (assignment(after, binary("+", after, _ONE)),)),
         Return(call("cumulative_sum", first)),
     )
     arguments = (Argument("array[] int", "unit"), Argument("int", "units"))

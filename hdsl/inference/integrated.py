@@ -1,4 +1,4 @@
-"""A model whose largest grouping is integrated out, for the samplers of the backends, and the way back."""
+"""A model whose nested groupings are integrated out, for the samplers of the backends, and the way back."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Integrated:
 
 
 def integrated(model: Model, data: ModelData) -> Integrated | Unrecognised:
-    """Return a plain model with the effects of its largest grouping integrated out, or why they cannot be."""
+    """Return a plain model with the effects of its nested groupings integrated out, or why they cannot be."""
     if "bart" in distributions_used(model):
         return Unrecognised("trees are drawn one by one")
     lean, values = precompute(model, data)

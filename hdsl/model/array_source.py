@@ -122,7 +122,8 @@ def law_arguments(law: Law, dims: Dims, scope: Scope) -> dict[str, Code]:
 def larger_units(name: str) -> str:
     """Return the template of the list of levels of a law of `NESTED`: columns, their number, units, their number."""
     parameters = DISTRIBUTIONS[name].parameters[3:]
-    levels = [f"({{{c}}}, {{n_{c}}}, {{{u}}}, {{n_{u}}})" for c, u in zip(parameters[::2], parameters[1::2], strict=True)]
+    pairs = zip(parameters[::2], parameters[1::2], strict=True)
+    levels = (f"({{{own}}}, {{n_{own}}}, {{{unit}}}, {{n_{unit}}})" for own, unit in pairs)
     return f"[{', '.join(levels)}]"
 
 

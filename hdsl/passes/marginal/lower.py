@@ -1,10 +1,11 @@
-"""A linear Gaussian model with the effects of its largest grouping integrated out, as a Model of its own.
+"""A linear Gaussian model with the effects of its nested groupings integrated out, as a Model of its own.
 
 The rows become what suffices (`hdsl.passes.suffice`): a few pseudo-rows for each group, a few of what is left within
 the groups, and a sum of squares. Of a group's rows y = X b + Z u + e, with u normal with the Cholesky factor L, the
-law is normal with the mean X b and the covariance diag(sd^2) + Z L L' Z'; what is left within the groups is normal
+law is normal with the mean X b and the covariance diag(sd^2) + Z L L' Z'; groupings in which the largest one nests
+add W M M' W' within their own units; what is left within the groups is normal
 about its own X b; the sum of squares is gamma with half as many degrees of freedom as its shape. Coefficients and
-the effects of smaller groupings stay random variables. The joint log density is that of the plain model with the
+the effects of other groupings stay random variables. The joint log density is that of the plain model with the
 effects integrated out, up to a constant.
 """
 
@@ -147,7 +148,7 @@ def suffices(linear: Linear, structure: Structure, scales: dict[str, Array | Non
 
 
 def marginalised(linear: Linear, statistics: Statistics) -> tuple[Model, ModelData]:
-    """Return a recognised model with the effects of its largest grouping integrated out.
+    """Return a recognised model with the effects of its largest grouping, and of those it nests in, integrated out.
 
     Parameters
     ----------
