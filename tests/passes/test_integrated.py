@@ -9,6 +9,8 @@ import pytest
 
 from hdsl.inference.exact.given import draw_given
 from hdsl.inference.integrated import Integrated, integrated
+from hdsl.model.distributions import NESTED
+from hdsl.passes.marginal import lower
 from hdsl.passes.marginal.recognise import Unrecognised
 from hdsl.reference.density import log_density
 from hdsl.reference.simulate import prior_draw
@@ -137,14 +139,19 @@ def rooms(rows: int = 30) -> dict[str, np.ndarray]:
     return columns | {"room": room, "school": school, "district": school // 2, "region": school // 4}
 
 
+@pytest.mark.parametrize("levels", [3, 2, 1, 0])
 @pytest.mark.parametrize("effects", ["", "vary x across school  vary z across district"])
-def test_a_chain_of_four_levels(effects: str, tmp_path: Path) -> None:
-    """All are integrated out, whatever varies across them, and drawn back from their conditional law."""
+def test_a_chain_of_four_levels(effects: str, levels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Effects are integrated out, whatever varies across them, and drawn back from their conditional law.
+
+    Also where only some of the levels above the rooms are, and the others stay parameters.
+    """
+    monkeypatch.setattr(lower, "NESTED", {level: name for level, name in NESTED.items() if level <= levels} or {0: ""})
     text = f"{shapes.HEAD}{REGIONS}analysis {{ adjust for x  vary x across room  vary z across room  {effects} }}"
     model, data = shapes.model_of_text(text, tmp_path, rooms())
     found = integrated(model, data)
     assert isinstance(found, Integrated), found
-    assert found.model.observations[0].law.distribution == "multinormal_nested_3"
+    assert found.model.observations[0].law.distribution == NESTED.get(levels, "multinormal_lowrank")
     points = drawn(found, POINTS)
     at = [{name: value[k] for name, value in points.items()} for k in range(POINTS)]
     expected = [oracle.integrated(model, data, point, gone(found)) for point in at]

@@ -148,7 +148,7 @@ def suffices(linear: Linear, structure: Structure, scales: dict[str, Array | Non
 
 
 def marginalised(linear: Linear, statistics: Statistics) -> tuple[Model, ModelData]:
-    """Return a recognised model with the effects of its largest grouping, and of those it nests in, integrated out.
+    """Return a recognised model with the effects of its largest grouping and those above it integrated out.
 
     Parameters
     ----------
