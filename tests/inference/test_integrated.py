@@ -19,6 +19,7 @@ from tests import models
 from tests.inference.test_exact import agree
 from tests.passes import shapes
 
+SAME_EFFECTS = "nested, the same effects at both levels"
 SMALL = Settings(chains=2, draws=60, warmup=60, seed=4)
 
 
@@ -111,7 +112,7 @@ def test_explain_tells_how(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["joint effects", "nested, effects at both levels", "spread by arm", "crossed"])
+@pytest.mark.parametrize("name", ["joint effects", SAME_EFFECTS, "spread by arm", "crossed"])
 @pytest.mark.parametrize("backend", ["stan", "pymc", "numpyro"])
 def test_posteriors_agree(name: str, backend: str, tmp_path: Path) -> None:
     """With exact draws, and with NUTS on the whole model, within Monte Carlo error."""
