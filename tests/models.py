@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hdsl.model.distributions import DISTRIBUTIONS
+from hdsl.model.distributions import DISTRIBUTIONS, NESTED
 from hdsl.model.functions import FUNCTIONS, dims_of
 from hdsl.model.ir import (
     Apply,
@@ -560,6 +560,45 @@ def prior(distribution: str) -> Case:
             random("theta", "theta", distribution, *_PRIORS[distribution], dims=dims),
         ),
         observations=(observe(("row",), "normal", by_row, 1.5),),
+    )
+    return model, ModelData(values=values, coords=labels(sets))
+
+
+def nested_units(levels: int) -> Case:
+    """The rows of groups in units of one level or more; of the first units one has one group, one has none."""
+    rng = np.random.default_rng(33)
+    units = (4, 2, 2)[:levels]
+    below = (("group", 7), *((f"unit_{k}", size) for k, size in enumerate(units)))
+    codes = (np.array([2, 0, 0, 3, 2, 0, 2]), np.array([1, 1, 0, 1]), np.array([1, 0]))
+    sets = [level("group", 7), *(IndexSet(name=n, size=k, kind="cells") for n, k in (("row", 3), ("column", 2)))]
+    slots = [
+        real_slot("y", ("group", "row")),
+        real_slot("x", ("row", "group")),
+        real_slot("Z", ("row", "group", "column")),
+    ]
+    values: dict[str, Numbers] = {
+        "y": rng.normal(size=(7, 3)),
+        "x": rng.normal(size=(3, 7)),
+        "Z": rng.normal(size=(3, 7, 2)),
+    }
+    args: list[Term] = [mul(var("b"), var("x")), add(const(0.2), var("s")), mul(var("s"), var("Z"))]
+    for k, size in enumerate(units):
+        (name, _), unit, dim, wide = below[k], f"unit_{k}", f"column_{k}", 1 + (k == 0)
+        sets += [level(unit, size), IndexSet(name=dim, size=wide, kind="cells")]
+        slots += [real_slot(f"W_{k}", ("row", "group", dim)), int_slot(f"{unit}_of", (name,), indexes=unit)]
+        values |= {f"W_{k}": rng.normal(size=(3, 7, wide)), f"{unit}_of": codes[k].astype(np.int64)}
+        args += [mul(mul(const(k + 0.5), var("t")), var(f"W_{k}")), var(f"{unit}_of")]
+    model = Model(
+        name=f"nested_units_{levels}",
+        unit="group",
+        index_sets=tuple(sets),
+        slots=tuple(slots),
+        statements=(
+            random("b", "slope", "normal", 0, 1),
+            random("s", "scale", "gamma", 4, 4),
+            random("t", "spread", "gamma", 4, 4),
+        ),
+        observations=(observe(("group", "row"), NESTED[levels], *args).model_copy(update={"outcome": ""}),),
     )
     return model, ModelData(values=values, coords=labels(sets))
 

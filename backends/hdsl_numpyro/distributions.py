@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from hdsl.model.array_source import larger_units
+from hdsl.model.distributions import NESTED
+
 
 class Row(NamedTuple):
     """A distribution's constructor; or, where `log_prob` is set, the log probability of `{value}`.
@@ -19,6 +22,11 @@ class Row(NamedTuple):
     template: str
     log_prob: bool = False
     full: tuple[str, ...] = ()
+
+
+def _nested(name: str) -> Row:
+    arguments = f"{{value}}, {{mean}}, {{sd}}, {{factor}}, {larger_units(name)}"
+    return Row(f"nested_log_prob({arguments})", log_prob=True, full=("mean", "sd"))
 
 
 DISTRIBUTIONS: Mapping[str, Row] = {
@@ -64,6 +72,7 @@ DISTRIBUTIONS: Mapping[str, Row] = {
     "categorical_logit": Row("dist.Categorical(logits={logits})"),
     "multinormal_cholesky": Row("dist.MultivariateNormal({mean}, scale_tril={cholesky})"),
     "multinormal_lowrank": Row("LowRankNormal({mean}, {sd}, {factor})", full=("mean", "sd")),
+    **{name: _nested(name) for name in NESTED.values()},
     "lkj_cholesky": Row("dist.LKJCholesky({event}, {eta})"),
     "ordered_normal": Row("OrderedNormal({mean}, {sd})", full=("mean",)),
     "dirichlet": Row("dist.Dirichlet({concentration})", full=("concentration",)),
@@ -123,6 +132,37 @@ class LowRankNormal(dist.Distribution):
             z.append(left / L[i, i])
             total = total - 0.5 * z[i] ** 2 - jnp.log(L[i, i])
         return total
+''',
+    "nested_log_prob": '''
+def nested_log_prob(value, mean, sd, factor, larger):
+    """Log density of the rows of groups (groups, rows) with all that they share integrated out.
+
+    Rows of a group share factor factor' beside sd^2, those of larger units columns columns': `larger` lists the
+    columns, their number, the unit of each group, then of each unit, and the number of units, level by level.
+    Columns and outcome (last) are whitened: L[i, j] is an entry of all groups' Cholesky factors. S holds sums of
+    their products by unit, from which the effects of the units are eliminated, the innermost first.
+    """
+    left = [columns[..., k] for columns, count, _, _ in larger for k in range(count)] + [value - mean]
+    rows, L, white = value.shape[-1], {}, []
+    for i in range(rows):
+        row = [each[..., i] for each in left]
+        for j in range(i):
+            shared = jnp.sum(factor[..., i, :] * factor[..., j, :], axis=-1)
+            L[i, j] = (shared - sum(L[i, k] * L[j, k] for k in range(j))) / L[j, j]
+            row = [each - L[i, j] * done for each, done in zip(row, white[j])]
+        variance = jnp.square(sd[..., i]) + jnp.sum(jnp.square(factor[..., i, :]), axis=-1)
+        L[i, i] = jnp.sqrt(variance - sum(jnp.square(L[i, k]) for k in range(i)))
+        white.append([each / L[i, i] for each in row])
+    S = [[sum(row[a] * row[b] for row in white) for b in range(a + 1)] for a in range(len(left))]
+    S[-1][-1] += sum(2.0 * jnp.log(L[i, i]) for i in range(rows)) + rows * jnp.log(2.0 * jnp.pi)
+    for _, count, unit, units in larger:
+        S = [[jax.ops.segment_sum(entry, unit, units) for entry in row] for row in S]
+        for _ in range(count):
+            root = jnp.sqrt(1.0 + S[0][0])
+            below = [row[0] / root for row in S[1:]]
+            S = [[row[b + 1] - below[a] * below[b] for b in range(a + 1)] for a, row in enumerate(S[1:])]
+            S[-1][-1] += 2.0 * jnp.log(root)
+    return -0.5 * jnp.sum(S[0][0])
 ''',
     "SkewNormal": '''
 class SkewNormal(dist.Distribution):

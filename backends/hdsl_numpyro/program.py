@@ -11,7 +11,7 @@ from textwrap import wrap
 
 from hdsl.backend import Program
 from hdsl.model import distributions as laws
-from hdsl.model.array_source import ATOM, Code, Scope, aligned, lower, ordered
+from hdsl.model.array_source import ATOM, Code, Scope, aligned, index_slots, law_arguments, law_sizes, lower
 from hdsl.model.ir import (
     Definition,
     Dims,
@@ -97,7 +97,7 @@ def _scope(model: Model) -> Scope:
     sizes: dict[str, str] = {}
     for index_set in model.index_sets:
         sizes[index_set.name] = _fresh(f"n_{index_set.name}", (*_OURS, *names.values(), *sizes.values()))
-    return Scope(names, model.dims_of(), sizes, DIALECT)
+    return Scope(names, model.dims_of(), sizes, DIALECT, index_slots(model))
 
 
 def _sites(model: Model) -> dict[str, str]:
@@ -107,13 +107,6 @@ def _sites(model: Model) -> dict[str, str]:
     for value in (*model.observations, *model.factors):
         found[value.name] = _fresh(value.name, (*taken, *found.values()))
     return found
-
-
-def _arguments(law: Law, dims: Dims, scope: Scope) -> dict[str, Code]:
-    """Return a law's arguments by parameter name, aligned with the dims of the variable."""
-    parameters = laws.DISTRIBUTIONS[law.distribution].parameters
-    codes = [ordered(lower(arg, scope), dims) for arg in law.args]
-    return dict(zip(parameters, codes, strict=True))
 
 
 def _over_event(args: Mapping[str, Code], law: Law, dims: Dims, scope: Scope) -> dict[str, Code]:
@@ -132,7 +125,7 @@ def _constructor(law: Law, args: Mapping[str, Code], dims: Dims, scope: Scope, v
     row, event = DISTRIBUTIONS[law.distribution], laws.DISTRIBUTIONS[law.distribution].event
     given = _over_event(args, law, dims, scope) if row.full else args
     size = scope.sizes[dims[-1]] if event else ""
-    return row.template.format(**given, value=value, event=size)
+    return row.template.format(**given, **law_sizes(law, args, scope), value=value, event=size)
 
 
 def _variable(variable: RandomVariable, scope: Scope) -> _Line:
@@ -140,7 +133,7 @@ def _variable(variable: RandomVariable, scope: Scope) -> _Line:
     if law.distribution == "bart":
         surface = f"{scope.names[variable.name]} = data[{json.dumps(variable.name)}]"
         return _Line(surface, f"{_comment(variable.role, variable.reason)}; bartz draws it between the steps of NUTS")
-    args = _arguments(law, dims, scope)
+    args = law_arguments(law, dims, scope)
     event = laws.DISTRIBUTIONS[law.distribution].event
     batch = dims[: len(dims) - event]
     constructor = _constructor(law, args, dims, scope)
@@ -191,7 +184,7 @@ def _assignment(name: str, code: Code) -> str:
 
 def _observation(observation: Observation, site: str, scope: Scope) -> Iterator[_Line]:
     law, dims = observation.law, observation.dims
-    args = _arguments(law, dims, scope)
+    args = law_arguments(law, dims, scope)
     y = scope.names[observation.slot]
     comment = _comment(observation.outcome, observation.reason)
     row = DISTRIBUTIONS[law.distribution]

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from hdsl.model.array_source import larger_units
+from hdsl.model.distributions import NESTED
+
 
 class Row(NamedTuple):
     """A class of PyMC with its arguments; or, where `logp` is set, a function of the program.
@@ -70,13 +73,20 @@ DISTRIBUTIONS: Mapping[str, Row] = {
     "categorical_logit": _function("categorical_logp", "{logits}", "(c)->()"),
     "multinormal_cholesky": Row("pm.MvNormal", "mu={mean}, chol={cholesky}"),
     "multinormal_lowrank": Row("pm.MvNormal", "mu={mean}, cov=lowrank_covariance({sd}, {factor})", full=("mean", "sd")),
+    **dict.fromkeys(NESTED.values(), Row("nested_logp", "", logp=True, full=("mean", "sd"))),
     "lkj_cholesky": Row("pm.LKJCorr", "n={event}, eta={eta}"),
     "ordered_normal": Row("pm.Normal", "mu={mean}, sigma={sd}"),
     "dirichlet": Row("pm.Dirichlet", "a={concentration}", full=("concentration",)),
 }
 
 # Of data: the log density of {value} in place of a law that is slow for many small vectors.
-WRITTEN_OUT: Mapping[str, str] = {"multinormal_lowrank": "groups_logp({event}, {value}, {mean}, {sd}, {factor})"}
+WRITTEN_OUT: Mapping[str, str] = {
+    "multinormal_lowrank": "groups_logp({event}, {value}, {mean}, {sd}, {factor})",
+    **{
+        name: f"nested_logp({{event}}, {{value}}, {{mean}}, {{sd}}, {{factor}}, {larger_units(name)})"
+        for name in NESTED.values()
+    },
+}
 
 # The log probability of lasting beyond {value}, for censored durations.
 SURVIVAL: Mapping[str, str] = {

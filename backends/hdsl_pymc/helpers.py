@@ -36,6 +36,37 @@ def groups_logp(rows, value, mean, sd, factor):
         total = total - 0.5 * pt.square(z[i]) - pt.log(L[i, i])
     return total
 ''',
+    "nested_logp": '''
+def nested_logp(rows, value, mean, sd, factor, larger):
+    """Log density of the rows of groups (groups, rows) with all that they share integrated out.
+
+    Rows of a group share factor factor' beside sd^2, those of larger units columns columns': `larger` lists the
+    columns, their number, the unit of each group, then of each unit, and the number of units, level by level.
+    Columns and outcome (last) are whitened: L[i, j] is an entry of all groups' Cholesky factors. S holds sums of
+    their products by unit, from which the effects of the units are eliminated, the innermost first.
+    """
+    left = [columns[..., k] for columns, count, _, _ in larger for k in range(count)] + [value - mean]
+    L, white = {}, []
+    for i in range(rows):
+        row = [each[..., i] for each in left]
+        for j in range(i):
+            shared = pt.sum(factor[..., i, :] * factor[..., j, :], axis=-1)
+            L[i, j] = (shared - sum(L[i, k] * L[j, k] for k in range(j))) / L[j, j]
+            row = [each - L[i, j] * done for each, done in zip(row, white[j])]
+        variance = pt.square(sd[..., i]) + pt.sum(pt.square(factor[..., i, :]), axis=-1)
+        L[i, i] = pt.sqrt(variance - sum(pt.square(L[i, k]) for k in range(i)))
+        white.append([each / L[i, i] for each in row])
+    S = [[sum(row[a] * row[b] for row in white) for b in range(a + 1)] for a in range(len(left))]
+    S[-1][-1] += sum(2.0 * pt.log(L[i, i]) for i in range(rows)) + rows * np.log(2.0 * np.pi)
+    for _, count, unit, units in larger:
+        S = [[pt.inc_subtensor(pt.zeros(units)[unit], entry) for entry in row] for row in S]
+        for _ in range(count):
+            root = pt.sqrt(1.0 + S[0][0])
+            below = [row[0] / root for row in S[1:]]
+            S = [[row[b + 1] - below[a] * below[b] for b in range(a + 1)] for a, row in enumerate(S[1:])]
+            S[-1][-1] += 2.0 * pt.log(root)
+    return -0.5 * pt.sum(S[0][0])
+''',
     "skewnormal_logp": '''
 def skewnormal_logp(value, loc, scale, shape):
     """Log density of Azzalini's skew normal distribution."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from hdsl.backend import Program
 from hdsl.model import distributions as laws
-from hdsl.model.array_source import ATOM, Code, Scope, aligned, lower, ordered
+from hdsl.model.array_source import ATOM, Code, Scope, aligned, index_slots, law_arguments, law_sizes, lower
 from hdsl.model.ir import (
     Const,
     Definition,
@@ -94,14 +94,13 @@ def _names(model: Model) -> _Names:
     for index_set in model.index_sets:
         dims[index_set.name] = _fresh(index_set.name, (*taken, *sites.values(), *dims.values()))
     sizes = {index_set.name: str(index_set.size) for index_set in model.index_sets}
-    return _Names(Scope(python, model.dims_of(), sizes, DIALECT), dims, sites)
+    return _Names(Scope(python, model.dims_of(), sizes, DIALECT, index_slots(model)), dims, sites)
 
 
 def _arguments(law: Law, dims: Dims, names: _Names) -> dict[str, Code]:
     """Return a law's arguments by parameter name, aligned with the dims of the variable."""
     row = DISTRIBUTIONS[law.distribution]
-    codes = [ordered(lower(arg, names.scope), dims) for arg in law.args]
-    found = dict(zip(laws.DISTRIBUTIONS[law.distribution].parameters, codes, strict=True))
+    found = law_arguments(law, dims, names.scope)
     for name in row.full:
         code = found[name]
         if dims[-1] not in code.dims:
@@ -212,8 +211,10 @@ def _observation(observation: Observation, names: _Names) -> Iterator[_Line]:
     comment = _comment(observation.outcome, observation.reason)
     if law.distribution in WRITTEN_OUT and observation.weight is None:
         args = _arguments(law, dims, names)
-        written = WRITTEN_OUT[law.distribution].format(**args, value=y, event=names.scope.sizes[dims[-1]])
-        yield _Line(call("pm.Potential", json.dumps(site), written, *_dims_argument(dims[:-1], names)), comment)
+        sizes = law_sizes(law, args, names.scope)
+        written = WRITTEN_OUT[law.distribution].format(**args, **sizes, value=y, event=names.scope.sizes[dims[-1]])
+        batch = dims[: len(dims) - laws.DISTRIBUTIONS[law.distribution].event]
+        yield _Line(call("pm.Potential", json.dumps(site), written, *_dims_argument(batch, names)), comment)
         return
     if observation.weight is None and observation.event is None:
         function, *arguments = _named(site, law, dims, names, [f"observed={y}"])

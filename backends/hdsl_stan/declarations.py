@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hdsl.model.distributions import DISTRIBUTIONS as KINDS
+from hdsl.model.distributions import NESTED
 from hdsl.model.ir import Expr, Model, Observation, RandomVariable, Slot, references, substitute
 from hdsl.model.roles import in_words
 from hdsl_stan.context import Context
@@ -47,7 +48,7 @@ def data_item(context: Context, slot: Slot) -> Statement:
     whole = is_integer(context.model, slot, context.shifted)
     variable = Stored(name, slot.dims, "int") if whole else stored(name, slot.dims)
     event = slot.name in observed and KINDS[observed[slot.name].law.distribution].event
-    if event and observed[slot.name].law.distribution != "multinormal_lowrank":
+    if event and observed[slot.name].law.distribution not in ("multinormal_lowrank", *NESTED.values()):
         variable = Stored(name, slot.dims, "vector")
     context.stored[slot.name] = variable
     low, high = _slot_bounds(context, slot, observed.get(slot.name))

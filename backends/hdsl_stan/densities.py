@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hdsl.model.distributions import NESTED
 from hdsl.model.ir import Const, Expr, Law, apply, const, div, mul, sub
 
 Rewrite = Callable[[Sequence[Expr]], tuple[Expr, ...]]
@@ -128,6 +129,7 @@ DISTRIBUTIONS: Mapping[str, Density] = {
     "categorical_logit": _plain("categorical_logit", vectorised=False, vectors=(0,), survival=False),
     "multinormal_cholesky": _plain("multi_normal_cholesky", vectors=(0, 1), survival=False),
     "multinormal_lowrank": _plain("multi_normal_lowrank", vectors=(0, 1, 2), survival=False, user=True),
+    **dict.fromkeys(NESTED.values(), _plain("multi_normal_nested", survival=False, user=True)),
     "lkj_cholesky": _plain("lkj_corr_cholesky", survival=False),
     "ordered_normal": _plain("normal", survival=False),
     "dirichlet": _plain("dirichlet", vectors=(0,), survival=False),

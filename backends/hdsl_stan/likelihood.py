@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hdsl.model.distributions import DISTRIBUTIONS as KINDS
+from hdsl.model.distributions import NESTED
 from hdsl.model.ir import Apply, Const, Expr, Observation, Var
 from hdsl.model.log_kernels import log_kernel
 from hdsl_stan import lowrank
+from hdsl_stan import nested as nested_groups
 from hdsl_stan.context import POSITIONS, Context
 from hdsl_stan.densities import Density, stan_law
 from hdsl_stan.expressions import assignment, free_dims, local, lower
@@ -47,6 +49,9 @@ def likelihood(context: Context, observation: Observation) -> None:
     density, name, _ = stan_law(observation.law)
     if observation.law.distribution == "multinormal_lowrank" and len(observation.dims) == 2:
         lowrank.likelihood(context, observation)
+        return
+    if observation.law.distribution in NESTED.values():
+        nested_groups.likelihood(context, observation)
         return
     if density.user:
         context.functions.add(f"{name}_{_suffix(observation)}")

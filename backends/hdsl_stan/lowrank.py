@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import log, pi
 
-from hdsl.model.ir import Expr, Law, Observation
+from hdsl.model.ir import Expr, Observation
 from hdsl_stan.context import Context
 from hdsl_stan.expressions import assignment, loop, lower
 from hdsl_stan.syntax import (
@@ -39,16 +39,19 @@ def likelihood(context: Context, observation: Observation) -> None:
     """Write the statements of such a law of data, one for each element of one dim."""
     groups, row = observation.dims
     context.functions.add(GROUPS)
-    arguments = tuple(_by_row(context, observation.law, place, groups, row) for place in range(3))
+    names = ("mean", "sd", "factor")
+    arguments = tuple(
+        by_row(context, arg, name, groups, row) for arg, name in zip(observation.law.args, names, strict=True)
+    )
     outcome = Name(context.stored[observation.slot].name)
     context.body.append(Target(call(GROUPS, outcome, given=tuple(Name(each.name) for each in arguments))))
 
 
-def _by_row(context: Context, law: Law, place: int, groups: str, row: str) -> Stored:
-    """Declare an argument as an array over the rows of vectors over the groups, of the factor of matrices."""
-    arg, wanted = law.args[place], ("mean", "sd", "factor")[place]
-    dims = (row, groups) if wanted != "factor" else (row, groups, _extra(context, arg, groups, row))
-    base = "vector" if wanted != "factor" else "matrix"
+def by_row(context: Context, arg: Expr, wanted: str, groups: str, row: str) -> Stored:
+    """Declare an argument as an array over the rows of vectors over the groups, of columns of matrices."""
+    wide = wanted not in ("mean", "sd")
+    dims = (row, groups, extra(context, arg, groups, row)) if wide else (row, groups)
+    base = "matrix" if wide else "vector"
     held = Stored(context.fresh(f"{wanted}_of_rows"), dims, base)
     sizes = context.sizes
     context.body.append(Declare(Type(base, tuple(sizes[dim] for dim in dims[1:]), (sizes[row],)), held.name))
@@ -61,7 +64,8 @@ def _by_row(context: Context, law: Law, place: int, groups: str, row: str) -> St
     return held
 
 
-def _extra(context: Context, arg: Expr, groups: str, row: str) -> str:
+def extra(context: Context, arg: Expr, groups: str, row: str) -> str:
+    """Return the dim of the columns of an argument."""
     from hdsl_stan.expressions import free_dims
 
     (extra,) = (dim for dim in free_dims(context, arg) if dim not in (groups, row))
@@ -113,23 +117,34 @@ def all_groups() -> Function:
 
 def _row() -> tuple[Statement, ...]:
     """Return the statements that fill row i of L and of z = L^-1 (y - mean)."""
-    factor, sd = Name("factor"), Name("sd")
-    entry, corner = at(_L, _I, _J), at(_L, _I, _I)
-    shared = call("rows_dot_product", at(factor, _I), at(factor, _J))
-    variance = binary("+", call("square", at(sd, _I)), call("rows_dot_self", at(factor, _I)))
-    below = (
-        _set(entry, shared),
-        For("k", binary("-", _J, Number(1)), (_less(entry, binary(".*", at(_L, _I, _K), at(_L, _J, _K))),)),
-        _set(entry, binary("./", entry, at(_L, _J, _J))),
-        _less(at(_Z, _I), binary(".*", entry, at(_Z, _J))),
-    )
+    below = (*entry_below(), _less(at(_Z, _I), binary(".*", at(_L, _I, _J), at(_Z, _J))))
     return (
         _set(at(_Z, _I), binary("-", at(_Y, All(), _I), at(Name("mean"), _I))),
         For("j", binary("-", _I, Number(1)), below),
-        _set(corner, variance),
-        For("k", binary("-", _I, Number(1)), (_less(corner, call("square", at(_L, _I, _K))),)),
-        _set(corner, call("sqrt", corner)),
-        _set(at(_Z, _I), binary("./", at(_Z, _I), corner)),
+        *corner(),
+        _set(at(_Z, _I), binary("./", at(_Z, _I), at(_L, _I, _I))),
+    )
+
+
+def entry_below() -> tuple[Statement, ...]:
+    """Return the statements that compute entry (i, j) of L, j < i."""
+    factor, entry = Name("factor"), at(_L, _I, _J)
+    shared = call("rows_dot_product", at(factor, _I), at(factor, _J))
+    return (
+        _set(entry, shared),
+        For("k", binary("-", _J, Number(1)), (_less(entry, binary(".*", at(_L, _I, _K), at(_L, _J, _K))),)),
+        _set(entry, binary("./", entry, at(_L, _J, _J))),
+    )
+
+
+def corner() -> tuple[Statement, ...]:
+    """Return the statements that compute entry (i, i) of L."""
+    own = at(_L, _I, _I)
+    variance = binary("+", call("square", at(Name("sd"), _I)), call("rows_dot_self", at(Name("factor"), _I)))
+    return (
+        _set(own, variance),
+        For("k", binary("-", _I, Number(1)), (_less(own, call("square", at(_L, _I, _K))),)),
+        _set(own, call("sqrt", own)),
     )
 
 

@@ -10,6 +10,7 @@ from hdsl_stan.layout import Doc, Filled, Joined, broken, flat
 from hdsl_stan.syntax import (
     All,
     Assign,
+    Between,
     Binary,
     Braces,
     Call,
@@ -227,7 +228,13 @@ def _items(nodes: Sequence[Expression], given: Sequence[Expression] = ()) -> Doc
 
 
 def _indices(node: Index) -> str:
-    return ", ".join(":" if isinstance(each, All) else expression(each) for each in node.indices)
+    return ", ".join(_place(each) for each in node.indices)
+
+
+def _place(node: Expression | All | Between) -> str:
+    if isinstance(node, Between):
+        return f"{expression(node.low)}:{expression(node.high)}"
+    return ":" if isinstance(node, All) else expression(node)
 
 
 def _binary(node: Binary) -> tuple[Doc, int]:

@@ -65,11 +65,19 @@ class All:
 
 
 @dataclass(frozen=True)
+class Between:
+    """The index that takes low:high."""
+
+    low: Expression
+    high: Expression
+
+
+@dataclass(frozen=True)
 class Index:
     """An indexed value."""
 
     operand: Expression
-    indices: tuple[Expression | All, ...]
+    indices: tuple[Expression | All | Between, ...]
 
 
 @dataclass(frozen=True)
@@ -242,7 +250,7 @@ def added(left: Expression, right: Expression) -> Binary:
     return binary("+", left, right)
 
 
-def at(operand: Expression, *indices: Expression | All) -> Expression:
+def at(operand: Expression, *indices: Expression | All | Between) -> Expression:
     """Return an indexed value, with trailing whole dimensions left out."""
     kept = list(indices)
     while kept and isinstance(kept[-1], All):

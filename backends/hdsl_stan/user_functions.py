@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
-from hdsl_stan import lowrank
+from hdsl_stan import lowrank, nested
 from hdsl_stan.context import POSITIONS
 from hdsl_stan.syntax import (
     Argument,
@@ -178,6 +178,9 @@ FUNCTIONS: Mapping[str, Function] = {
         _normal_mixture(),
         lowrank.one_by_one(),
         lowrank.all_groups(),
+        nested.products_of_rows(),
+        nested.integrated_out(),
+        nested.first_of_units(),
         _zero_inflated_poisson(),
         _hurdle("poisson_log", "lpmf", ("log_mean",), "a Poisson"),
         _hurdle("neg_binomial_2_log", "lpmf", ("log_mean", "shape"), "a negative binomial"),

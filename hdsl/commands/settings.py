@@ -25,7 +25,7 @@ def add_settings(parser: argparse.ArgumentParser, draws: int) -> None:
 def add_inference(parser: argparse.ArgumentParser) -> None:
     """Add the option that chooses how the posterior is drawn from."""
     how = (
-        "exact: effects are integrated out and draws need no sampler; marginal: those of the largest grouping are, and "
+        "exact: effects are integrated out and draws need no sampler; marginal: those of nested groupings are, and "
         "NUTS draws the rest; nuts: NUTS on the whole model; auto (default): exact where the model's structure allows "
         "it, else marginal, else nuts; with another backend or an engine, marginal where allowed, else nuts"
     )

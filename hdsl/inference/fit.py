@@ -68,7 +68,7 @@ def fit(
     """Draw from the posterior of a plain model.
 
     Effects are integrated out where `settings.inference` and the model's structure allow it: all at once where exact
-    draws are wanted, else those of the largest grouping, and the backend samples the rest. HDM604 where the backend
+    draws are wanted, else those of nested groupings, and the backend samples the rest. HDM604 where the backend
     cannot express the model, HDM713 for settings that cannot be used, HDM716 where effects were to be integrated out
     and cannot be.
 

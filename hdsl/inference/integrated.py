@@ -1,4 +1,4 @@
-"""A model whose largest grouping is integrated out, for the samplers of the backends, and the way back."""
+"""A model whose nested groupings are integrated out, for the samplers of the backends, and the way back."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class Integrated:
 
     def in_words(self) -> str:
         """Return what is integrated out and what is sampled."""
-        finest = self.marginal.statistics.finest
-        gone = [] if finest is None else [effect.role for effect in finest.grouping.effects]
+        names = {variable.name for variable in self.model.variables}
+        gone = [v.role for v in self.marginal.linear.model.variables if v.name not in names]
         left = [variable.role for variable in self.model.variables]
         parts = [f"integrated out: {', '.join(gone)}"] if gone else ["rows are taken together"]
         return "; ".join([*parts, f"sampled: {', '.join(left)}"])
 
 
 def integrated(model: Model, data: ModelData) -> Integrated | Unrecognised:
-    """Return a plain model with the effects of its largest grouping integrated out, or why they cannot be."""
+    """Return a plain model with the effects of its nested groupings integrated out, or why they cannot be."""
     if "bart" in distributions_used(model):
         return Unrecognised("trees are drawn one by one")
     lean, values = precompute(model, data)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hdsl.model.ir import Apply, Const, Dims, Expr, Var
+from hdsl.model.distributions import DISTRIBUTIONS
+from hdsl.model.ir import Apply, Const, Dims, Expr, Law, Model, Var
 
 SUM, PRODUCT, SIGN, POWER, ATOM = range(1, 6)
 
@@ -91,12 +92,50 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Scope:
-    """The names in scope: source name and dims of each value, and the source name of each index set's size."""
+    """The names in scope: source name and dims of each value, and the source name of each index set's size.
+
+    `indexes`: of integer slots the index set into which they point.
+    """
 
     names: Mapping[str, str]
     dims: Mapping[str, Dims]
     sizes: Mapping[str, str]
     dialect: Dialect
+    indexes: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def index_slots(model: Model) -> dict[str, str]:
+    """Return of the integer slots that are indices the index set into which they point."""
+    return {slot.name: slot.indexes for slot in model.slots if slot.indexes is not None}
+
+
+def law_arguments(law: Law, dims: Dims, scope: Scope) -> dict[str, Code]:
+    """Return a law's arguments by parameter name, aligned with the dims of the variable; indices as they are."""
+    parameters = DISTRIBUTIONS[law.distribution].parameters
+    codes = [
+        lower(arg, scope) if isinstance(arg, Var) and arg.name in scope.indexes else ordered(lower(arg, scope), dims)
+        for arg in law.args
+    ]
+    return dict(zip(parameters, codes, strict=True))
+
+
+def larger_units(name: str) -> str:
+    """Return the template of the list of levels of a law of `NESTED`: columns, their number, units, their number."""
+    parameters = DISTRIBUTIONS[name].parameters[3:]
+    pairs = zip(parameters[::2], parameters[1::2], strict=True)
+    levels = (f"({{{own}}}, {{n_{own}}}, {{{unit}}}, {{n_{unit}}})" for own, unit in pairs)
+    return f"[{', '.join(levels)}]"
+
+
+def law_sizes(law: Law, args: Mapping[str, Code], scope: Scope) -> dict[str, str]:
+    """Return by parameter the size of the index set into which it points, or that of its last dim."""
+    found: dict[str, str] = {}
+    for arg, (name, code) in zip(law.args, args.items(), strict=True):
+        over = scope.indexes.get(arg.name) if isinstance(arg, Var) else None
+        over = over or (code.dims[-1] if code.dims else None)
+        if over is not None:
+            found[f"n_{name}"] = scope.sizes[over]
+    return found
 
 
 def _number(value: float, dialect: Dialect) -> Code:

@@ -46,6 +46,17 @@ def _real(name: str, *parameters: str, location: str = "mean", scale: str = "sd"
     return Distribution(name, parameters, "real", location=location, scale=scale)
 
 
+def _nested(levels: int) -> Distribution:
+    """Return the law of the rows of all groups, (group, row), that lie in units of one level or of several.
+
+    Rows of a group have the covariance diag(sd^2) + factor factor', those of a unit share columns columns' besides.
+    `unit`: the unit of each group; `columns_2` and `unit_2`, the larger unit of each unit, are of the next level.
+    """
+    more = [f"{name}_{level}" for level in range(2, levels + 1) for name in ("columns", "unit")]
+    name = "multinormal_nested" if levels == 1 else f"multinormal_nested_{levels}"
+    return Distribution(name, ("mean", "sd", "factor", "columns", "unit", *more), "vector", event=2, location="mean")
+
+
 _ALL = (
     _real("normal", "mean", "sd"),
     _real("student", "df", "mean", "scale", scale="scale"),
@@ -85,6 +96,7 @@ _ALL = (
     Distribution("multinormal_cholesky", ("mean", "cholesky"), "vector", event=1, location="mean"),
     # Covariance diag(sd^2) + factor factor'; the columns of `factor` are a dim of its own.
     Distribution("multinormal_lowrank", ("mean", "sd", "factor"), "vector", event=1, location="mean"),
+    *(_nested(levels) for levels in (1, 2, 3)),
     Distribution("lkj_cholesky", ("eta",), "cholesky_corr", event=2),
     Distribution("ordered_normal", ("mean", "sd"), "ordered", event=1),
     Distribution("dirichlet", ("concentration",), "simplex", event=1),
@@ -93,3 +105,5 @@ _ALL = (
 )
 
 DISTRIBUTIONS: Mapping[str, Distribution] = {distribution.name: distribution for distribution in _ALL}
+# Laws of data that are no outcomes of rows, by the number of levels above the groups.
+NESTED: Mapping[int, str] = {levels: _nested(levels).name for levels in (1, 2, 3)}

@@ -28,6 +28,8 @@ from hdsl.reference.values import BATCH, Value, common_sizes, expand, union, wit
 
 RULES: Mapping[str, Rules] = {**LOCATED, **POSITIVE, **COUNTS, **CATEGORIES, **JOINT, **MIXTURES}
 
+_NESTED = ("event", "event", "event extra", "event extra", "first")
+_ABOVE = ("event extra", "extra")
 _TRAILING: Mapping[str, tuple[str, ...]] = {
     "ordinal_logit": ("", "extra"),
     "ordinal_probit": ("", "extra"),
@@ -35,6 +37,9 @@ _TRAILING: Mapping[str, tuple[str, ...]] = {
     "normal_mixture": ("extra", "extra", "extra"),
     "multinormal_cholesky": ("event", "event extra"),
     "multinormal_lowrank": ("event", "event", "event extra"),
+    "multinormal_nested": _NESTED,
+    "multinormal_nested_2": (*_NESTED, *_ABOVE),
+    "multinormal_nested_3": (*_NESTED, *_ABOVE, *_ABOVE),
     "ordered_normal": ("event", "event"),
     "dirichlet": ("event",),
     "bart": ("event extra", "event", ""),
@@ -63,7 +68,7 @@ def _layout(name: str, dims: Dims, args: Sequence[Value], x: Value | None = None
 
 
 def _trailing(kind: str, arg: Value, lead: Dims, event: Dims) -> Dims:
-    own = event if "event" in kind else ()
+    own = event if "event" in kind else event[:1] if kind == "first" else ()
     if "extra" not in kind:
         return own
     extra = tuple(dim for dim in arg.dims if dim not in (*lead, *own))

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.random import Generator
 
+from hdsl.model.distributions import NESTED
 from hdsl.reference import special
 from hdsl.reference.continuous import NORMAL
+from hdsl.reference.nested import MULTINORMAL_NESTED
 from hdsl.reference.rules import Array, Rules, Shape, inside
 
 
@@ -151,6 +153,7 @@ JOINT: Mapping[str, Rules] = {
     "bart": Rules(_trees_log_density, _trees_draw),
     "multinormal_cholesky": MULTINORMAL_CHOLESKY,
     "multinormal_lowrank": MULTINORMAL_LOWRANK,
+    **dict.fromkeys(NESTED.values(), MULTINORMAL_NESTED),
     "lkj_cholesky": Rules(_lkj_log_density, _lkj_draw),
     "ordered_normal": Rules(_ordered_normal_log_density, _ordered_normal_draw),
     "dirichlet": Rules(

@@ -5,10 +5,11 @@ function, weights and censoring, and what tests of single backends have shown to
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
-from hdsl.model.distributions import DISTRIBUTIONS
+from hdsl.model.distributions import DISTRIBUTIONS, NESTED
 from hdsl.model.ir import (
     Definition,
     Factor,
@@ -339,6 +340,7 @@ def _table() -> dict[str, Builder]:
         "two outcomes": two_outcomes,
         "moving bounds": moving_bounds,
         "awkward names": awkward_names,
+        **{f"units in units: {levels}": partial(models.nested_units, levels) for levels in NESTED},
         **DERIVED,
     }
     for name in ("normal", "bernoulli_logit"):

@@ -19,6 +19,7 @@ from tests import models
 from tests.inference.test_exact import agree
 from tests.passes import shapes
 
+SAME_EFFECTS = "nested, the same effects at both levels"
 SMALL = Settings(chains=2, draws=60, warmup=60, seed=4)
 
 
@@ -96,6 +97,12 @@ def test_what_is_emitted_is_what_runs(tmp_path: Path) -> None:
     assert "n_pupil" not in text
 
 
+def test_explain_tells_all_levels(tmp_path: Path) -> None:
+    words = inference_words(*shapes.made("nested", tmp_path))
+    gone = "deviation(intercept, district), deviation(intercept, school)"
+    assert f"integrated out: {gone}; sampled" in words or f"integrated out: {gone}" in words.split("named")[-1]
+
+
 def test_explain_tells_how(tmp_path: Path) -> None:
     words = inference_words(*shapes.made("joint effects", tmp_path))
     assert "NUTS with effects integrated out" in words
@@ -105,7 +112,7 @@ def test_explain_tells_how(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["joint effects", "spread by arm", "crossed"])
+@pytest.mark.parametrize("name", ["joint effects", SAME_EFFECTS, "spread by arm", "crossed"])
 @pytest.mark.parametrize("backend", ["stan", "pymc", "numpyro"])
 def test_posteriors_agree(name: str, backend: str, tmp_path: Path) -> None:
     """With exact draws, and with NUTS on the whole model, within Monte Carlo error."""

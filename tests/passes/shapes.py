@@ -53,6 +53,9 @@ treatment z { off = 0, on = 1 } assign z to pupil by complete(0.5) analysis { ad
     "nested, effects at both levels": NESTED
     + WITHIN
     + "analysis { adjust for x, w  vary z across district  vary x across school }",
+    "nested, the same effects at both levels": NESTED
+    + WITHIN
+    + "analysis { adjust for x  vary z across district  vary z across school }",
     "crossed": PANEL + "analysis { adjust for x }",
     "crossed, slopes by month": PANEL + "analysis { adjust for x  vary x across month  vary x across person }",
     "spread by arm": SCHOOLS + WITHIN + "analysis { vary z across school  variance of y by z as additive }",

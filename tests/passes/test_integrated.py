@@ -1,4 +1,4 @@
-"""A model whose largest grouping is integrated out is a Model with the density of the plain one, integrated."""
+"""A model whose nested groupings are integrated out is a Model with the density of the plain one, integrated."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 
 from hdsl.inference.exact.given import draw_given
 from hdsl.inference.integrated import Integrated, integrated
+from hdsl.model.distributions import NESTED
+from hdsl.passes.marginal import lower
 from hdsl.passes.marginal.recognise import Unrecognised
 from hdsl.reference.density import log_density
 from hdsl.reference.simulate import prior_draw
@@ -120,3 +122,74 @@ def test_units_above_the_largest_grouping_are_no_columns(tmp_path: Path) -> None
     found = integrated(*shapes.model_of_text(shapes.HEAD + shapes.SHAPES["nested"], tmp_path, columns))
     assert isinstance(found, Integrated), found
     assert max(np.size(value) for value in found.values.values.values()) <= 5000
+
+
+REGIONS = """group region id region group district id district in region group school id school in district
+group room id room in school
+unit pupil in room { covariate x : real covariate w : real outcome y : real }
+treatment z { off = 0, on = 1 } assign z to pupil within room by bernoulli(0.5)
+"""
+
+
+def rooms(rows: int = 30) -> dict[str, np.ndarray]:
+    """Return the columns of rooms in schools in districts in regions: some with one row, one school with one room."""
+    columns = shapes.table(rows=rows)
+    room = np.concatenate([np.arange(10), np.random.default_rng(4).integers(0, 8, rows - 10)])
+    school = np.array([0, 0, 1, 1, 2, 3, 3, 4, 4, 5])[room]
+    return columns | {"room": room, "school": school, "district": school // 2, "region": school // 4}
+
+
+@pytest.mark.parametrize("levels", [3, 2, 1, 0])
+@pytest.mark.parametrize("effects", ["", "vary x across school  vary z across district"])
+def test_a_chain_of_four_levels(effects: str, levels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Effects are integrated out, whatever varies across them, and drawn back from their conditional law.
+
+    Also where only some of the levels above the rooms are, and the others stay parameters.
+    """
+    monkeypatch.setattr(lower, "NESTED", {level: name for level, name in NESTED.items() if level <= levels} or {0: ""})
+    text = f"{shapes.HEAD}{REGIONS}analysis {{ adjust for x  vary x across room  vary z across room  {effects} }}"
+    model, data = shapes.model_of_text(text, tmp_path, rooms())
+    found = integrated(model, data)
+    assert isinstance(found, Integrated), found
+    assert found.model.observations[0].law.distribution == NESTED.get(levels, "multinormal_lowrank")
+    points = drawn(found, POINTS)
+    at = [{name: value[k] for name, value in points.items()} for k in range(POINTS)]
+    expected = [oracle.integrated(model, data, point, gone(found)) for point in at]
+    got = [log_density(found.model, found.data, point) for point in at]
+    np.testing.assert_allclose(np.diff(got), np.diff([e.log_density for e in expected]), rtol=1e-7, atol=1e-5)
+    count = 4000
+    sampled = {name: np.repeat(value[None], count, axis=0) for name, value in at[0].items()}
+    effects_drawn = draw_given(found.marginal, sampled, seed=1)
+    flat = np.concatenate([effects_drawn[name].reshape(count, -1) for name in gone(found)], axis=1)
+    z = (flat - expected[0].mean) @ np.linalg.inv(np.linalg.cholesky(expected[0].covariance)).T
+    np.testing.assert_allclose(z.T @ z / count, np.eye(z.shape[1]), atol=6 / np.sqrt(count))
+    assert np.max(np.abs(z.mean(axis=0))) < 5 / np.sqrt(count)
+
+
+def test_a_school_without_spread_is_none(tmp_path: Path) -> None:
+    """As the spread across districts goes to zero, the density becomes that of a model without them."""
+    columns = shapes.table()
+    plain = integrated(*shapes.model_of_text(shapes.HEAD + shapes.SHAPES["intercepts"], tmp_path, columns))
+    found = integrated(*shapes.model_of_text(shapes.HEAD + shapes.SHAPES["nested"], tmp_path, columns))
+    assert isinstance(plain, Integrated)
+    assert isinstance(found, Integrated)
+    roles = {variable.role: variable.name for variable in found.model.variables}
+    points = drawn(found, POINTS)
+    points[roles["sd(intercept, district)"]] = np.full(POINTS, 1e-9)
+    own = {variable.name: points[roles[variable.role]] for variable in plain.model.variables}
+    got = [log_density(found.model, found.data, {n: v[k] for n, v in points.items()}) for k in range(POINTS)]
+    expected = [log_density(plain.model, plain.data, {n: v[k] for n, v in own.items()}) for k in range(POINTS)]
+    np.testing.assert_allclose(np.diff(got), np.diff(expected), rtol=1e-7, atol=1e-6)
+
+
+def test_what_crosses_a_chain_stays_a_parameter(tmp_path: Path) -> None:
+    """Its units are columns side by side, and the chain is integrated out."""
+    columns = rooms() | {"month": np.arange(30) % 3}
+    text = shapes.HEAD + """group school id school group room id room in school group month id month
+unit pupil in room * month { covariate x : real covariate w : real outcome y : real }
+treatment z { off = 0, on = 1 } assign z to pupil within room by bernoulli(0.5) analysis { adjust for x }"""
+    found = integrated(*shapes.model_of_text(text, tmp_path, columns))
+    assert isinstance(found, Integrated), found
+    roles = {v.role for v in found.model.variables}
+    assert any("month" in role and role.startswith("deviation") for role in roles)
+    assert not any("school" in role and role.startswith("deviation") for role in roles)

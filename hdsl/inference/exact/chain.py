@@ -71,7 +71,7 @@ def reduce_chain(marginal: Marginal, hyper: Hyper) -> Reduced:
         if marginal.patterns is not None:
             log_determinant = _add_patterns(marginal, marginal.patterns, load, hyper, gram, said)
         else:
-            rows, determinants = weighted_rows(statistics.finest, load, hyper)
+            rows, determinants = weighted_rows(statistics.finest, load, hyper, statistics.finest.others[None])
             log_determinant = np.sum(determinants, axis=1)
             _add(rows, 1.0, marginal, 0, gram, said)
     levels: list[Level] = []
@@ -183,18 +183,40 @@ def _add_patterns(marginal: Marginal, patterns: Patterns, load: Array, hyper: Hy
     return log_determinant @ patterns.count
 
 
-def weighted_rows(finest: Finest, load: Array, hyper: Hyper) -> tuple[Array, Array]:
-    """Return the finest grouping's other columns times the root of their precision, (b, groups, r, q)."""
+def weighted_rows(finest: Finest, load: Array, hyper: Hyper, others: Array) -> tuple[Array, Array]:
+    """Return the finest grouping's other columns times the root of their precision, (b, groups, r, q).
+
+    `others`, (b or 1, groups, r, q), are all of its other columns or some. Also return log determinants (b, groups).
+    """
     root = roots(finest.classes, hyper)
     factor, log_determinant = small.cholesky(covariance(finest.own, load, root))
     inverse = small.inverse_factor(factor)
-    rank = len(root)
-    shape = (len(load), *finest.others.shape)
+    shape = (len(load), *others.shape[1:])
     found = np.zeros(shape)
-    for i in range(rank):
+    for i in range(len(root)):
         for j in range(i + 1):
-            found[:, :, i] += (inverse[i][j] * root[j])[..., None] * finest.others[:, j]
+            found[:, :, i] += (inverse[i][j] * root[j])[..., None] * others[:, :, j]
     return found, np.broadcast_to(log_determinant, shape[:2])
+
+
+def levels_given(marginal: Marginal, hyper: Hyper, load: Array, rows: Array, count: int) -> tuple[Level, ...]:
+    """Return the first `count` coarser groupings of the chain, given pseudo-rows of the finest.
+
+    `rows`, (b, groups, r, q): the columns of these groupings, then what is left of the outcome given all else.
+    """
+    statistics = marginal.statistics
+    assert statistics.finest is not None
+    white = weighted_rows(statistics.finest, load, hyper, rows)[0]
+    gram, parent = _each(white, white), statistics.finest.parent
+    levels: list[Level] = []
+    for level in statistics.coarser[:count]:
+        assert parent is not None
+        own = len(level.scales)
+        gram = _summed(gram, parent, level.grouping.size)
+        made, half, _ = _eliminated(level, gram[..., :own, :own], gram[..., :own, own:], hyper, marginal.linear)
+        gram, parent = gram[..., own:, own:] - _each(half, half), level.parent
+        levels.append(made)
+    return tuple(levels)
 
 
 def _crossed(rows: Array) -> Array:

@@ -185,21 +185,14 @@ def _put(marginal: Marginal, grouping: Grouping, drawn: Array, deviations: Devia
 def _chain(
     marginal: Marginal,
     hyper: Hyper,
-    levels: tuple[Level, ...],
+    levels: Sequence[Level],
     load: Array | None,
     columns: Array,
     rng: Generator,
 ) -> Deviations:
     """Draw the chain's deviations, from the coarsest grouping down, given the coefficients of the other columns."""
     statistics = marginal.statistics
-    deviations: Deviations = {}
-    above: list[Array] = []
-    first = 0 if statistics.finest is None else 1
-    for place in reversed(range(len(statistics.coarser))):
-        level, made = statistics.coarser[place], levels[place]
-        drawn = _drawn_level(made, above, marginal.statistics.ancestors[place + first], columns, rng)
-        _put(marginal, level.grouping, _spread(drawn, level.grouping, hyper, marginal), deviations)
-        above.insert(0, small.times(made.load, drawn[..., None])[..., 0])
+    deviations, above = draw_coarser(marginal, hyper, levels, columns, rng)
     if statistics.finest is None:
         return deviations
     finest = statistics.finest
@@ -220,6 +213,26 @@ def _chain(
 
     assert load is not None
     return deviations | conditional_effects(marginal, said, hyper, load, rng)
+
+
+def draw_coarser(
+    marginal: Marginal, hyper: Hyper, levels: Sequence[Level], columns: Array, rng: Generator
+) -> tuple[Deviations, list[Array]]:
+    """Draw the deviations of the first coarser groupings of the chain, from the last of `levels` down.
+
+    Also return by what their columns are multiplied, (b, units, K) each.
+    """
+    statistics = marginal.statistics
+    deviations: Deviations = {}
+    above: list[Array] = []
+    first = 0 if statistics.finest is None else 1
+    for place in reversed(range(len(levels))):
+        level, made = statistics.coarser[place], levels[place]
+        ancestors = statistics.ancestors[place + first][: len(above)]
+        drawn = _drawn_level(made, above, ancestors, columns, rng)
+        _put(marginal, level.grouping, _spread(drawn, level.grouping, hyper, marginal), deviations)
+        above.insert(0, small.times(made.load, drawn[..., None])[..., 0])
+    return deviations, above
 
 
 def _drawn_level(

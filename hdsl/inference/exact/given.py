@@ -1,4 +1,4 @@
-"""Exact draws of the effects of one grouping, given draws of everything else."""
+"""Exact draws of the effects of a grouping and of those in which it nests, given draws of everything else."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.random import Generator, SeedSequence
 from numpy.typing import NDArray
 
+from hdsl.inference.exact.chain import levels_given
 from hdsl.inference.exact.density import processors
-from hdsl.inference.exact.effects import DRAW, Deviations, conditional_effects, value_of_effect
+from hdsl.inference.exact.effects import DRAW, Deviations, conditional_effects, draw_coarser, value_of_effect
 from hdsl.inference.exact.hyper import Hyper, hyper_at, loading, packed
 from hdsl.inference.exact.marginal import Marginal
 from hdsl.model.ir import Definition, RandomVariable, references
@@ -30,7 +31,8 @@ def draw_given(marginal: Marginal, sampled: Mapping[str, Array], seed: int) -> d
     Parameters
     ----------
     marginal : Marginal
-        The effects of the first grouping of its chain were integrated out.
+        The effects of the first grouping of its chain were integrated out, and those of the next ones that are
+        not in `sampled`.
     sampled : mapping
         Draws (n, *dims) of the random variables that were sampled.
     seed : int
@@ -63,7 +65,11 @@ def draw_given(marginal: Marginal, sampled: Mapping[str, Array], seed: int) -> d
 
 def _numbers(marginal: Marginal) -> int:
     finest = marginal.statistics.finest
-    return 10 + marginal.statistics.columns + (0 if finest is None else finest.own.shape[0] * finest.own.shape[2])
+    if finest is None:
+        return 10 + marginal.statistics.columns
+    groups, rows, own = finest.own.shape
+    shared = 1 + sum(len(level.scales) for level in marginal.statistics.coarser)
+    return 10 + marginal.statistics.columns + groups * (own + (rows + shared) * shared)
 
 
 def _piece(marginal: Marginal, sampled: Mapping[str, Array], rng: Generator) -> dict[str, Array]:
@@ -98,20 +104,35 @@ def _deviations(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value], rng:
     if finest is None:
         return {}
     columns = _columns(marginal, hyper, env)
-    above = _above(marginal, hyper, env)
-    tables = [np.ascontiguousarray(finest.others[:, a, len(above) :].T) for a in range(finest.own.shape[1])]
+    gone = sum(level.grouping.effects[0].name not in env for level in marginal.statistics.coarser)
+    first = sum(len(level.scales) for level in marginal.statistics.coarser[:gone])
+    sampled = _above(marginal, hyper, env, gone)
+    start = first + len(sampled)
+    tables = [np.ascontiguousarray(finest.others[:, a, start:].T) for a in range(finest.own.shape[1])]
 
-    def said(some: slice) -> list[Array]:
+    def said(some: slice, above: list[tuple[Array, Codes]], place: int) -> list[Array]:
         rows = [columns[some] @ table for table in tables]
-        for place, (raw, units) in enumerate(above):
+        for at, (raw, units) in enumerate(above, start=place):
             at_groups = raw[some][:, units]
             for a, row in enumerate(rows):
-                row -= finest.others[:, a, place] * at_groups
+                row -= finest.others[:, a, at] * at_groups
         return rows
 
     load = loading(finest.grouping, finest.scales, hyper, marginal.linear)
     with np.errstate(all="ignore"):
-        return conditional_effects(marginal, said, hyper, load, rng)
+        if not gone:
+            return conditional_effects(marginal, lambda some: said(some, sampled, 0), hyper, load, rng)
+        left = np.stack(said(slice(None), sampled, first), axis=2)[..., None]
+        shared = np.broadcast_to(finest.others[None, :, :, :first], (*left.shape[:3], first))
+        levels = levels_given(marginal, hyper, load, np.concatenate([shared, left], axis=3), gone)
+        deviations, drawn = draw_coarser(marginal, hyper, levels, np.ones((len(columns), 1)), rng)
+        above = [
+            (raw[:, :, k], units)
+            for raw, units in zip(drawn, marginal.statistics.ancestors[0], strict=False)
+            for k in range(raw.shape[2])
+        ]
+        every = [*above, *sampled]
+        return deviations | conditional_effects(marginal, lambda some: said(some, every, 0), hyper, load, rng)
 
 
 def _columns(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value]) -> Array:
@@ -131,10 +152,14 @@ def _columns(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value]) -> Arra
     return np.concatenate([-raw, np.ones((count, 1)), -hyper.offsets], axis=1)
 
 
-def _above(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value]) -> list[tuple[Array, Codes]]:
-    """Return raw coefficients (b, units) of the groupings in which the finest one nests, and the unit of each group."""
+def _above(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value], gone: int) -> list[tuple[Array, Codes]]:
+    """Return raw coefficients (b, units) of sampled groupings in which the finest one nests, and each group's unit.
+
+    The first `gone` were not sampled.
+    """
     found: list[tuple[Array, Codes]] = []
-    for level, units in zip(marginal.statistics.coarser, marginal.statistics.ancestors[0], strict=True):
+    statistics = marginal.statistics
+    for level, units in zip(statistics.coarser[gone:], statistics.ancestors[0][gone:], strict=True):
         effects = {effect.name: effect for effect in level.grouping.effects}
         for k, entry in enumerate(level.grouping.entries):
             scale = float(level.scales[k])

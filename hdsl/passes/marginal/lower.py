@@ -1,21 +1,23 @@
-"""A linear Gaussian model with the effects of its largest grouping integrated out, as a Model of its own.
+"""A linear Gaussian model with the effects of its nested groupings integrated out, as a Model of its own.
 
 The rows become what suffices (`hdsl.passes.suffice`): a few pseudo-rows for each group, a few of what is left within
 the groups, and a sum of squares. Of a group's rows y = X b + Z u + e, with u normal with the Cholesky factor L, the
-law is normal with the mean X b and the covariance diag(sd^2) + Z L L' Z'; what is left within the groups is normal
+law is normal with the mean X b and the covariance diag(sd^2) + Z L L' Z'; groupings in which the largest one nests
+add W M M' W' within their own units; what is left within the groups is normal
 about its own X b; the sum of squares is gamma with half as many degrees of freedom as its shape. Coefficients and
-the effects of smaller groupings stay random variables. The joint log density is that of the plain model with the
+the effects of other groupings stay random variables. The joint log density is that of the plain model with the
 effects integrated out, up to a constant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hdsl.model.distributions import NESTED
 from hdsl.model.functions import dims_of
 from hdsl.model.ir import (
     Definition,
@@ -50,7 +52,7 @@ from hdsl.passes.marginal.spread import loading_of
 from hdsl.passes.marginal.structure import Entry, Structure
 from hdsl.passes.marginal.within import Codes, Within, within
 from hdsl.passes.rewrite import in_order, reads
-from hdsl.passes.suffice import Block, Finest, Fixed, Statistics, suffice
+from hdsl.passes.suffice import Block, Coarser, Finest, Fixed, Statistics, suffice
 from hdsl.reference.values import AnyArray, Array
 
 ROWS_AT_MOST = 8
@@ -146,7 +148,7 @@ def suffices(linear: Linear, structure: Structure, scales: dict[str, Array | Non
 
 
 def marginalised(linear: Linear, statistics: Statistics) -> tuple[Model, ModelData]:
-    """Return a recognised model with the effects of its largest grouping integrated out.
+    """Return a recognised model with the effects of its largest grouping and those above it integrated out.
 
     Parameters
     ----------
@@ -164,8 +166,10 @@ def marginalised(linear: Linear, statistics: Statistics) -> tuple[Model, ModelDa
     sds = _class_sds(draft)
     parts = _parts(draft, statistics)
     rows_of_class = np.zeros(linear.classes.size)
+    levels = nested_in(linear, statistics)
     if statistics.finest is not None:
-        _groups(draft, statistics.finest, parts, _above(draft, statistics), sds, _outcome_at(statistics))
+        above = _above(draft, statistics, levels)
+        _groups(draft, statistics.finest, parts, levels, above, sds, _outcome_at(statistics))
         present = np.any(statistics.finest.own != 0, axis=2)
         rows_of_class += np.bincount(statistics.finest.classes[present], minlength=linear.classes.size)
     squares = np.sum(np.diagonal(statistics.together, axis1=1, axis2=2), axis=0)
@@ -174,7 +178,7 @@ def marginalised(linear: Linear, statistics: Statistics) -> tuple[Model, ModelDa
         squares = squares + np.sum(statistics.finest.others[:, :, first:] ** 2, axis=(0, 1))
     left = within(statistics.together, _outcome_at(statistics), statistics.weight - rows_of_class, squares)
     _within(draft, left, parts, sds)
-    return _model(draft, statistics)
+    return _model(draft, statistics, levels)
 
 
 def _check(statistics: Statistics) -> None:
@@ -281,16 +285,32 @@ def _block_parts(draft: Draft, block: Block) -> list[Part]:
     return found
 
 
-def _above(draft: Draft, statistics: Statistics) -> list[Above]:
-    """Return the summands of the groupings in which the largest one nests."""
+def nested_in(linear: Linear, statistics: Statistics) -> tuple[Coarser, ...]:
+    """Return the groupings in which the largest one nests that are integrated out with it: those next above it.
+
+    Not those whose units differ in the law of their effects, nor any beyond.
+    """
+    scope = linear.model.dims_of()
+    found: list[Coarser] = []
+    for level in statistics.coarser[: max(NESTED)]:
+        effects = level.grouping.effects
+        if any(set(unit_dims(e, linear.model)[0]) & set(dims_of(e.law.args[1], scope)) for e in effects):
+            break
+        found.append(level)
+    return tuple(found)
+
+
+def _above(draft: Draft, statistics: Statistics, levels: Sequence[Coarser]) -> list[Above]:
+    """Return the summands of the groupings in which the largest one nests and that stay parameters."""
     found: list[Above] = []
     if statistics.finest is None:
         return found
-    for level, units in zip(statistics.coarser, statistics.ancestors[0], strict=True):
+    first, last = sum(len(level.scales) for level in levels), len(levels)
+    for level, units in zip(statistics.coarser[last:], statistics.ancestors[0][last:], strict=True):
         effects = {effect.name: effect for effect in level.grouping.effects}
         for entry, scale in zip(level.grouping.entries, level.scales, strict=True):
             dim, value = _varying(effects[entry.effect], entry, draft.linear.model)
-            found.append(Above(len(found), float(scale), value, dim, units))
+            found.append(Above(first + len(found), float(scale), value, dim, units))
     return found
 
 
@@ -322,6 +342,7 @@ def _groups(
     draft: Draft,
     finest: Finest,
     parts: list[Part],
+    levels: Sequence[Coarser],
     above: list[Above],
     sds: tuple[str, Expr] | Expr,
     outcome: int,
@@ -330,9 +351,10 @@ def _groups(
     loading = loading_of(draft.linear.model, finest.grouping)
     group = loading.group or draft.index_set("group", finest.grouping.size)
     row = draft.index_set(f"row_of_{group}", finest.own.shape[1])
+    first = sum(len(level.scales) for level in levels)
     label = draft.linear.model.observations[0].slot
     what = f"pseudo-rows: the rows of each {group}, turned so that few hold all they say of its effects"
-    rest = finest.others[:, :, len(above) :]
+    rest = finest.others[:, :, first + len(above) :]
     y = draft.slot(f"{label}_by_{group}", (group, row), rest[:, :, outcome], f"{what}; less a first fit")
     by_row = (row, group)
     mean = _mean(draft, parts, rest.swapaxes(0, 1), by_row, group, "the same turn of the predictors")
@@ -342,9 +364,30 @@ def _groups(
     z = draft.slot(f"Z_{group}", (*by_row, dim), own, "the same turn of the columns of the effects")
     factor = loading.of(z, dim, draft.index_set)
     sd = _sd_of_rows(draft, finest, sds, by_row)
-    law = Law(distribution="multinormal_lowrank", args=(mean, sd, factor))
-    roles = ", ".join(effect.role for effect in finest.grouping.effects)
+    larger = _larger(draft, finest, levels, row, group)
+    name = NESTED[len(levels)] if levels else "multinormal_lowrank"
+    law = Law(distribution=name, args=(mean, sd, factor, *larger))
+    gone = (finest.grouping, *(level.grouping for level in levels))
+    roles = ", ".join(effect.role for grouping in gone for effect in grouping.effects)
     draft.observe(y, (group, row), law, f"with {roles} integrated out")
+
+
+def _larger(draft: Draft, finest: Finest, levels: Sequence[Coarser], row: str, group: str) -> list[Expr]:
+    """Return of each larger grouping the columns times their factor, and the unit of each smaller one."""
+    found: list[Expr] = []
+    below, codes, at = group, finest.parent, 0
+    for level in levels:
+        assert codes is not None
+        loading = loading_of(draft.linear.model, level.grouping)
+        unit = loading.group or draft.index_set("unit", level.grouping.size)
+        columns = (finest.others[:, :, at : at + len(level.scales)] * level.scales).swapaxes(0, 1)
+        dim = loading.columns or draft.index_set(f"column_of_{unit}", len(level.scales))
+        source = f"the same turn of the columns of the {unit}'s effects"
+        z = draft.slot(f"Z_{unit}", (row, group, dim), columns, source)
+        found.append(loading.of(z, dim, draft.index_set))
+        found.append(draft.slot(f"{unit}_of_{below}", (below,), codes, f"the {unit} of each {below}", unit))
+        below, codes, at = unit, level.parent, at + len(level.scales)
+    return found
 
 
 def _from_above(draft: Draft, finest: Finest, above: list[Above], row: str, group: str) -> list[Expr]:
@@ -403,10 +446,11 @@ def _by_class(draft: Draft, classes: AnyArray, sds: tuple[str, Expr] | Expr, dim
     return gather(by_class, draft.slot(f"class_of_{dim}", (dim,), classes, "variance class", of_class), of_class)
 
 
-def _model(draft: Draft, statistics: Statistics) -> tuple[Model, ModelData]:
+def _model(draft: Draft, statistics: Statistics, levels: Sequence[Coarser]) -> tuple[Model, ModelData]:
     """Return the new model: the old one's statements that are still needed, with the new laws of data."""
     linear = draft.linear
-    gone = set() if statistics.finest is None else {effect.name for effect in statistics.finest.grouping.effects}
+    gone = {effect.name for level in levels for effect in level.grouping.effects}
+    gone |= set() if statistics.finest is None else {effect.name for effect in statistics.finest.grouping.effects}
     effects = {effect.name for effect in linear.effects}
     kept = {v.name for v in linear.model.variables if v.name not in effects}
     statements = [*linear.model.statements, *draft.definitions]
@@ -419,7 +463,7 @@ def _model(draft: Draft, statistics: Statistics) -> tuple[Model, ModelData]:
             chosen.insert(0, statement)
             wanted |= reads(statement)
     if wanted & gone:
-        raise NotLinear("something else rests on the effects of the largest grouping")
+        raise NotLinear("something else rests on the effects that are integrated out")
     model = linear.model.model_copy(
         update={
             "index_sets": (*linear.model.index_sets, *draft.sets),
