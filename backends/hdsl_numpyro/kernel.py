@@ -13,6 +13,8 @@ from hdsl_numpyro.adapt import FIRST_STEP, adapted, first
 from hdsl_numpyro.runtime import ModelFunction
 
 BLOCK = 100
+# The first transitions, whose scales are guesses, have shallow trees (docs/decisions/0020-starts.md).
+EARLY, EARLY_DEPTH = 50, 5
 Arrays = Mapping[str, Any]
 Shapes = dict[str, tuple[int, ...]]
 
@@ -89,15 +91,15 @@ def _transitions(model: ModelFunction, shapes: Shapes, settings: Settings) -> tu
         return lambda position: potential_energy(model, (arrays,), {}, unpack(position, shapes))
 
     begin, step = hmc(potential_fn_gen=potential, algo="NUTS")
-    dense = bool(settings.options.get("dense_mass", False))
+    dense, depth = bool(settings.options.get("dense_mass", False)), settings.max_tree_depth
 
     def start(key: Any, position: Any, arrays: Arrays) -> Any:
         state = begin(
             position,
-            settings.warmup,
+            settings.warmup if dense else min(EARLY, settings.warmup),
             step_size=1.0 if dense else FIRST_STEP,
             target_accept_prob=settings.target_accept,
-            max_tree_depth=settings.max_tree_depth,
+            max_tree_depth=depth if dense else (min(EARLY_DEPTH, depth), depth),
             dense_mass=dense,
             adapt_mass_matrix=dense,
             adapt_step_size=dense,

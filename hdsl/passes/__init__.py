@@ -7,6 +7,7 @@ the rewritten model's definitions on its draws gives back the plain model's para
 from __future__ import annotations
 
 from hdsl.model.ir import Model, ModelData
+from hdsl.passes.between import between_forms
 from hdsl.passes.cells import cells
 from hdsl.passes.centre import centre
 from hdsl.passes.noncentre import reparameterise
@@ -19,8 +20,9 @@ def prepare(model: Model, data: ModelData) -> tuple[Model, ModelData]:
     model, data = precompute(model, data)
     model, data = cells(model, data)
     model = centre(model)
+    model, data = between_forms(model, data)
     model = reparameterise(model, data)
     return standardise(model, data), data
 
 
-__all__ = ["cells", "centre", "precompute", "prepare", "reparameterise", "standardise"]
+__all__ = ["between_forms", "cells", "centre", "precompute", "prepare", "reparameterise", "standardise"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,30 @@ def informed(model: Model, data: ModelData, variable: RandomVariable, place: int
     return _ratio(model, data, variable, typical(model, data), place)
 
 
+def informed_units(model: Model, data: ModelData, variable: RandomVariable) -> tuple[Array, float] | None:
+    """Return the ratio of the data's information on each unit's intercept to its prior's, and the prior's typical sd.
+
+    As `informed`, of each unit by itself. `variable` has one dimension, its level. None where it is not found.
+    """
+    found = _anova(model, data, variable.dims[0])
+    return _unit_ratios(model, data, variable) if found is None else (found.ratios, found.between**0.5)
+
+
+class _Anova(NamedTuple):
+    """n sd_between^2 / sd_within^2 of each unit, and the variance between units."""
+
+    ratios: Array
+    between: float
+
+
 def _between_within(model: Model, data: ModelData, level: str) -> float | None:
-    """Return n sd_between^2 / sd_within^2 of a Gaussian outcome over a level; None for other outcomes."""
+    """Return n sd_between^2 / sd_within^2 of a Gaussian outcome over a level at the median n; None for others."""
+    found = _anova(model, data, level)
+    return None if found is None else float(np.median(found.ratios))
+
+
+def _anova(model: Model, data: ModelData, level: str) -> _Anova | None:
+    """Return the analysis of variance of a Gaussian outcome over a level; None for other outcomes."""
     if not model.observations:
         return None
     observed = model.observations[0]
@@ -51,13 +74,13 @@ def _between_within(model: Model, data: ModelData, level: str) -> float | None:
     counts = np.bincount(codes, minlength=model.sizes[level])
     means = np.bincount(codes, y, minlength=len(counts)) / np.maximum(counts, 1)
     if len(y) <= len(counts) or len(counts) < 2:
-        return 0.0
+        return _Anova(np.zeros(len(counts)), 0.0)
     within = float(np.sum((y - means[codes]) ** 2) / (len(y) - len(counts)))
-    typical_count = float(np.median(counts))
     between = float(np.var(means, ddof=1)) - within * float(np.mean(1 / np.maximum(counts, 1)))
     if within <= 0:
-        return np.inf
-    return typical_count * max(between, 0.0) / within * _surely(len(counts))
+        return _Anova(np.full(len(counts), np.inf), max(between, 0.0))
+    ratios = np.asarray(counts * (max(between, 0.0) / within * _surely(len(counts))), dtype=np.float64)
+    return _Anova(ratios, max(between, 0.0))
 
 
 def _given_predictors(model: Model, data: ModelData, y: Array, codes: NDArray[np.int64]) -> Array:
@@ -125,19 +148,68 @@ def _surely(groups: int) -> float:
 
 
 def _ratio(model: Model, data: ModelData, variable: RandomVariable, point: dict[str, Array], place: int) -> float:
-    base = point[variable.name]
     prior = _prior_sd(model, data, variable, point, place)
     step = 0.05 * prior
+    terms = _moved_likelihood(model, data, variable, point, place, step).values()
+    likelihood = np.sum([value.reshape(3, -1).sum(axis=1) for value in terms], axis=0)
+    return float(_curvature(likelihood, step) / point[variable.name].shape[0] * prior**2)
+
+
+def _unit_ratios(model: Model, data: ModelData, variable: RandomVariable) -> tuple[Array, float] | None:
+    """Return what `informed_units` does, by the curvature of each unit's log likelihood.
+
+    None where a likelihood is not that of the units' rows.
+    """
+    point = typical(model, data)
+    prior = _prior_sd(model, data, variable, point, 0)
+    step = 0.05 * prior
+    size = model.sizes[variable.dims[0]]
+    terms = _moved_likelihood(model, data, variable, point, 0, step)
+    total = np.zeros((3, size))
+    for observation in model.observations:
+        codes = _membership(model, data, observation.dims, variable.dims[0])
+        values = terms.pop(observation.name)
+        if codes is None or values.shape != (3, len(codes)):
+            return None
+        total += np.stack([np.bincount(codes, each, minlength=size) for each in values])
+    if terms:
+        return None
+    information = np.maximum(np.asarray(_curvature(total, step)), 0.0)
+    spread = min(prior, _least_spread((total[2] - total[0]) / (2 * step), information))
+    return information * spread**2, spread
+
+
+def _least_spread(slopes: Array, information: Array) -> float:
+    """Return a lower bound of the standard deviation between units, by DerSimonian & Laird (1986).
+
+    Each unit's estimate is one Newton step from the typical point, slope over information. 0 where its 99.5% bound is.
+    """
+    told = information > 0
+    if np.sum(told) < 2:
+        return 0.0
+    weight, estimate = information[told], slopes[told] / information[told]
+    excess = float(np.sum(weight * (estimate - np.average(estimate, weights=weight)) ** 2))
+    whole = float(np.sum(weight) - np.sum(weight**2) / np.sum(weight))
+    groups = len(weight)
+    return (max(excess * _surely(groups) - (groups - 1), 0.0) / whole) ** 0.5
+
+
+def _moved_likelihood(
+    model: Model, data: ModelData, variable: RandomVariable, point: dict[str, Array], place: int, step: float
+) -> dict[str, Array]:
+    """Return the log likelihood with column `place` of a variable a step below its value, at it and a step above."""
+    base = point[variable.name]
     moves = np.zeros((3, *base.shape))
     moves[(slice(None), slice(None), place) if base.ndim > 1 else slice(None)] = (
         np.array([-step, 0.0, step])[:, None] if base.ndim > 0 else 0.0
     )
     batch = {name: np.broadcast_to(value, (3, *value.shape)) for name, value in point.items()}
     batch[variable.name] = base + moves
-    terms = log_likelihood(model, data, batch).values()
-    likelihood = np.sum([value.reshape(3, -1).sum(axis=1) for value in terms], axis=0)
-    curvature = -(likelihood[0] - 2 * likelihood[1] + likelihood[2]) / step**2
-    return float(curvature / base.shape[0] * prior**2)
+    return log_likelihood(model, data, batch)
+
+
+def _curvature(values: Array, step: float) -> Array:
+    return -(values[0] - 2 * values[1] + values[2]) / step**2
 
 
 def _prior_sd(model: Model, data: ModelData, variable: RandomVariable, point: dict[str, Array], place: int) -> float:

@@ -41,6 +41,7 @@ from hdsl.passes.rewrite import Statement, in_order, replaced
 INTERCEPT_ABOVE = 10.0
 EFFECT_ABOVE = 100.0
 MIXTURE_ABOVE = 1.0
+BETWEEN = "between("
 
 
 def reparameterise(model: Model, data: ModelData) -> Model:
@@ -50,12 +51,14 @@ def reparameterise(model: Model, data: ModelData) -> Model:
     be ten times as clear as an intercept's to be centred. Of effects in clusters the data know where the clusters
     lie rather than the mean of all, so these are centred earlier.
     """
-    varying = _varying(model)
+    varying = varying_effects(model)
     clear = [variable for variable in varying if _clear(model, data, variable)]
     for variable in varying:
         if variable not in clear:
             model = _noncentred(model, variable)
-    model = anchored(model, data, _shift_names(model), [mean for v in clear for mean in _mean_of_total(model, v)])
+    means = [mean for v in clear for mean in _mean_of_total(model, v)]
+    means += [v.law.args[0] for v in model.variables if v.role.startswith(BETWEEN)]
+    model = anchored(model, data, _shift_names(model), means)
     for variable in clear:
         joint = variable.law.distribution == "multinormal_cholesky"
         made = _first_centred(model, variable) if joint else _centred(model, variable)
@@ -87,7 +90,7 @@ def _starts_with_intercept(model: Model, variable: RandomVariable) -> bool:
     return total is not None and (total.role or "").startswith("intercept[")
 
 
-def _varying(model: Model) -> list[RandomVariable]:
+def varying_effects(model: Model) -> list[RandomVariable]:
     """Return the deviations: laws with mean zero, estimated spread, over the units of a level."""
     levels = {index_set.name for index_set in model.index_sets if index_set.kind == "level"}
     found: list[RandomVariable] = []
@@ -147,7 +150,7 @@ def _centred(model: Model, variable: RandomVariable) -> Model | None:
     if total is None:
         return None
     name = fresh(f"{variable.name}_total", {*model.dims_of(), *model.sizes})
-    mean, shift = _moved_mean(without(total.value, part), total, model)
+    mean, shift = moved_mean(without(total.value, part), total, model)
     family = DISTRIBUTIONS[variable.law.distribution]
     args = list(variable.law.args)
     if family.location is None:
@@ -181,7 +184,7 @@ def _first_centred(model: Model, variable: RandomVariable) -> Model | None:
     taken = {*model.dims_of(), *model.sizes}
     name = fresh(f"{variable.name}_total", taken)
     scale = column(column(cholesky, dim, 0), other, 0)
-    mean, shift = _moved_mean(without(total.value, parts[0]), total, model)
+    mean, shift = moved_mean(without(total.value, parts[0]), total, model)
     level = variable.dims[:-1]
     moved = variable.model_copy(
         update={
@@ -262,7 +265,7 @@ def _summands_of_shift(model: Model, shift: str) -> list[Expr]:
     return found
 
 
-def _moved_mean(mean: Expr, total: Definition, model: Model) -> tuple[Expr, Expr]:
+def moved_mean(mean: Expr, total: Definition, model: Model) -> tuple[Expr, Expr]:
     """Return the mean of a unit's total and what is to be taken off that total again.
 
     Intercepts of crossed levels lack the common one, but the data speak of the sum: apart, a unit's well-known
@@ -288,4 +291,4 @@ def _less(left: Expr, right: Expr) -> Expr:
     return left if right == const(0) else sub(left, right)
 
 
-__all__ = ["reparameterise"]
+__all__ = ["BETWEEN", "moved_mean", "reparameterise", "varying_effects"]

@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
+import jax
 import numpy as np
 import pytest
 from hdsl_numpyro import backend
 from hdsl_numpyro.functions import DIALECT
+from hdsl_numpyro.kernel import EARLY, EARLY_DEPTH, build
+from hdsl_numpyro.runtime import device_data, model_function, prepare
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -564,6 +567,23 @@ def test_warmup_finds_scales() -> None:
     assert np.mean(drawn.statistics["n_steps"]) < 12
     np.testing.assert_allclose(np.std(drawn.values["x"], axis=(0, 1)) / scale, 1, atol=0.25)
     assert np.mean(drawn.statistics["acceptance_rate"]) == pytest.approx(0.9, abs=0.05)
+
+
+@pytest.mark.parametrize("depth", [3, 7])
+def test_trees_are_shallow_until_scales_are_known(depth: int) -> None:
+    """The first transitions stay below 2**5 steps where all others may take more: nearly all are accepted."""
+    model, data = models.varying_slopes()
+    settings = Settings(warmup=200, max_tree_depth=depth, target_accept=0.9999)
+    prepare()
+    arrays = device_data(data)
+    kernel = build(model_function(backend.lower(model, data)), arrays, settings)
+    state = kernel.start(jax.random.key(1), np.random.default_rng(1).uniform(-1, 1, kernel.size), arrays)
+    state, _, early = kernel.advance(state, arrays, np.int64(EARLY))
+    steps = np.asarray(early["n_steps"])[:EARLY]
+    assert steps.max() <= 2 ** min(EARLY_DEPTH, depth) - 1
+    _, _, later = kernel.advance(state, arrays, np.int64(50))
+    steps = np.asarray(later["n_steps"])[:50]
+    assert steps.max() == 2**depth - 1
 
 
 def test_no_warmup_is_possible() -> None:
