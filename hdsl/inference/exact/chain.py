@@ -224,5 +224,5 @@ def _eliminated(level: Coarser, own: Array, others: Array, hyper: Hyper, linear:
     matrix = small.times(small.times(turned, own), load) + np.eye(load.shape[3])
     factor, log_determinant = small.cholesky(small.entries(matrix))
     inverse = small.stacked(small.inverse_factor(factor))
-    rows = small.times(inverse, small.times(turned, others))
+    rows = small.times(small.times(inverse, turned), others)
     return Level(own, others, load, inverse), rows, np.sum(log_determinant, axis=1)
