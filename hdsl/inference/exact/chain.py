@@ -62,7 +62,7 @@ class _Said:
 def reduce_chain(marginal: Marginal, hyper: Hyper) -> Reduced:
     """Integrate out the groupings of the chain."""
     statistics = marginal.statistics
-    gram = np.tensordot(hyper.precision, statistics.together, axes=1)
+    gram = _weighted(hyper.precision, statistics.together)
     log_determinant = np.zeros(len(gram))
     said = _static(marginal, hyper)
     load = None
@@ -82,6 +82,13 @@ def reduce_chain(marginal: Marginal, hyper: Hyper) -> Reduced:
         log_determinant = log_determinant + more
         _add(rows, -1.0, marginal, place + first, gram, said)
     return Reduced(gram, log_determinant, tuple(levels), load)
+
+
+def _weighted(precision: Array, together: Array) -> Array:
+    """Return sums over the classes of cross-products (classes, q, q) times precisions (b, classes)."""
+    if len(together) == 1:
+        return np.multiply(precision[:, :, None], together, order="C")
+    return np.tensordot(precision, together, axes=1)
 
 
 def _static(marginal: Marginal, hyper: Hyper) -> _Said:

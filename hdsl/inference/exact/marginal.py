@@ -72,15 +72,14 @@ class Patterns:
 class SparseProducts:
     """Sums of products of q columns: `table` (q * q, kinds * pairs), of the lower triangle; zero above it."""
 
-    table: wide.Sparse
+    table: wide.ByColumn
 
     def add_to(self, gram: Array, weights: Array, columns: int) -> None:
         """Add the products, weighted by kind and pair (b, kinds * pairs), to cross-products (b, q, q).
 
         Of the first `columns` columns the lower triangle is added to, of the others both.
         """
-        flat = gram.reshape(len(gram), -1)
-        flat += (self.table @ weights.T).T
+        gram += (self.table @ weights.T).T.reshape(gram.shape)
         for last in range(columns, gram.shape[1]):
             gram[:, :last, last] = gram[:, last, :last]
 

@@ -113,8 +113,8 @@ def _polished(density: Density, point: Array) -> tuple[Array, bool]:
 def _steps(density: Density, point: Array, steps: Array) -> Array:
     """Return for each coordinate the distance at which the density falls by about a half, at most 1."""
     for _ in range(4):
-        moves = np.diag(steps)
-        base, *both = np.split(density(np.concatenate([point[None], point + moves, point - moves])), [1, 1 + len(point)])
+        moves = np.concatenate([np.zeros((1, len(point))), np.diag(steps), -np.diag(steps)])
+        base, *both = np.split(density(point + moves), [1, 1 + len(point)])
         falls = base - 0.5 * np.sum(both, axis=0)
         if np.all(np.abs(falls - 0.5) < NEAR_HALF):
             break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from hdsl.inference.exact.coordinates import Coordinates, coordinates_of
 from hdsl.inference.exact.density import log_density, per_point
 from hdsl.inference.exact.effects import draw_effects
 from hdsl.inference.exact.emulator import MOST_HYPERPARAMETERS as MOST_EMULATED
-from hdsl.inference.exact.emulator import Emulated, emulated
+from hdsl.inference.exact.emulator import Emulated, Remembered, emulated
 from hdsl.inference.exact.hyper import packed
 from hdsl.inference.exact.importance import KHAT_LIMIT, REFITS, TRIAL, Numbers, Weighted, accepted, adapted, chains_of
 from hdsl.inference.exact.marginal import Marginal
@@ -70,6 +71,8 @@ def exact_draws(marginal: Marginal, settings: Settings) -> Draws | NotAccepted:
     Many small products run at once, one on each processor; threads within them would wait for each other.
     """
     from threadpoolctl import threadpool_limits
+
+    import_module("scipy.linalg")  # threads are limited in the libraries that are loaded
 
     if marginal.size > MOST_HYPERPARAMETERS:
         return NotAccepted(f"{marginal.size} parameters are left (at most {MOST_HYPERPARAMETERS})")
@@ -142,7 +145,7 @@ def _by_emulator(marginal: Marginal, settings: Settings, start: Array, rng: np.r
     wanted = settings.chains * settings.draws
     centre = rough_mode(lambda free: log_density(marginal, free), start)
     coordinates = coordinates_of(marginal.linear.hyper, centre)
-    density = _density_in(marginal, coordinates)
+    density = Remembered(_density_in(marginal, coordinates))
     mode = mode_at(density, coordinates.of(centre[None])[0])
     if not np.isfinite(mode.height):
         return None
