@@ -99,7 +99,7 @@ def _transitions(model: ModelFunction, shapes: Shapes, settings: Settings) -> tu
             settings.warmup if dense else min(EARLY, settings.warmup),
             step_size=1.0 if dense else FIRST_STEP,
             target_accept_prob=settings.target_accept,
-            max_tree_depth=depth if dense else (min(EARLY_DEPTH, depth), depth),
+            max_tree_depth=depth if dense else (min(EARLY_DEPTH, depth), depth),  # pyright: ignore[reportArgumentType]
             dense_mass=dense,
             adapt_mass_matrix=dense,
             adapt_step_size=dense,

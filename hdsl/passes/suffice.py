@@ -287,10 +287,8 @@ def _middle(linear: Linear, columns: Array) -> Array:
     weighted = columns if linear.weights is None else columns * linear.weights[:, None]
     gram = weighted.T @ columns
     ridge = gram + np.eye(len(gram)) * max(1e-10 * float(np.trace(gram)) / len(gram), 1e-300)
-    found = np.zeros(len(gram))
-    for _ in range(2):
-        found = found + np.linalg.solve(ridge, weighted.T @ (linear.outcome - columns @ found))
-    return found
+    found = np.linalg.solve(ridge, weighted.T @ linear.outcome)
+    return found + np.linalg.solve(ridge, weighted.T @ (linear.outcome - columns @ found))
 
 
 def _scaled(grouping: Grouping, root: Array | None) -> tuple[Array, Array]:
@@ -303,7 +301,10 @@ def _scaled(grouping: Grouping, root: Array | None) -> tuple[Array, Array]:
 
 def _sizes(columns: Array, weights: Array | None) -> Array:
     """Return the root mean squares of columns over weighted rows, 1 where they are zero."""
-    found = np.sqrt(np.average(columns**2, axis=0, weights=weights))
+    if weights is None:
+        found = np.sqrt(np.einsum("ij,ij->j", columns, columns) / len(columns))
+    else:
+        found = np.sqrt(np.einsum("ij,ij,i->j", columns, columns, weights) / np.sum(weights))
     found[found == 0] = 1.0
     return found
 

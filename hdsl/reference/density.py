@@ -7,11 +7,25 @@ default, `("draw",)` or `("chain", "draw")` for posterior draws.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hdsl.model.ir import Definition, Dims, Factor, Law, Model, ModelData, Observation, RandomVariable, references
+from hdsl.model.ir import (
+    Definition,
+    Dims,
+    Expr,
+    Factor,
+    Law,
+    Model,
+    ModelData,
+    Observation,
+    RandomVariable,
+    Reported,
+    Var,
+    references,
+)
 from hdsl.reference import distributions
 from hdsl.reference.values import BATCH, Value, broadcast, evaluate, expand, union, without_batch
 from hdsl.storage import Pages, room
@@ -19,6 +33,7 @@ from hdsl.storage import Pages, room
 Array = NDArray[np.float64]
 Parameters = Mapping[str, ArrayLike]
 CHUNK = 1_000_000
+REPORTED = 400_000
 
 
 def environment(model: Model, data: ModelData, parameters: Parameters, batch: Dims = ()) -> dict[str, Value]:
@@ -156,8 +171,8 @@ def log_density(model: Model, data: ModelData, parameters: Parameters) -> float:
     return float(log_densities(model, data, parameters, batch=()))
 
 
-def _chunks(total: int, rows: int) -> list[slice]:
-    step = max(1, CHUNK // max(rows, 1))
+def _chunks(total: int, rows: int, most: int = CHUNK) -> list[slice]:
+    step = max(1, most // max(rows, 1))
     return [slice(start, min(start + step, total)) for start in range(0, total, step)]
 
 
@@ -225,24 +240,42 @@ def reported(model: Model, data: ModelData, draws: Parameters) -> dict[str, Arra
     dict
         Role to array (chain, draw, *dims of the reported quantity), in a file where it is large (`hdsl.storage`).
     """
-    names = frozenset().union(*(references(each.value) for each in model.reported))
     shape = _batch_shape(model, draws, ("chain", "draw"))
-    arrays = {name: np.asarray(array) for name, array in draws.items()}
+    arrays = {name: np.asarray(array, dtype=np.float64) for name, array in draws.items()}
+    themselves = {each.role: _drawn_itself(model, each) for each in model.reported}
+    rest = [each for each in model.reported if themselves[each.role] is None]
+    names = frozenset().union(*(references(each.value) for each in rest))
     flat = {name: array.reshape(-1, *array.shape[2:]) for name, array in arrays.items()}
-    sizes = {each.role: [model.sizes[dim] for dim in each.dims] for each in model.reported}
     total = int(np.prod(shape))
-    found: dict[str, Array] = {}
-    pages = Pages(*flat.values())
-    for chunk in _chunks(total, max((int(np.prod(size)) for size in sizes.values()), default=1)):
+    sizes = {each.role: [model.sizes[dim] for dim in each.dims] for each in rest}
+    found = {role: room((total, *size)) for role, size in sizes.items()}
+    pages = Pages(*flat.values(), *found.values())
+
+    def fill(chunk: slice) -> None:
         env = definitions(model, data, {name: array[chunk] for name, array in flat.items()}, names, ("draw",))
-        for each in model.reported:
-            value = expand(evaluate(each.value, env), ("draw", *each.dims))
-            if each.role not in found:
-                found[each.role] = room((total, *sizes[each.role]), value.dtype)
-                pages = Pages(*flat.values(), *found.values())
-            found[each.role][chunk] = value
+        for each in rest:
+            found[each.role][chunk] = expand(evaluate(each.value, env), ("draw", *each.dims))
         pages.after((chunk.stop - chunk.start) / total)
-    return {role: array.reshape(*shape, *array.shape[1:]) for role, array in found.items()}
+
+    chunks = _chunks(total, max((int(np.prod(size)) for size in sizes.values()), default=1), REPORTED)
+    if len(chunks) == 1:
+        fill(chunks[0])
+    else:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(fill, chunks))
+    shaped = {role: array.reshape(*shape, *array.shape[1:]) for role, array in found.items()}
+    return {role: shaped[role] if name is None else arrays[name] for role, name in themselves.items()}
+
+
+def _drawn_itself(model: Model, each: Reported) -> str | None:
+    """Return the random variable that is what is reported, the same numbers in the same order, if one is."""
+    value: Expr = each.value
+    of_name = {d.name: d for d in model.definitions}
+    while isinstance(value, Var) and value.name in of_name:
+        value = of_name[value.name].value
+    if not isinstance(value, Var):
+        return None
+    return next((v.name for v in model.variables if v.name == value.name and v.dims == each.dims), None)
 
 
 def align(value: Value, dims: Dims, sizes: Mapping[str, int]) -> Value:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.special import digamma, gammaln, polygamma
 
-from hdsl.inference.exact.emulator import LARGEST_ERROR, emulated
+from hdsl.inference.exact.emulator import LARGEST_ERROR, Remembered, emulated
 from hdsl.inference.exact.importance import chains_of
-from hdsl.inference.exact.mode import modes_of
+from hdsl.inference.exact.mode import mode_at, modes_of
 
 Array = np.ndarray
 
@@ -55,3 +55,27 @@ def test_what_cannot_be_interpolated_is_given_up() -> None:
 
     (mode,) = modes_of(log_gammas, np.ones((1, 2)))
     assert emulated(rough, mode, 4_000, 4, np.random.default_rng(7)) is None
+
+
+def test_no_density_is_computed_twice() -> None:
+    """A remembered density answers as the density does, and interpolation starts from what it knows."""
+    counted: list[int] = []
+
+    def density(points: Array) -> Array:
+        counted.append(len(points))
+        return log_gammas(points)
+
+    remembered = Remembered(density)
+    points = np.random.default_rng(8).normal(size=(5, 2))
+    np.testing.assert_array_equal(remembered(points), log_gammas(points))
+    again = np.concatenate([points[::-1], points[:1], points + 1.0])
+    np.testing.assert_array_equal(remembered(again), log_gammas(again))
+    assert counted == [5, 5]
+    known, heights = remembered.known
+    assert len(known) == 10
+    np.testing.assert_array_equal(heights, log_gammas(known))
+    mode = mode_at(remembered, np.log([4.0, 5.0]))
+    before = sum(counted)
+    found = emulated(remembered, mode, 4_000, 4, np.random.default_rng(9))
+    assert found is not None
+    assert sum(counted) - before < found.evaluations <= sum(counted)

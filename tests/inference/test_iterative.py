@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from hdsl_numpyro import backend
+from scipy.sparse import csc_array
 
 from hdsl.backend import Settings
 from hdsl.inference.exact import effects, run
@@ -14,8 +16,8 @@ from hdsl.inference.exact.chain import reduce_chain
 from hdsl.inference.exact.effects import draw_effects
 from hdsl.inference.exact.hyper import hyper_at, loading
 from hdsl.inference.exact.iterative import drawn_together, parts_of, precision_of
-from hdsl.inference.exact.marginal import Marginal, marginal_of
-from hdsl.inference.exact.together import solve_together
+from hdsl.inference.exact.marginal import Marginal, SparseProducts, marginal_of
+from hdsl.inference.exact.together import large_factors, solve_together
 from hdsl.inference.fit import Fit, fit
 from tests.inference.test_exact import agree
 from tests.passes import shapes
@@ -106,3 +108,26 @@ def test_short_cuts_give_the_posterior(name: str, tmp_path: Path, monkeypatch: p
     assert "interpolated" in quick.sampled.engine
     assert quick.sampled.quality["interpolation_error"] < 0.02
     agree(plain, quick)
+
+
+def testlarge_factors_are_those_of_numpy() -> None:
+    """Lower triangles count; a matrix that is not positive definite gives no numbers and spares the others."""
+    rng = np.random.default_rng(2)
+    root = rng.normal(size=(2, 7, 9))
+    whole = root @ root.transpose(0, 2, 1)
+    bad = whole[:1] - 100 * np.eye(7)
+    found = large_factors(np.tril(np.concatenate([whole, bad])) + np.triu(np.ones((7, 7)), 1))
+    np.testing.assert_allclose(found[:2], np.linalg.cholesky(whole), atol=1e-12)
+    assert np.all(np.isnan(found[2]))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_sparse_products_are_added_in_any_layout(order: Literal["C", "F"]) -> None:
+    rng = np.random.default_rng(3)
+    table = np.where(rng.uniform(size=(16, 3)) < 0.5, rng.normal(size=(16, 3)), 0.0)
+    table[[1, 2, 3, 6, 7, 11]] = 0.0
+    gram, weights = np.zeros((2, 4, 4), order=order), rng.uniform(size=(2, 3))
+    SparseProducts(csc_array(table)).add_to(gram, weights, 3)
+    lower = (weights @ table.T).reshape(2, 4, 4)
+    np.testing.assert_allclose(np.tril(gram), lower, atol=1e-14)
+    np.testing.assert_allclose(gram[:, :3, 3], lower[:, 3, :3], atol=1e-14)

@@ -62,7 +62,7 @@ class _Said:
 def reduce_chain(marginal: Marginal, hyper: Hyper) -> Reduced:
     """Integrate out the groupings of the chain."""
     statistics = marginal.statistics
-    gram = np.tensordot(hyper.precision, statistics.together, axes=1)
+    gram = _weighted(hyper.precision, statistics.together)
     log_determinant = np.zeros(len(gram))
     said = _static(marginal, hyper)
     load = None
@@ -82,6 +82,13 @@ def reduce_chain(marginal: Marginal, hyper: Hyper) -> Reduced:
         log_determinant = log_determinant + more
         _add(rows, -1.0, marginal, place + first, gram, said)
     return Reduced(gram, log_determinant, tuple(levels), load)
+
+
+def _weighted(precision: Array, together: Array) -> Array:
+    """Return sums over the classes of cross-products (classes, q, q) times precisions (b, classes)."""
+    if len(together) == 1:
+        return np.multiply(precision[:, :, None], together, order="C")
+    return np.tensordot(precision, together, axes=1)
 
 
 def _static(marginal: Marginal, hyper: Hyper) -> _Said:
@@ -246,5 +253,5 @@ def _eliminated(level: Coarser, own: Array, others: Array, hyper: Hyper, linear:
     matrix = small.times(small.times(turned, own), load) + np.eye(load.shape[3])
     factor, log_determinant = small.cholesky(small.entries(matrix))
     inverse = small.stacked(small.inverse_factor(factor))
-    rows = small.times(inverse, small.times(turned, others))
+    rows = small.times(small.times(inverse, turned), others)
     return Level(own, others, load, inverse), rows, np.sum(log_determinant, axis=1)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.random import Generator, SeedSequence
+from numpy.random import SFC64, Generator, SeedSequence
 from numpy.typing import NDArray
 
 from hdsl.inference.exact import small
@@ -27,7 +27,7 @@ from hdsl.reference.values import Array, Value, broadcast, evaluate
 from hdsl.storage import Pages, room
 
 AT_ONCE = 4_000_000
-IN_CACHE = 100_000
+IN_CACHE = 20_000
 SEVERAL = 50
 Codes = NDArray[np.int64]
 DRAW: Dims = ("draw",)
@@ -59,9 +59,11 @@ def draw_effects(marginal: Marginal, points: Array, seed: int) -> dict[str, Arra
     seeds = SeedSequence([seed, 0xE]).spawn(len(pieces))
 
     def one(piece: slice | Codes, own: SeedSequence) -> None:
-        values = _piece(marginal, points[piece], np.random.default_rng(own), parts)
+        space = {name: array[piece] for name, array in found.items()} if isinstance(piece, slice) else {}
+        values = _piece(marginal, points[piece], Generator(SFC64(own)), parts, space)
         for name, array in found.items():
-            array[piece] = values[name]
+            if name not in space or not np.may_share_memory(values[name], space[name]):
+                array[piece] = values[name]
         pages.after(len(points[piece]) / len(points))
 
     with ThreadPoolExecutor(processors()) as pool:
@@ -99,7 +101,10 @@ def _numbers(marginal: Marginal) -> int:
     return total
 
 
-def _piece(marginal: Marginal, points: Array, rng: Generator, parts: Parts | None) -> dict[str, Array]:
+def _piece(
+    marginal: Marginal, points: Array, rng: Generator, parts: Parts | None, space: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Return draws at points; those of the finest grouping stand in `space` where it has some and nothing is added."""
     hyper = hyper_at(marginal.linear, points)
     if marginal.diagonal is not None:
         return _values(marginal, hyper, _apart(marginal, hyper, rng), rng)
@@ -107,7 +112,7 @@ def _piece(marginal: Marginal, points: Array, rng: Generator, parts: Parts | Non
         if parts is not None:
             deviations = _by_parts(marginal, hyper, parts, points, rng)
             if deviations is None:
-                alone = [_piece(marginal, point[None], rng, None) for point in points]
+                alone = [_piece(marginal, point[None], rng, None, {}) for point in points]
                 return {name: np.concatenate([each[name] for each in alone]) for name in alone[0]}
             return _values(marginal, hyper, deviations, rng)
         same = hyper_at(marginal.linear, points[:1]) if marginal.statistics.columns >= LARGE else hyper
@@ -116,7 +121,7 @@ def _piece(marginal: Marginal, points: Array, rng: Generator, parts: Parts | Non
         noise = rng.standard_normal((len(points), solved.pull.shape[1]))
         drawn = solve_factor(solved.factor, solved.pull + noise, transposed=True) if noise.shape[1] else noise
         deviations, columns = _put_together(marginal, hyper, drawn, solved.loads)
-        deviations |= _chain(marginal, hyper, reduced.levels, reduced.load, columns, rng)
+        deviations |= _chain(marginal, hyper, reduced.levels, reduced.load, columns, rng, space)
     return _values(marginal, hyper, deviations, rng)
 
 
@@ -130,7 +135,7 @@ def _by_parts(marginal: Marginal, hyper: Hyper, parts: Parts, points: Array, rng
     if drawn is None:
         return None
     deviations, columns = _put_together(marginal, hyper, drawn, precision.loads)
-    return deviations | _chain(marginal, hyper, (), load, columns, rng)
+    return deviations | _chain(marginal, hyper, (), load, columns, rng, {})
 
 
 def _apart(marginal: Marginal, hyper: Hyper, rng: Generator) -> Deviations:
@@ -189,6 +194,7 @@ def _chain(
     load: Array | None,
     columns: Array,
     rng: Generator,
+    space: Mapping[str, Array],
 ) -> Deviations:
     """Draw the chain's deviations, from the coarsest grouping down, given the coefficients of the other columns."""
     statistics = marginal.statistics
@@ -212,7 +218,7 @@ def _chain(
         return rows
 
     assert load is not None
-    return deviations | conditional_effects(marginal, said, hyper, load, rng)
+    return deviations | conditional_effects(marginal, said, hyper, load, rng, space)
 
 
 def draw_coarser(
@@ -251,10 +257,14 @@ def _drawn_level(
     return small.times(np.swapaxes(made.inverse, -1, -2), pull + noise)[..., 0]
 
 
-def conditional_effects(marginal: Marginal, said: Said, hyper: Hyper, load: Array, rng: Generator) -> Deviations:
+def conditional_effects(
+    marginal: Marginal, said: Said, hyper: Hyper, load: Array, rng: Generator, space: Mapping[str, Array] | None = None
+) -> Deviations:
     """Draw the finest grouping's deviations, given what the r pseudo-rows of its units say, each (b, units).
 
-    The conditional law depends on a unit through its kind alone: its mean is a matrix times what is said.
+    The conditional law depends on a unit through its kind alone: its mean is a matrix times what is said. As many draws
+    are worked on at once as stay in the cache of a processor, in arrays that are used again. `space` are arrays for
+    whole random variables (b, ...), used for those whose laws have the mean zero.
     """
     finest, kinds = marginal.statistics.finest, marginal.kinds
     assert finest is not None
@@ -262,22 +272,38 @@ def conditional_effects(marginal: Marginal, said: Said, hyper: Hyper, load: Arra
     spread = _spread_out(finest.grouping, hyper, marginal)
     pulls, factors = _conditional(finest.own[kinds.first], finest.classes[kinds.first], load, spread, hyper)
     count, units = len(hyper.log_prior), len(finest.own)
-    found = np.empty((count, units, len(pulls)))
-    step = max(1, IN_CACHE // units)
+    deviations, targets = _targets(marginal, finest.grouping, count, space or {})
+    step = min(max(1, IN_CACHE // units), count)
+    noise = np.empty(len(factors) * step * units)
+    total, term = np.empty((step, units)), np.empty((step, units))
     for start in range(0, count, step):
         some = slice(start, min(start + step, count))
+        here = some.stop - start
         rows = said(some)
-        noise = [rng.standard_normal(rows[0].shape) for _ in factors]
-        for place, (pull, factor) in enumerate(zip(pulls, factors, strict=True)):
-            parts = [(kinds.at_units(_some(p, some)), row) for p, row in zip(pull, rows, strict=True)]
-            parts += [(kinds.at_units(_some(f, some)), z) for f, z in zip(factor, noise, strict=True)]
-            total = parts[0][0] * parts[0][1]
-            for weight, row in parts[1:]:
-                total += weight * row
-            found[some, :, place] = total
-    deviations: Deviations = {}
-    _put(marginal, finest.grouping, found, deviations)
+        drawn = noise[: len(factors) * here * units].reshape(len(factors), here, units)
+        rng.standard_normal(out=drawn)
+        for target, pull, factor in zip(targets, pulls, factors, strict=True):
+            pairs = [*zip(pull, rows, strict=True), *zip(factor, drawn, strict=True)]
+            for place, (weight, row) in enumerate(pairs):
+                kinds.times(_some(weight, some), row, (term if place else total)[:here])
+                if place:
+                    np.add(total[:here], term[:here], out=target[some] if place == len(pairs) - 1 else total[:here])
     return deviations
+
+
+def _targets(
+    marginal: Marginal, grouping: Grouping, count: int, space: Mapping[str, Array]
+) -> tuple[Deviations, list[Array]]:
+    """Return arrays for the deviations of a grouping's effects, and of each place the part, (b, units)."""
+    deviations: Deviations = {}
+    targets: list[Array] = []
+    for effect in grouping.effects:
+        places = places_of(effect, marginal.linear.model)
+        shape = (count, units_of(effect, marginal.linear.model), places)
+        own = space.get(effect.name) if effect.law.args[0] == const(0) else None
+        deviations[effect.name] = np.empty(shape) if own is None else own.reshape(shape)
+        targets += [deviations[effect.name][:, :, place] for place in range(places)]
+    return deviations, targets
 
 
 def _some(values: Array, some: slice) -> Array:

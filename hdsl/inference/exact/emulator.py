@@ -24,7 +24,7 @@ from hdsl.reference.values import Array
 Density = Callable[[Array], Array]
 MOST_HYPERPARAMETERS = 6
 LARGEST_ERROR = 0.02
-ROUNDS = 8
+ROUNDS = 12
 CHECKED = 64
 HEAVIEST = 8
 LEAST_SHARE = 0.2
@@ -36,6 +36,7 @@ NARROW, BROAD = 0.05, 1.0
 WIDTHS = 6
 FOLDS = 5
 NUGGET = 1e-10
+APART = 0.2
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,36 @@ class _Known:
         return _Known(np.concatenate([self.points, points]), np.concatenate([self.heights, heights]))
 
 
+class Remembered:
+    """A log density that computes no point twice, and tells which it has computed."""
+
+    def __init__(self, density: Density) -> None:
+        self._density = density
+        self._heights: dict[bytes, tuple[Array, float]] = {}
+
+    def __call__(self, points: Array) -> Array:
+        """Return the log densities at points (n, d)."""
+        keys = [point.tobytes() for point in points]
+        new = {key: point for key, point in zip(keys, points, strict=True) if key not in self._heights}
+        if new:
+            heights = self._density(np.stack(list(new.values())))
+            self._heights |= {key: (new[key], float(h)) for key, h in zip(new, heights, strict=True)}
+        return np.array([self._heights[key][1] for key in keys])
+
+    @property
+    def known(self) -> tuple[Array, Array]:
+        """The points (n, d) that were computed, and their log densities."""
+        points, heights = zip(*self._heights.values(), strict=True)
+        return np.stack(points), np.array(heights)
+
+
 def emulated(density: Density, mode: Mode, count: int, chains: int, rng: Generator) -> Emulated | None:
     """Return draws from an interpolated density; None where it cannot be brought near enough to the exact one.
 
     Parameters
     ----------
     density : callable
-        Exact log densities at points (n, d).
+        Exact log densities at points (n, d). What a `Remembered` one knows already is interpolated, too.
     mode : Mode
         The highest mode, of at most `MOST_HYPERPARAMETERS` dimensions.
     count : int
@@ -84,8 +108,10 @@ def emulated(density: Density, mode: Mode, count: int, chains: int, rng: Generat
         return density(mode.point + points @ factor.T)
 
     standard = Mode(np.zeros(size), mode.height, np.eye(size))
-    first = around([standard]).draw(3 * comb(size + 3, 3), rng)
-    known = _Known(np.zeros((1, size)), np.array([mode.height])).joined(first, exact(first))
+    known = _at_first(density, mode, factor)
+    wanted = 3 * comb(size + 3, 3) + 1 - len(known.heights)
+    first = around([standard]).draw(max(wanted, 3 * comb(size + 2, 2)), rng)
+    known = known.joined(first, exact(first))
     steady = False
     for _ in range(ROUNDS):
         found = _drawn(_interpolated(known, steady), standard, count, rng)
@@ -101,6 +127,20 @@ def emulated(density: Density, mode: Mode, count: int, chains: int, rng: Generat
             return Emulated(draws, error, len(known.heights))
         steady = steady or not even
     return None
+
+
+def _at_first(density: Density, mode: Mode, factor: Array) -> _Known:
+    """Return the mode, or what a `Remembered` density knows at points not closer than `APART`, the best first."""
+    if not isinstance(density, Remembered):
+        return _Known(np.zeros((1, len(mode.point))), np.array([mode.height]))
+    points, heights = density.known
+    order = np.argsort(-heights, kind="stable")
+    points, heights = np.linalg.solve(factor, (points[order] - mode.point).T).T, heights[order]
+    kept: list[int] = []
+    for place, point in enumerate(points):
+        if np.isfinite(heights[place]) and np.all(np.linalg.norm(points[kept] - point, axis=1) > APART):
+            kept.append(place)
+    return _Known(points[kept], heights[kept])
 
 
 def _drawn(guess: Density, standard: Mode, count: int, rng: Generator) -> Weighted:

@@ -102,8 +102,11 @@ class Precision:
         """Return the cross-products of all columns times raw coefficients, (n, q) to (n, columns)."""
         columns = self.statistics.columns
         found = np.zeros((len(raw), columns))
+        some = np.flatnonzero(np.any(raw != 0, axis=0))
+        whole = len(some) > columns // 2
         for weight, square in zip(self.precision.T, self.statistics.together, strict=True):
-            found += weight[:, None] * (raw @ square[:, :columns])
+            product = raw @ square[:, :columns] if whole else raw[:, some] @ square[some, :columns]
+            found += weight[:, None] * product
         said = [_times(table, raw) for table in self.parts.rows]
         for i, table in enumerate(self.parts.rows):
             pull = sum(self.at_groups(self.weights[max(i, j)][min(i, j)]) * row for j, row in enumerate(said))
@@ -187,10 +190,15 @@ def drawn_together(
 
 
 def _solved(precision: Precision, wanted: Array, factor: Array) -> Array | None:
-    """Return S^-1 times vectors (n, k) by preconditioned conjugate gradients, each vector with its own S."""
+    """Return S^-1 times vectors (n, k) by preconditioned conjugate gradients, each vector with its own S.
+
+    What is near S^-1 need not be exact: it is applied in single precision, in half the time; S itself is not.
+    """
+    short = factor.astype(np.float32)
 
     def near(vectors: Array) -> Array:
-        return solve_factor(factor, solve_factor(factor, vectors), transposed=True)
+        half = solve_factor(short, vectors.astype(np.float32))
+        return solve_factor(short, half, transposed=True).astype(np.float64)
 
     found = near(wanted)
     rest = wanted - precision.times(found)

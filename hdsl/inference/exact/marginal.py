@@ -34,11 +34,13 @@ class Kinds:
     of_group: Codes
     first: Codes
 
-    def at_units(self, values: Array) -> Array:
-        """Return values by kind, (b, kinds), at the groups."""
-        if values.shape[1] == len(self.of_group) or values.shape[1] == 1:
-            return values
-        return np.take(values, self.of_group, axis=1)
+    def times(self, values: Array, rows: Array, out: Array) -> None:
+        """Multiply values by kind, (b, kinds) or (b, 1), with those of the groups, (b, groups)."""
+        if values.shape[1] in (1, len(self.of_group)):
+            np.multiply(values, rows, out=out)
+            return
+        np.take(np.broadcast_to(values, (len(rows), values.shape[1])), self.of_group, axis=1, out=out, mode="clip")
+        np.multiply(out, rows, out=out)
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,14 @@ class Patterns:
 class SparseProducts:
     """Sums of products of q columns: `table` (q * q, kinds * pairs), of the lower triangle; zero above it."""
 
-    table: wide.Sparse
+    table: wide.ByColumn
 
     def add_to(self, gram: Array, weights: Array, columns: int) -> None:
         """Add the products, weighted by kind and pair (b, kinds * pairs), to cross-products (b, q, q).
 
         Of the first `columns` columns the lower triangle is added to, of the others both.
         """
-        flat = gram.reshape(len(gram), -1)
-        flat += (self.table @ weights.T).T
+        gram += (self.table @ weights.T).T.reshape(gram.shape)
         for last in range(columns, gram.shape[1]):
             gram[:, :last, last] = gram[:, last, :last]
 

@@ -14,6 +14,8 @@ FIRST_STEP = 1e-3
 ROUGH_STEP = 1e-4
 ROUGH = 1e-6
 POLISHING = 4
+UNIMPROVED = 1e-3
+NEAR_HALF = 0.15
 NEAR = 0.5
 FLAT = 1e-2
 DISTANT = 25.0
@@ -28,14 +30,19 @@ class Mode:
     covariance: Array
 
 
-def modes_of(density: Density, starts: Array) -> list[Mode]:
+def modes_of(density: Density, starts: Array, *, near: bool = False) -> list[Mode]:
     """Return the local maxima that are reached from starting points (n, d), the highest first.
 
     Maxima lower than the highest by more than `DISTANT` are left out, as are those that coincide with a higher one.
+    `near`: the starts are already near maxima, and a climb comes before Newton steps only where these do not end.
     """
     found: list[Mode] = []
     for start in starts:
-        point = _polished(density, _climbed(density, start))
+        if near and any(_same(mode, start) for mode in found):
+            continue
+        point, ended = _polished(density, start) if near else (start, False)
+        if not ended:
+            point, _ = _polished(density, _climbed(density, point))
         if not np.all(np.isfinite(point)):
             continue
         height = float(density(point[None])[0])
@@ -84,8 +91,8 @@ def _climbed(
     return np.asarray(minimize(downhill, start, jac=True, method="L-BFGS-B", options=options).x)
 
 
-def _polished(density: Density, point: Array) -> Array:
-    """Return the point after Newton steps, each taken only as far as the density rises."""
+def _polished(density: Density, point: Array) -> tuple[Array, bool]:
+    """Return the point after Newton steps, each taken only as far as the density rises, and whether these ended."""
     height = float(density(point[None])[0])
     steps = np.full(len(point), FIRST_STEP)
     for _ in range(POLISHING):
@@ -96,19 +103,21 @@ def _polished(density: Density, point: Array) -> Array:
         values = density(point + fractions[:, None] * move)
         best = int(np.nanargmax(values))
         if not values[best] > height:
-            return point
+            return point, abs(float(gradient @ move)) < UNIMPROVED
         point, gain, height = point + fractions[best] * move, values[best] - height, float(values[best])
         if gain < 1e-6:
-            return point
-    return point
+            return point, True
+    return point, False
 
 
 def _steps(density: Density, point: Array, steps: Array) -> Array:
     """Return for each coordinate the distance at which the density falls by about a half, at most 1."""
-    base = density(point[None])[0]
     for _ in range(4):
-        both = density(np.concatenate([point + np.diag(steps), point - np.diag(steps)]))
-        falls = base - 0.5 * np.sum(np.split(both, 2), axis=0)
+        moves = np.concatenate([np.zeros((1, len(point))), np.diag(steps), -np.diag(steps)])
+        base, *both = np.split(density(point + moves), [1, 1 + len(point)])
+        falls = base - 0.5 * np.sum(both, axis=0)
+        if np.all(np.abs(falls - 0.5) < NEAR_HALF):
+            break
         clear = np.isfinite(falls) & (falls > 1e-4)
         steps = np.where(clear, steps * np.sqrt(0.5 / np.where(clear, falls, 1.0)), steps * 30)
         steps = np.clip(np.where(np.isfinite(falls), steps, 1e-3), 1e-7, 1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from hdsl.inference.exact.coordinates import Coordinates, coordinates_of
 from hdsl.inference.exact.density import log_density, per_point
 from hdsl.inference.exact.effects import draw_effects
 from hdsl.inference.exact.emulator import MOST_HYPERPARAMETERS as MOST_EMULATED
-from hdsl.inference.exact.emulator import Emulated, emulated
+from hdsl.inference.exact.emulator import Emulated, Remembered, emulated
 from hdsl.inference.exact.hyper import packed
 from hdsl.inference.exact.importance import KHAT_LIMIT, REFITS, TRIAL, Numbers, Weighted, accepted, adapted, chains_of
 from hdsl.inference.exact.marginal import Marginal
@@ -34,6 +35,7 @@ LEAST_PROPOSALS = 1_200
 COSTLY_PROPOSALS = 2_000
 CHEAP = 40_000_000
 MOST_THINNED = 4
+THINNED_OF_EMULATED = 2
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def exact_draws(marginal: Marginal, settings: Settings) -> Draws | NotAccepted:
     """
     from threadpoolctl import threadpool_limits
 
+    import_module("scipy.linalg")  # threads are limited in the libraries that are loaded
+
     if marginal.size > MOST_HYPERPARAMETERS:
         return NotAccepted(f"{marginal.size} parameters are left (at most {MOST_HYPERPARAMETERS})")
     with threadpool_limits(limits=1, user_api="blas"):
@@ -105,12 +109,12 @@ def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -
         if found is not None:
             return found
     trial, final = _amounts(marginal, settings)
-    plain = modes_of(lambda free: log_density(marginal, free), starts)
-    if not plain:
+    plain = _rough_modes(marginal, starts)
+    if not len(plain):
         return NotAccepted("no mode of the marginal density was found")
-    coordinates = coordinates_of(marginal.linear.hyper, plain[0].point)
+    coordinates = coordinates_of(marginal.linear.hyper, plain[0])
     density = _density_in(marginal, coordinates)
-    modes = modes_of(density, coordinates.of(np.stack([mode.point for mode in plain])))
+    modes = modes_of(density, coordinates.of(plain), near=True)
     proposal = adapted(density, modes, rng, trial)
     found = accepted(density, proposal, final, rng, 1 if per_point(marginal) > COSTLY else REFITS)
     least = EFFECTIVE_PER_CHAIN * settings.chains if final >= EFFECTIVE_PER_CHAIN * settings.chains else 0.25 * final
@@ -119,6 +123,18 @@ def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -
     if found.effective < least:
         return NotAccepted(f"{found.effective:.0f} effective draws of {final} weighted ones")
     return Found(replace(found, points=coordinates.free(found.points)), None)
+
+
+def _rough_modes(marginal: Marginal, starts: Array) -> Array:
+    """Return points (n, d) near the local maxima that are reached from starts, the highest first."""
+
+    def density(free: Array) -> Array:
+        return log_density(marginal, free)
+
+    found = np.array([rough_mode(density, start) for start in starts]).reshape(-1, marginal.size)
+    heights = density(found)
+    order = np.argsort(-heights)
+    return found[order[np.isfinite(heights[order])]]
 
 
 def _density_in(marginal: Marginal, coordinates: Coordinates) -> Callable[[Array], Array]:
@@ -130,11 +146,11 @@ def _by_emulator(marginal: Marginal, settings: Settings, start: Array, rng: np.r
     wanted = settings.chains * settings.draws
     centre = rough_mode(lambda free: log_density(marginal, free), start)
     coordinates = coordinates_of(marginal.linear.hyper, centre)
-    density = _density_in(marginal, coordinates)
+    density = Remembered(_density_in(marginal, coordinates))
     mode = mode_at(density, coordinates.of(centre[None])[0])
     if not np.isfinite(mode.height):
         return None
-    found = emulated(density, mode, MOST_THINNED * wanted, settings.chains, rng)
+    found = emulated(density, mode, THINNED_OF_EMULATED * wanted, settings.chains, rng)
     if found is None or not found.draws.khat < KHAT_LIMIT or found.draws.effective < 0.25 * wanted:
         return None
     return Found(replace(found.draws, points=coordinates.free(found.draws.points)), found)

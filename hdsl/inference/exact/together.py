@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hdsl.inference.exact import small
 from hdsl.inference.exact.chain import Reduced
@@ -44,10 +45,7 @@ def solve_together(marginal: Marginal, hyper: Hyper, reduced: Reduced) -> Togeth
     vector[:, : len(statistics.fixed)] -= statistics.middle
     size = matrix.shape[1]
     matrix[:, np.arange(size), np.arange(size)] += 1.0
-    bad = ~(np.all(np.isfinite(matrix), axis=(1, 2)) & np.all(np.isfinite(vector), axis=1))
-    matrix[bad] = np.eye(size)
-    factor = _factors(matrix)
-    factor[bad] = np.nan
+    factor = large_factors(matrix) if size >= LARGE else _finite_factors(matrix, vector)
     pull = solve_factor(factor, vector) if size else vector
     rest = square + np.sum(statistics.middle**2) - np.sum(pull**2, axis=1)
     log_determinant = 2 * np.sum(np.log(np.diagonal(factor, axis1=1, axis2=2)), axis=1)
@@ -77,6 +75,32 @@ def _whitened(square: Array, linear: Array, statistics: Statistics, loads: tuple
     return np.ascontiguousarray(turned), half[:, :, -1].copy()
 
 
+def large_factors(matrix: Array) -> Array:
+    """Replace symmetric matrices (b, k, k), of which the lower triangles count, by their Cholesky factors.
+
+    LAPACK is called as it is: NumPy copies to and fro, which takes as long again.
+    """
+    from scipy.linalg.lapack import get_lapack_funcs
+
+    (potrf,) = get_lapack_funcs(("potrf",), (matrix,))
+    for each in matrix:
+        made, problem = potrf(each.T, lower=0, clean=1, overwrite_a=1)
+        if problem:
+            each[:] = np.nan
+        elif not np.may_share_memory(made, each):
+            each[:] = made.T
+    return matrix
+
+
+def _finite_factors(matrix: Array, vector: Array) -> Array:
+    """Return Cholesky factors; NaN where a matrix or its vector is no number, or it is not positive definite."""
+    bad = ~(np.all(np.isfinite(matrix), axis=(1, 2)) & np.all(np.isfinite(vector), axis=1))
+    matrix[bad] = np.eye(matrix.shape[1])
+    factor = _factors(matrix)
+    factor[bad] = np.nan
+    return factor
+
+
 def _factors(matrix: Array) -> Array:
     """Return Cholesky factors; NaN where a matrix is not positive definite."""
     try:
@@ -87,7 +111,7 @@ def _factors(matrix: Array) -> Array:
         return np.concatenate([_factors(each[None]) for each in matrix])
 
 
-def solve_factor(factor: Array, vector: Array, transposed: bool = False) -> Array:
+def solve_factor[T: np.floating](factor: NDArray[T], vector: NDArray[T], transposed: bool = False) -> NDArray[T]:
     """Return factor^-1 vector, or that of the transposed factor, for lower triangles (b or 1, k, k) and (b, k)."""
     if not np.all(np.isfinite(factor)):
         factor = np.where(np.isfinite(factor), factor, np.eye(factor.shape[1]))
@@ -97,16 +121,19 @@ def solve_factor(factor: Array, vector: Array, transposed: bool = False) -> Arra
     from scipy.linalg import solve_triangular
 
     trans = int(transposed)
+
+    def solved(own: NDArray[T], right: NDArray[T]) -> NDArray[T]:
+        return np.asarray(solve_triangular(own, right, lower=True, trans=trans, check_finite=False))
+
     if len(factor) == 1:
-        return np.ascontiguousarray(solve_triangular(factor[0], vector.T, lower=True, trans=trans).T)
-    pairs = zip(factor, vector, strict=True)
-    return np.stack([solve_triangular(each, own, lower=True, trans=trans) for each, own in pairs])
+        return np.ascontiguousarray(solved(factor[0], vector.T).T)
+    return np.stack([solved(each, own) for each, own in zip(factor, vector, strict=True)])
 
 
-def _solved(matrix: Array, vector: Array) -> Array:
+def _solved[T: np.floating](matrix: NDArray[T], vector: NDArray[T]) -> NDArray[T]:
     """Return matrix^-1 vector for (b or 1, k, k) and (b, k); NaN where the numbers of a matrix overflow."""
     try:
-        return np.linalg.solve(matrix, vector[..., None])[..., 0]
+        return np.asarray(np.linalg.solve(matrix, vector[..., None])[..., 0], vector.dtype)
     except np.linalg.LinAlgError:
         if len(vector) == 1:
             return np.full(vector.shape, np.nan)
