@@ -8,7 +8,7 @@ from tests.agreement.run import HERE, STUDIES, kept, measure, table
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", STUDIES)
 def test_posteriors_agree(name: str) -> None:
     """No mean, sd or 5% or 95% quantile of any quantity differs by more than Monte Carlo error."""
