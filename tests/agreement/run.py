@@ -62,9 +62,9 @@ divided by twice the number of comparisons. Every quantity has at least {WANTED_
 on every backend: chains are made longer until it has. Where a difference is beyond the limit all is sampled again, with
 another seed and four times the draws, and that comparison counts: a true difference would be twice as far beyond.
 Left out: InstEval, on whose 73,421 rows and 4,114 effects NUTS would run for hours; response surfaces by trees,
-which Stan cannot express and whose two libraries give trees different priors; and the union wage panel with intercepts of 545
-persons that are not pooled, from which squared experience can hardly be told (703 gradients a draw in Stan on sums of rows;
-the form with unpooled years, too, was not tried). Where a study is marked "integrated",
+which Stan cannot express and whose two libraries give trees different priors; and the union wage panel with intercepts
+of 545 persons that are not pooled, from which squared experience can hardly be told (703 gradients a draw in Stan on
+sums of rows; the two-way form was not tried). Where a study is marked "integrated",
 NUTS on the whole model would take a quarter of an hour and more: its groups' effects are integrated out, as `hdsl run`
 does by itself.
 
