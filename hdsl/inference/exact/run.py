@@ -109,12 +109,12 @@ def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -
         if found is not None:
             return found
     trial, final = _amounts(marginal, settings)
-    plain = _rough_modes(marginal, starts)
-    if not len(plain):
+    plain = modes_of(lambda free: log_density(marginal, free), starts)
+    if not plain:
         return NotAccepted("no mode of the marginal density was found")
-    coordinates = coordinates_of(marginal.linear.hyper, plain[0])
+    coordinates = coordinates_of(marginal.linear.hyper, plain[0].point)
     density = _density_in(marginal, coordinates)
-    modes = modes_of(density, coordinates.of(plain), near=True)
+    modes = modes_of(density, coordinates.of(np.stack([mode.point for mode in plain])))
     proposal = adapted(density, modes, rng, trial)
     found = accepted(density, proposal, final, rng, 1 if per_point(marginal) > COSTLY else REFITS)
     least = EFFECTIVE_PER_CHAIN * settings.chains if final >= EFFECTIVE_PER_CHAIN * settings.chains else 0.25 * final
@@ -123,18 +123,6 @@ def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -
     if found.effective < least:
         return NotAccepted(f"{found.effective:.0f} effective draws of {final} weighted ones")
     return Found(replace(found, points=coordinates.free(found.points)), None)
-
-
-def _rough_modes(marginal: Marginal, starts: Array) -> Array:
-    """Return points (n, d) near the local maxima that are reached from starts, the highest first."""
-
-    def density(free: Array) -> Array:
-        return log_density(marginal, free)
-
-    found = np.array([rough_mode(density, start) for start in starts]).reshape(-1, marginal.size)
-    heights = density(found)
-    order = np.argsort(-heights)
-    return found[order[np.isfinite(heights[order])]]
 
 
 def _density_in(marginal: Marginal, coordinates: Coordinates) -> Callable[[Array], Array]:
