@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hdsl.data.table import ArrowTable
+from hdsl.data.table import ArrowTable, compute, numbers
 from hdsl.diagnostics import Diagnostic
 
 Reals = NDArray[np.float64]
@@ -100,7 +100,7 @@ def merged(parts: Sequence[Cells]) -> Cells:
     away = mean - middle[codes]
     spread = _summed(scatter + count[:, None, None] * away[:, :, None] * away[:, None, :], codes, size)
     return Cells(
-        keys=keys.take(places),
+        keys=keys.take(pa.Array.from_buffers(pa.int64(), size, [None, pa.py_buffer(places)])),
         lows=_extremes([part.lows for part in parts], codes, size, "min"),
         highs=_extremes([part.highs for part in parts], codes, size, "max"),
         count=total,
@@ -118,15 +118,13 @@ def merged(parts: Sequence[Cells]) -> Cells:
 
 def codes_of(table: ArrowTable, rows: int) -> tuple[Codes, Codes]:
     """Return the code of each row's combination of values, sorted by the values, and the first row of each code."""
-    import pyarrow.compute as pc  # pyright: ignore[reportMissingTypeStubs]
-
     codes = np.zeros(rows, np.int64)
     for column in table.columns:
         encoded: Any = column.combine_chunks().dictionary_encode(null_encoding="encode")
-        order = np.asarray(pc.array_sort_indices(encoded.dictionary))  # pyright: ignore
+        order = numbers(compute().array_sort_indices(encoded.dictionary))
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
-        _, codes = np.unique(codes * max(len(order), 1) + rank[np.asarray(encoded.indices)], return_inverse=True)
+        _, codes = np.unique(codes * max(len(order), 1) + rank[numbers(encoded.indices)], return_inverse=True)
     _, places = np.unique(codes, return_index=True)
     return codes.astype(np.int64), places.astype(np.int64)
 

@@ -2,16 +2,18 @@
 
 A first query counts the gaps of the measures, a second one sums up the complete rows. DuckDB is first
 asked once: rows without gaps need no more, and the sums of others are no numbers, or of fewer values than rows.
+It is asked for compensated sums of products about a common number, from which the means of cells are subtracted
+where that costs few digits; else for variances and covariances, as PostgreSQL is.
 
-Why DuckDB: docs/decisions/0016-sums-of-rows-become-rows.md. Its variances and covariances are Welford's, those of
-PostgreSQL are Youngs and Cramer's: both keep their digits.
+Why DuckDB, and what is subtracted: docs/decisions/0016-sums-of-rows-become-rows.md. DuckDB's variances are Welford's,
+those of PostgreSQL are Youngs and Cramer's: both keep their digits.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from glob import has_magic
@@ -20,14 +22,18 @@ from typing import Any
 
 import numpy as np
 
-from hdsl.data.databases import Address, failed, parse_address, picked, reading
-from hdsl.data.stream_cells import HIGH, LOW, Cells, merged
-from hdsl.data.stream_plan import Measure, Plan
-from hdsl.data.table import compute, find_columns
+from hdsl.data.databases import Address, failed, parse_address, reading
+from hdsl.data.stream_cells import HIGH, LOW, Cells, Reals, merged
+from hdsl.data.stream_plan import Plan
+from hdsl.data.stream_query import DUCKDB, POSTGRESQL, Form, Opened, counts, middles, name_of, sums
+from hdsl.data.table import find_columns, numbers
 from hdsl.diagnostics import Diagnostic
 
 MOST_CELLS = 5_000_000
 SAMPLE = 200_000
+FIRST_ROWS = 10_000
+LOST = 4
+ROUNDING = 1e-14
 MEMORY = "2GB"
 PARQUET = (".parquet", ".pq", ".parq")
 NUMERIC = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "NUMERIC")
@@ -44,34 +50,6 @@ class Origin:
     locator: str
     files: tuple[Path, ...] = ()
     database: Address | None = None
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How an engine says what the standard does not: a compensated mean, and tests of a number `{x}`."""
-
-    engine: str
-    mean: str
-    finite: str
-    infinite: str
-
-
-DUCKDB = Dialect("duckdb", "favg({x})", "isfinite({x})", "isinf({x})")
-POSTGRESQL = Dialect("postgresql", "avg({x})", "abs({x}) < 'Infinity'::float8", "abs({x}) = 'Infinity'::float8")
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A table to be read: what runs a query, what stands after FROM, and its columns with their types."""
-
-    run: Callable[[str], Any]
-    source: str
-    types: dict[str, str]
-    dialect: Dialect
-
-    def picked(self, column: str) -> str:
-        """Return a column as it is read."""
-        return picked(self.dialect.engine, column, self.types[column])
 
 
 def origin_of(locator: str, base: Path) -> Origin | None:
@@ -129,30 +107,100 @@ def sum_up(plan: Plan, table: Opened, origin: Origin) -> Cells | list[Diagnostic
     if found or wide is not None:
         return found if wide is None else [wide]
     shift = _shift(plan, table)
-    summed = _without_gaps(plan, table, shift)
+    summed = _without_gaps(plan, table, shift, whole=_whole(plan, origin))
     if summed is None:
-        counts = table.run(_counts(plan, table))
-        return _cells(plan, table.run(_query(plan, table, shift)), counts, shift, origin)
+        gaps = table.run(counts(plan, table))
+        return _cells(plan, _Sums.of_means(table.run(sums(plan, table, shift, "complete")), plan), gaps, shift, origin)
     return _cells(plan, summed, None, shift, origin)
 
 
-def _without_gaps(plan: Plan, table: Opened, shift: np.ndarray) -> Any | None:
+@dataclass(frozen=True)
+class _Sums:
+    """What a query returned, (cells,), and of it rows, means and cross-products about these."""
+
+    table: Any
+    count: Reals
+    mean: Reals
+    scatter: Reals
+
+    @classmethod
+    def of_means(cls, table: Any, plan: Plan) -> _Sums:
+        """Read means and (co)variances."""
+        count, mean, products = _read(table, plan)
+        return cls(table, count, mean, products * count[:, None, None])
+
+    @classmethod
+    def of_sums(cls, table: Any, plan: Plan) -> _Sums | None:
+        """Read sums and sums of products; None where more than `LOST` digits would be lost."""
+        count, total, products = _read(table, plan)
+        mean = total / count[:, None]
+        scatter = products - count[:, None, None] * mean[:, :, None] * mean[:, None, :]
+        square, own = (np.einsum("cii->ci", each) for each in (products, scatter))
+        variance = own.sum(axis=0) / max(count.sum() - len(count), 1.0)
+        if not np.all(mean**2 <= 10.0**LOST * variance):
+            return None
+        none = own <= ROUNDING * square
+        scatter[none[:, :, None] | none[:, None, :]] = 0.0
+        return cls(table, count, mean, scatter)
+
+
+def _read(table: Any, plan: Plan) -> tuple[Reals, Reals, Reals]:
+    """Return the cells' numbers of rows, and two sets of columns as vectors and matrices."""
+    size = len(plan.measures)
+    products = np.empty((table.num_rows, size, size))
+    for i in range(size):
+        for j in range(i, size):
+            products[:, i, j] = products[:, j, i] = _array(table, f"s{i}_{j}")
+    return _array(table, "n"), np.column_stack([_array(table, f"a{i}") for i in range(size)]), products
+
+
+def _whole(plan: Plan, origin: Origin) -> bool:
+    """Return whether files say of themselves that no value of a measure is missing."""
+    if not origin.files:
+        return False
+    import pyarrow.parquet as pq
+
+    columns = {measure.column for measure in plan.measures}
+    for file in origin.files:
+        said = pq.read_metadata(file)
+        places = [k for k in range(said.num_columns) if said.schema.column(k).path in columns]
+        for group in range(said.num_row_groups):
+            known = [said.row_group(group).column(place).statistics for place in places]
+            if len(places) < len(columns) or any(
+                each is None or not each.has_null_count or each.null_count for each in known
+            ):
+                return False
+    return True
+
+
+def _without_gaps(plan: Plan, table: Opened, shift: Reals, *, whole: bool) -> _Sums | None:
     """Return the sums of rows in one query, None where a value is missing, infinite or does not fit its kind."""
     if table.dialect is not DUCKDB or any(measure.log for measure in plan.measures):
         return None
     import duckdb
 
-    try:
-        found = table.run(_query(plan, table, shift, tested=False))
-    except duckdb.Error:  # variances of infinite numbers
-        return None
+    forms: tuple[Form, ...] = ("plain", "all")
+    for form in forms:
+        try:
+            found = table.run(sums(plan, table, shift, form, whole=whole))
+        except duckdb.Error:  # variances of infinite numbers
+            return None
+        if not _complete(found, plan, whole=whole):
+            return None
+        summed = _Sums.of_sums(found, plan) if form == "plain" else _Sums.of_means(found, plan)
+        if summed is not None:
+            return summed
+    return None
+
+
+def _complete(found: Any, plan: Plan, *, whole: bool) -> bool:
+    """Return whether all values that were summed up are there, finite, and fit their kinds."""
     measures = range(len(plan.measures))
     count = _array(found, "n")
-    whole = all(np.array_equal(_array(found, f"c{i}"), count) for i in measures)
+    there = whole or all(np.array_equal(_array(found, f"c{i}"), count) for i in measures)
     fitting = all(not np.any(_array(found, f"b{i}")) for i in measures if f"b{i}" in found.column_names)
-    sums = [f"a{i}" for i in measures] + [f"s{i}_{j}" for i in measures for j in measures if i <= j]
-    finite = whole and all(bool(np.all(np.isfinite(_array(found, name)))) for name in sums)
-    return found if finite and fitting else None
+    names = [f"a{i}" for i in measures] + [f"s{i}_{j}" for i in measures for j in measures if i <= j]
+    return there and fitting and all(bool(np.all(np.isfinite(_array(found, name)))) for name in names)
 
 
 def unreadable(origin: Origin, error: Exception) -> Diagnostic:
@@ -235,128 +283,32 @@ def _too_many(plan: Plan, table: Opened) -> Diagnostic | None:
     return Diagnostic("HDM370", message, help=help_)
 
 
-def _shift(plan: Plan, table: Opened) -> np.ndarray:
+def _shift(plan: Plan, table: Opened) -> Reals:
     """Return a number near the values of each measure: the mean of the first rows."""
-    means = ", ".join(f"avg({_value(m, 0.0, table.dialect)}) AS m{i}" for i, m in enumerate(plan.measures))
-    columns = ", ".join(dict.fromkeys(name_of(measure.column) for measure in plan.measures))
-    found = table.run(f"SELECT {means} FROM (SELECT {columns} FROM {table.source} LIMIT 10000) AS sample")
+    found = table.run(middles(plan, table, FIRST_ROWS))
     values = [column[0].as_py() for column in found.columns]
     return np.array([0.0 if value is None else float(f"{value:.3g}") for value in values])
 
 
-def _query(plan: Plan, table: Opened, shift: np.ndarray, *, tested: bool = True) -> str:
-    """Return the query for the sums of complete rows; not `tested`: of all, and what shows the others."""
-    measures, dialect = range(len(plan.measures)), table.dialect
-    inner = [f"{table.picked(c)} AS {name_of(c)}" for c in dict.fromkeys((*plan.keys, *plan.constants))]
-    inner += [f"{_plain(m)} - ({float(shift[i])!r}) AS m{i}" for i, m in enumerate(plan.measures)]
-    complete = " AND ".join(_complete(measure, dialect) for measure in plan.measures)
-    asked = [*map(name_of, plan.keys), "count(*) AS n"]
-    asked += [f"{dialect.mean.format(x=f'm{i}')} AS a{i}" for i in measures]
-    asked += [f"{_product(i, j)} AS s{i}_{j}" for i in measures for j in measures if i <= j]
-    for name in plan.constants:
-        least, most = ("bool_and", "bool_or") if table.types[name].lower() == "boolean" else ("min", "max")
-        asked += [
-            f"{least}({name_of(name)}) AS {name_of(LOW + name)}",
-            f"{most}({name_of(name)}) AS {name_of(HIGH + name)}",
-        ]
-    if not tested:
-        asked += [f"count(m{i}) AS c{i}" for i in measures]
-        bad = {i: _misfit(measure, _number(measure)) for i, measure in enumerate(plan.measures)}
-        inner += [f"({test}) AS b{i}" for i, test in bad.items() if test]
-        asked += [f"count(*) FILTER (WHERE b{i}) AS b{i}" for i, test in bad.items() if test]
-    where = f" WHERE {complete}" if tested else ""
-    groups = "GROUP BY " + ", ".join(str(place + 1) for place in range(len(plan.keys))) if plan.keys else ""
-    taken = f"(SELECT {', '.join(inner)} FROM {table.source}{where}) AS taken"
-    return f"SELECT {', '.join(asked)} FROM {taken} {groups}"
-
-
-def _counts(plan: Plan, table: Opened) -> str:
-    """Return the query for all rows, and of each measure those in which it is missing or does not fit its kind."""
-    asked = ["count(*) AS n"]
-    for i, measure in enumerate(plan.measures):
-        asked.append(f"count(*) FILTER (WHERE {_gap(measure, table.dialect)}) AS g{i}")
-        asked.append(f"count(*) FILTER (WHERE coalesce({_bad(measure, table.dialect)}, false)) AS b{i}")
-    return f"SELECT {', '.join(asked)} FROM {table.source}"
-
-
-def _product(i: int, j: int) -> str:
-    return f"var_pop(m{i})" if i == j else f"covar_pop(m{i}, m{j})"
-
-
-def _number(measure: Measure) -> str:
-    return f"CAST({name_of(measure.column)} AS DOUBLE PRECISION)"
-
-
-def _value(measure: Measure, shift: float, dialect: Dialect) -> str:
-    """Return the measure less the shift; NULL where it is missing, infinite, or has no logarithm."""
-    return f"(CASE WHEN {_complete(measure, dialect)} THEN {_plain(measure)} END - ({shift!r}))"
-
-
-def _plain(measure: Measure) -> str:
-    return f"ln({_number(measure)})" if measure.log else _number(measure)
-
-
-def _complete(measure: Measure, dialect: Dialect) -> str:
-    """Return the test of a value that can be summed up."""
-    number = _number(measure)
-    finite = dialect.finite.format(x=number)
-    return f"{number} > 0 AND {finite}" if measure.log else finite
-
-
-def _gap(measure: Measure, dialect: Dialect) -> str:
-    """Return the test of a missing value.
-
-    DuckDB 2.0 takes `isnan` of a Parquet column for false by the column's statistics, which leave NaN out.
-    """
-    number = _number(measure)
-    return f"{number} IS NULL OR NOT ({dialect.finite.format(x=number)} OR {dialect.infinite.format(x=number)})"
-
-
-def _bad(measure: Measure, dialect: Dialect) -> str:
-    """Return the test of a value that does not fit the kind."""
-    number = _number(measure)
-    known = _misfit(measure, number)
-    infinite = dialect.infinite.format(x=number)
-    return infinite if known is None else f"({infinite} OR (({known}) AND {dialect.finite.format(x=number)}))"
-
-
-def _misfit(measure: Measure, number: str) -> str | None:
-    """Return the test of a finite value that does not fit the kind; None where all do."""
-    tests = {
-        "positive": f"{number} <= 0",
-        "dose positive": f"{number} < 0",
-        "proportion": f"{number} < 0 OR {number} > 1",
-        "count": f"{number} < 0 OR {number} <> floor({number})",
-    }
-    return tests.get(measure.kind) or tests.get(measure.kind.removeprefix("dose "))
-
-
-def _cells(plan: Plan, table: Any, counts: Any | None, shift: np.ndarray, origin: Origin) -> Cells | list[Diagnostic]:
+def _cells(plan: Plan, summed: _Sums, gaps: Any | None, shift: Reals, origin: Origin) -> Cells | list[Diagnostic]:
     import pyarrow as pa
 
     names = [measure.name for measure in plan.measures]
     each: dict[str, dict[str, int]] = {"g": {}, "b": {}}
-    for i, name in enumerate(names if counts is not None else ()):
-        each["g"][name], each["b"][name] = (int(_array(counts, f"{word}{i}")[0]) for word in ("g", "b"))
-    rows = int(np.sum(_array(table, "n")) if counts is None else _array(counts, "n")[0])
-    table = table.filter(compute().greater(table.column("n"), 0))
+    for i, name in enumerate(names if gaps is not None else ()):
+        each["g"][name], each["b"][name] = (int(_array(gaps, f"{word}{i}")[0]) for word in ("g", "b"))
+    rows = int(np.sum(summed.count) if gaps is None else _array(gaps, "n")[0])
+    table = summed.table
     if table.num_rows > MOST_CELLS:
         message = f"Rows are not summed up by {', '.join(map(repr, plan.keys))}: {table.num_rows:,} combinations."
         return [Diagnostic("HDM370", message, help="Fewer keys are needed, or leave --stream out.")]
-    count = _array(table, "n")
-    size = len(names)
-    scatter = np.empty((table.num_rows, size, size))
-    for i in range(size):
-        for j in range(i, size):
-            scatter[:, i, j] = scatter[:, j, i] = _array(table, f"s{i}_{j}") * count
-    mean = np.column_stack([_array(table, f"a{i}") for i in range(size)])
     found = Cells(
         keys=table.select(list(plan.keys)),
         lows=pa.table({name: table.column(LOW + name) for name in plan.constants}),
         highs=pa.table({name: table.column(HIGH + name) for name in plan.constants}),
-        count=count,
-        mean=mean,
-        scatter=scatter,
+        count=summed.count,
+        mean=summed.mean,
+        scatter=summed.scatter,
         shift=shift,
         rows=rows,
         source=origin.locator,
@@ -369,13 +321,8 @@ def _cells(plan: Plan, table: Any, counts: Any | None, shift: np.ndarray, origin
     return replace(whole, sha256=_fingerprint(origin, whole))
 
 
-def _array(table: Any, name: str) -> np.ndarray:
-    return np.asarray(table.column(name), dtype=np.float64)
-
-
-def name_of(column: str) -> str:
-    """Return a column's name as it stands in a query."""
-    return '"' + column.replace('"', '""') + '"'
+def _array(table: Any, name: str) -> Reals:
+    return numbers(table.column(name)).astype(np.float64)
 
 
 def _text(literal: str) -> str:

@@ -110,6 +110,12 @@ def compute() -> Any:
     return pyarrow.compute
 
 
+def numbers(values: Any) -> NDArray[Any]:
+    """Return a pyarrow array as numpy's; one without gaps by a way that does not load pandas, as pyarrow's own does."""
+    values = getattr(values, "combine_chunks", lambda: values)()
+    return np.asarray(values) if values.null_count or not len(values) else np.from_dlpack(values)
+
+
 def suggest(name: str, options: Sequence[str], what: str) -> str:
     """A help line: the nearest option, else a list of the first ones."""
     near = did_you_mean(name, options[:10_000])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -301,7 +302,7 @@ def test_one_query_or_two(kind: str, value: float | None, tmp_path: Path, monkey
     study = open_study(tmp_path / "s.hdm").study
     assert study is not None
     one = summed(study, tmp_path, ["rows.parquet"])
-    monkeypatch.setattr(stream_scan, "_without_gaps", lambda *_: None)
+    monkeypatch.setattr(stream_scan, "_without_gaps", lambda *_, **__: None)
     two = summed(study, tmp_path, ["rows.parquet"])
     assert isinstance(one, Cells)
     assert isinstance(two, Cells)
@@ -331,7 +332,52 @@ def test_whole_rows_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def never(*_: object) -> str:
         raise AssertionError("the rows were read twice")
 
-    monkeypatch.setattr(stream_scan, "_counts", never)
+    monkeypatch.setattr(stream_scan, "counts", never)
     study = open_study(tmp_path / "s.hdm").study
     assert study is not None
     assert isinstance(summed(study, tmp_path, ["rows.parquet"]), Cells)
+
+
+@pytest.mark.parametrize(("apart", "asked"), [(3.0, ["plain"]), (1e4, ["plain", "all"])])
+def test_sums_about_one_number_are_taken_where_they_keep_their_digits(
+    apart: float, asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups `apart` standard deviations from each other, a covariate that is constant in one, one row in another."""
+    from hdsl.data import stream_scan
+
+    rng = np.random.default_rng(3)
+    school = np.array([*np.repeat(np.arange(6), 300), 6])
+    y = 1e3 + apart * school + rng.normal(size=len(school))
+    x = np.where(school == 2, 0.3, rng.normal(size=len(school)))
+    pq.write_table(pa.table({"school": school, "x": x, "y": y}), tmp_path / "rows.parquet")
+    (tmp_path / "s.hdm").write_text("""study s data "rows.parquet" group school id school
+    unit pupil in school { covariate x : real outcome y : real } analysis { adjust for x }""")
+    forms: list[str] = []
+    query = stream_scan.sums
+
+    def noted(plan: Plan, table: Any, shift: np.ndarray, form: Any, *, whole: bool = False) -> str:
+        assert whole or form == "complete"
+        forms.append(form)
+        return query(plan, table, shift, form, whole=whole)
+
+    monkeypatch.setattr(stream_scan, "sums", noted)
+    found = _sums(tmp_path / "s.hdm", "rows.parquet")
+    assert forms == asked
+    for group in range(6):
+        mine = school == group
+        np.testing.assert_allclose(found.scatter[group, 1, 1], _exact(y[mine], y[mine]), rtol=1e-11)
+        scale = np.sqrt(_exact(x[mine], x[mine]) * _exact(y[mine], y[mine]))
+        np.testing.assert_allclose(found.scatter[group, 0, 1], _exact(x[mine], y[mine]), atol=1e-11 * scale)
+    assert np.all(found.scatter[2, 0] == 0)
+    assert np.all(found.scatter[6] == 0)
+
+
+def test_values_are_counted_where_files_do_not_say_whether_any_is_missing(tmp_path: Path) -> None:
+    table = pa.table({"school": [1, 2] * 50, "x": pa.array([1.0, 2.0, None, 4.0] * 25), "y": np.arange(100.0)})
+    (tmp_path / "s.hdm").write_text("""study s data "rows.parquet" group school id school
+    unit pupil in school { covariate x : real outcome y : real } analysis { adjust for x }""")
+    for statistics in (True, False):
+        pq.write_table(table, tmp_path / "rows.parquet", write_statistics=statistics)
+        found = _sums(tmp_path / "s.hdm", "rows.parquet")
+        assert found.missing == {"x": 25}
+        assert found.count.sum() == 75
