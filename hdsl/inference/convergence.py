@@ -73,19 +73,24 @@ def _split(draws: Array) -> Array:
 def _normal_scores(chains: Array) -> Array:
     """Return the normal quantiles of the draws' ranks; equal draws share their mean rank."""
     from scipy.special import ndtri
-    from scipy.stats import rankdata
 
     flat = chains.reshape(len(chains), -1)
     size = flat.shape[1]
     order = np.argsort(flat, axis=1)
     increasing = np.take_along_axis(flat, order, axis=1)
     tied = np.any(increasing[:, 1:] == increasing[:, :-1], axis=1)
-    scores = np.empty_like(flat)
-    each = ndtri((np.arange(1, size + 1) - 0.375) / (size + 0.25))
-    np.put_along_axis(scores, order, np.broadcast_to(each, flat.shape), axis=1)
+    ranks = np.broadcast_to(np.arange(1.0, size + 1), flat.shape)
     if np.any(tied):
-        scores[tied] = ndtri((rankdata(flat[tied], axis=1) - 0.375) / (size + 0.25))
+        ranks = np.array(ranks)
+        ranks[tied] = [_mean_ranks(each) for each in increasing[tied]]
+    scores = np.empty_like(flat)
+    np.put_along_axis(scores, order, ndtri((ranks - 0.375) / (size + 0.25)), axis=1)
     return scores.reshape(chains.shape)
+
+
+def _mean_ranks(increasing: Array) -> Array:
+    """Return the ranks of sorted numbers: `scipy.stats.rankdata`, whose module takes long to load."""
+    return 0.5 * (np.searchsorted(increasing, increasing) + np.searchsorted(increasing, increasing, "right") + 1)
 
 
 def _below(draws: Array, share: float) -> Array:

@@ -14,7 +14,6 @@ FIRST_STEP = 1e-3
 ROUGH_STEP = 1e-4
 ROUGH = 1e-6
 POLISHING = 4
-UNIMPROVED = 1e-3
 NEAR_HALF = 0.15
 NEAR = 0.5
 FLAT = 1e-2
@@ -30,19 +29,14 @@ class Mode:
     covariance: Array
 
 
-def modes_of(density: Density, starts: Array, *, near: bool = False) -> list[Mode]:
+def modes_of(density: Density, starts: Array) -> list[Mode]:
     """Return the local maxima that are reached from starting points (n, d), the highest first.
 
     Maxima lower than the highest by more than `DISTANT` are left out, as are those that coincide with a higher one.
-    `near`: the starts are already near maxima, and a climb comes before Newton steps only where these do not end.
     """
     found: list[Mode] = []
     for start in starts:
-        if near and any(_same(mode, start) for mode in found):
-            continue
-        point, ended = _polished(density, start) if near else (start, False)
-        if not ended:
-            point, _ = _polished(density, _climbed(density, point))
+        point = _polished(density, _climbed(density, start))
         if not np.all(np.isfinite(point)):
             continue
         height = float(density(point[None])[0])
@@ -91,8 +85,8 @@ def _climbed(
     return np.asarray(minimize(downhill, start, jac=True, method="L-BFGS-B", options=options).x)
 
 
-def _polished(density: Density, point: Array) -> tuple[Array, bool]:
-    """Return the point after Newton steps, each taken only as far as the density rises, and whether these ended."""
+def _polished(density: Density, point: Array) -> Array:
+    """Return the point after Newton steps, each taken only as far as the density rises."""
     height = float(density(point[None])[0])
     steps = np.full(len(point), FIRST_STEP)
     for _ in range(POLISHING):
@@ -103,11 +97,11 @@ def _polished(density: Density, point: Array) -> tuple[Array, bool]:
         values = density(point + fractions[:, None] * move)
         best = int(np.nanargmax(values))
         if not values[best] > height:
-            return point, abs(float(gradient @ move)) < UNIMPROVED
+            return point
         point, gain, height = point + fractions[best] * move, values[best] - height, float(values[best])
         if gain < 1e-6:
-            return point, True
-    return point, False
+            return point
+    return point
 
 
 def _steps(density: Density, point: Array, steps: Array) -> Array:
