@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hdsl.backend import Draws, Settings
+from hdsl.inference.exact.accept import NotAccepted
 from hdsl.inference.exact.hyper import size_of
 from hdsl.inference.exact.marginal import Marginal, marginal_of
-from hdsl.inference.exact.run import MOST_HYPERPARAMETERS, NotAccepted, exact_draws
+from hdsl.inference.exact.run import MOST_HYPERPARAMETERS, exact_draws
 from hdsl.inference.quadrature import run as quadrature
 from hdsl.inference.quadrature.groups import Grouped, grouped
 from hdsl.inference.quadrature.recognise import PREDICTOR, predicted

@@ -90,7 +90,8 @@ def _normal_scores(chains: Array) -> Array:
 
 def _mean_ranks(increasing: Array) -> Array:
     """Return the ranks of sorted numbers: `scipy.stats.rankdata`, whose module takes long to load."""
-    return 0.5 * (np.searchsorted(increasing, increasing) + np.searchsorted(increasing, increasing, "right") + 1)
+    first, after = (np.searchsorted(increasing, increasing, side) for side in ("left", "right"))
+    return np.asarray(0.5 * (first + after + 1), dtype=np.float64)
 
 
 def _below(draws: Array, share: float) -> Array:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from hdsl.backend import Settings
+from hdsl.inference.exact.accept import NotAccepted
 from hdsl.inference.exact.marginal import Marginal, marginal_of
-from hdsl.inference.exact.run import NotAccepted, exact_draws
+from hdsl.inference.exact.run import exact_draws
 from hdsl.model.ir import Model, ModelData
 from hdsl.reference.simulate import prior_draw, simulate
 from tests.calibration.test_sbc import CLUSTERED, MULTISITE, PANEL, p_value, plain_model, ranks_of

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hdsl.backend import Settings
-from hdsl.inference.exact.run import NotAccepted
+from hdsl.inference.exact.accept import NotAccepted
 from hdsl.inference.quadrature.groups import grouped
 from hdsl.inference.quadrature.recognise import Predicted, predicted
 from hdsl.inference.quadrature.run import quadrature_draws

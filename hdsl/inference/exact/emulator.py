@@ -16,7 +16,7 @@ from math import comb
 import numpy as np
 from numpy.random import Generator
 
-from hdsl.inference.exact.importance import KHAT_LIMIT, Numbers, Weighted, accepted, adapted, chains_of
+from hdsl.inference.exact.importance import KHAT_LIMIT, Numbers, Weighted, adapted, chains_of, even, refined
 from hdsl.inference.exact.mode import Mode
 from hdsl.inference.exact.proposal import around
 from hdsl.reference.values import Array
@@ -121,11 +121,11 @@ def emulated(density: Density, mode: Mode, count: int, chains: int, rng: Generat
         away = found.log_density[chosen] - heights
         with np.errstate(invalid="ignore"):
             error, above = float(np.std(away[:CHECKED])), float(np.max(away) - np.median(away))
-        even = found.khat < KHAT_LIMIT and found.effective > LEAST_SHARE * count and above < TOO_HIGH
-        if even and error < LARGEST_ERROR:
+        fair = found.khat < KHAT_LIMIT and found.effective > LEAST_SHARE * count and above < TOO_HIGH
+        if fair and error < LARGEST_ERROR:
             draws = Weighted(mode.point + found.points @ factor.T, found.log_density, found.log_weights)
             return Emulated(draws, error, len(known.heights))
-        steady = steady or not even
+        steady = steady or not fair
     return None
 
 
@@ -144,7 +144,7 @@ def _at_first(density: Density, mode: Mode, factor: Array) -> _Known:
 
 
 def _drawn(guess: Density, standard: Mode, count: int, rng: Generator) -> Weighted:
-    return accepted(guess, adapted(guess, [standard], rng, TRIAL), count, rng)
+    return even(refined(guess, adapted(guess, [standard], rng, TRIAL), count, rng))
 
 
 def _chosen(found: Weighted, chains: int, rng: Generator) -> Numbers:

@@ -8,7 +8,7 @@ Sources: Tierney (1994), Annals of Statistics 22; Vehtari et al. (2024), JMLR 25
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,16 +96,30 @@ def refitted(seen: list[Weighted], used: list[Proposal], count: int, rng: Genera
     return fitted(points[usable], weights[usable], count, rng)
 
 
-def accepted(density: Density, proposal: Proposal, count: int, rng: Generator, refits: int = REFITS) -> Weighted:
-    """Return draws from a proposal; where their weights have a heavy tail, from one that is fitted to them."""
-    found = weighted(density, proposal, count, rng)
-    seen, used = [found], [proposal]
-    for _ in range(refits):
-        if found.khat < KHAT_LIMIT or not np.any(np.isfinite(found.log_weights)):
-            break
-        proposal = refitted(seen, used, MOST_COMPONENTS, rng)
+def refined(
+    density: Density, proposal: Proposal, count: int, rng: Generator, refits: int = REFITS
+) -> Iterator[Weighted]:
+    """Yield draws from a proposal, then from others, each fitted to all draws before."""
+    seen: list[Weighted] = []
+    used: list[Proposal] = []
+    for _ in range(1 + refits):
+        if used:
+            proposal = refitted(seen, used, MOST_COMPONENTS, rng)
         found = weighted(density, proposal, count, rng)
+        yield found
+        if not np.any(np.isfinite(found.log_weights)):
+            return
         seen, used = [*seen, found], [*used, proposal]
+
+
+def even(candidates: Iterator[Weighted]) -> Weighted:
+    """Return the first draws whose weights have no heavy tail, or the last."""
+    found = next(candidates)
+    while not found.khat < KHAT_LIMIT:
+        more = next(candidates, None)
+        if more is None:
+            return found
+        found = more
     return found
 
 

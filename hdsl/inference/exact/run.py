@@ -10,13 +10,14 @@ from importlib import import_module
 import numpy as np
 
 from hdsl.backend import Draws, Settings
+from hdsl.inference.exact.accept import LEAST_SHARE, Accepted, NotAccepted, accepted_of
 from hdsl.inference.exact.coordinates import Coordinates, coordinates_of
 from hdsl.inference.exact.density import log_density, per_point
 from hdsl.inference.exact.effects import draw_effects
 from hdsl.inference.exact.emulator import MOST_HYPERPARAMETERS as MOST_EMULATED
 from hdsl.inference.exact.emulator import Emulated, Remembered, emulated
 from hdsl.inference.exact.hyper import packed
-from hdsl.inference.exact.importance import KHAT_LIMIT, REFITS, TRIAL, Numbers, Weighted, accepted, adapted, chains_of
+from hdsl.inference.exact.importance import REFITS, TRIAL, adapted, refined
 from hdsl.inference.exact.marginal import Marginal
 from hdsl.inference.exact.mode import mode_at, modes_of, rough_mode
 from hdsl.reference.simulate import prior_draw
@@ -29,7 +30,6 @@ STARTS = 2
 PRIOR_POINTS = 50
 FEWER_PRIOR_POINTS = 20
 MOST_HYPERPARAMETERS = 15
-EFFECTIVE_PER_CHAIN = 100
 COSTLY = 200_000
 LEAST_PROPOSALS = 1_200
 COSTLY_PROPOSALS = 2_000
@@ -39,17 +39,10 @@ THINNED_OF_EMULATED = 2
 
 
 @dataclass(frozen=True)
-class NotAccepted:
-    """Why importance sampling was not accepted, in words."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
 class Found:
-    """Weighted draws of the unconstrained hyperparameters, and what an interpolated density says of itself."""
+    """Accepted draws of the unconstrained hyperparameters, and what an interpolated density says of itself."""
 
-    draws: Weighted
+    accepted: Accepted
     emulated: Emulated | None
 
 
@@ -91,15 +84,8 @@ def _drawn(marginal: Marginal, settings: Settings) -> Draws | NotAccepted:
     if isinstance(found, NotAccepted):
         return found
     sampled = time.perf_counter()
-    visited = chains_of(found.draws, settings.chains, rng)
-    visited = spaced(visited, settings.draws)
-    return _finished(marginal, found.draws.points[visited.reshape(-1)], settings, (found, visited), began, sampled)
-
-
-def spaced(visited: Numbers, draws: int) -> Numbers:
-    """Return chains of the wanted length: evenly spaced steps of longer ones, steps of shorter ones repeated."""
-    steps = visited.shape[1]
-    return visited[:, (np.arange(draws) + 1) * steps // draws - 1]
+    points = found.accepted.draws.points[found.accepted.visited.reshape(-1)]
+    return _finished(marginal, points, settings, found, began, sampled)
 
 
 def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -> Found | NotAccepted:
@@ -116,13 +102,13 @@ def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -
     density = _density_in(marginal, coordinates)
     modes = modes_of(density, coordinates.of(np.stack([mode.point for mode in plain])))
     proposal = adapted(density, modes, rng, trial)
-    found = accepted(density, proposal, final, rng, 1 if per_point(marginal) > COSTLY else REFITS)
-    least = EFFECTIVE_PER_CHAIN * settings.chains if final >= EFFECTIVE_PER_CHAIN * settings.chains else 0.25 * final
-    if not found.khat < KHAT_LIMIT:
-        return NotAccepted(f"the importance weights have too heavy a tail (Pareto k-hat {found.khat:.2f})")
-    if found.effective < least:
-        return NotAccepted(f"{found.effective:.0f} effective draws of {final} weighted ones")
-    return Found(replace(found, points=coordinates.free(found.points)), None)
+    refits = 1 if per_point(marginal) > COSTLY else REFITS
+    found = accepted_of(refined(density, proposal, final, rng, refits), settings, rng)
+    return found if isinstance(found, NotAccepted) else Found(_freed(found, coordinates), None)
+
+
+def _freed(found: Accepted, coordinates: Coordinates) -> Accepted:
+    return replace(found, draws=replace(found.draws, points=coordinates.free(found.draws.points)))
 
 
 def _density_in(marginal: Marginal, coordinates: Coordinates) -> Callable[[Array], Array]:
@@ -139,9 +125,10 @@ def _by_emulator(marginal: Marginal, settings: Settings, start: Array, rng: np.r
     if not np.isfinite(mode.height):
         return None
     found = emulated(density, mode, THINNED_OF_EMULATED * wanted, settings.chains, rng)
-    if found is None or not found.draws.khat < KHAT_LIMIT or found.draws.effective < 0.25 * wanted:
+    if found is None or found.draws.effective < LEAST_SHARE * wanted:
         return None
-    return Found(replace(found.draws, points=coordinates.free(found.draws.points)), found)
+    judged = accepted_of([found.draws], settings, rng)
+    return None if isinstance(judged, NotAccepted) else Found(_freed(judged, coordinates), found)
 
 
 def _amounts(marginal: Marginal, settings: Settings) -> tuple[int, int]:
@@ -169,7 +156,7 @@ def _finished(
     marginal: Marginal,
     points: Array,
     settings: Settings,
-    found: tuple[Found, Numbers] | None,
+    found: Found | None,
     began: float,
     sampled: float,
 ) -> Draws:
@@ -181,11 +168,11 @@ def _finished(
     count = "1 parameter" if marginal.size == 1 else f"{marginal.size} parameters"
     engine = ENGINE.format(count=count)
     if found is not None:
-        weights, visited = found[0].draws, found[1]
-        statistics["lp"] = weights.log_density[visited]
+        weights = found.accepted.draws
+        statistics["lp"] = weights.log_density[found.accepted.visited]
         quality = {"khat": weights.khat, "importance_ess": weights.effective}
-        if found[0].emulated is not None:
-            engine += INTERPOLATED.format(count=found[0].emulated.evaluations)
-            quality["interpolation_error"] = found[0].emulated.error
+        if found.emulated is not None:
+            engine += INTERPOLATED.format(count=found.emulated.evaluations)
+            quality["interpolation_error"] = found.emulated.error
     seconds = {"hyperparameters": sampled - began, "effects": time.perf_counter() - sampled}
     return Draws(values=values, statistics=statistics, engine=engine, seconds=seconds, quality=quality)

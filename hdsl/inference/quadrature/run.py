@@ -13,20 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hdsl.backend import Draws, Settings
+from hdsl.inference.exact.accept import Accepted, NotAccepted, accepted_of
 from hdsl.inference.exact.coordinates import coordinates_of
 from hdsl.inference.exact.emulator import MOST_HYPERPARAMETERS as MOST_EMULATED
 from hdsl.inference.exact.emulator import Emulated, emulated
 from hdsl.inference.exact.hyper import size_of
-from hdsl.inference.exact.importance import (
-    KHAT_LIMIT,
-    Numbers,
-    Weighted,
-    accepted,
-    adapted,
-    chains_of,
-)
+from hdsl.inference.exact.importance import adapted, refined
 from hdsl.inference.exact.mode import Mode, modes_of
-from hdsl.inference.exact.run import INTERPOLATED, MOST_THINNED, NotAccepted, spaced
+from hdsl.inference.exact.run import INTERPOLATED, MOST_THINNED
 from hdsl.inference.quadrature.density import Warm, log_density, warm_start
 from hdsl.inference.quadrature.effects import draw_effects
 from hdsl.inference.quadrature.groups import Grouped
@@ -45,7 +39,6 @@ NESTED_COUNTS, NESTED_FINEST = {1: (3, 5, 7, 9), 2: (3, 5), 3: (3,)}, {1: 13, 2:
 NODE_ERROR = 0.01
 CHECKED = 40
 OF_NO_WEIGHT = 15.0
-EFFECTIVE_PER_CHAIN = 100
 CHEAP, COSTLY = 5_000, 100_000
 TRIAL, SHORT_TRIAL = 1_000, 400
 LEAST_PROPOSALS, COSTLY_PROPOSALS = 1_200, 2_000
@@ -53,9 +46,9 @@ LEAST_PROPOSALS, COSTLY_PROPOSALS = 1_200, 2_000
 
 @dataclass(frozen=True)
 class Sampled:
-    """Weighted hyperparameters, with the number of nodes and the error of the log density that they leave."""
+    """Draws of the hyperparameters, with the number of nodes and the error of the log density that they leave."""
 
-    found: Weighted
+    found: Accepted
     nodes: int
     error: float
     warm: Warm
@@ -86,8 +79,7 @@ def quadrature_draws(model: Grouped, settings: Settings) -> Draws | NotAccepted:
         if isinstance(sampled, NotAccepted):
             return sampled
         between = time.perf_counter()
-        visited = spaced(chains_of(sampled.found, settings.chains, rng), settings.draws)
-        return _finished(model, sampled, visited, settings, (between - began, between))
+        return _finished(model, sampled, settings, (between - began, between))
 
 
 def _sampled(model: Grouped, settings: Settings, rng: np.random.Generator) -> Sampled | NotAccepted:
@@ -117,22 +109,14 @@ def _sampled(model: Grouped, settings: Settings, rng: np.random.Generator) -> Sa
         guessed = emulated(lambda points: density(points, count), modes[0], amount, settings.chains, rng)
     if guessed is None:
         proposal = adapted(lambda points: density(points, count), modes, rng, trial)
-        found = accepted(lambda points: density(points, count), proposal, final, rng)
+        candidates = refined(lambda points: density(points, count), proposal, final, rng)
     else:
-        found, final = guessed.draws, len(guessed.draws.points)
-    found = replace(found, points=coordinates.free(found.points))
-    problem = _not_accepted(found, settings, final)
-    return Sampled(found, count, error, warm, guessed) if problem is None else problem
-
-
-def _not_accepted(found: Weighted, settings: Settings, final: int) -> NotAccepted | None:
-    wanted = EFFECTIVE_PER_CHAIN * settings.chains
-    least = wanted if final >= wanted else 0.25 * final
-    if not found.khat < KHAT_LIMIT:
-        return NotAccepted(f"the importance weights have too heavy a tail (Pareto k-hat {found.khat:.2f})")
-    if found.effective < least:
-        return NotAccepted(f"{found.effective:.0f} effective draws of {final} weighted ones")
-    return None
+        candidates = iter([guessed.draws])
+    found = accepted_of(candidates, settings, rng)
+    if isinstance(found, NotAccepted):
+        return found
+    found = replace(found, draws=replace(found.draws, points=coordinates.free(found.draws.points)))
+    return Sampled(found, count, error, warm, guessed)
 
 
 def _enough_nodes(
@@ -182,10 +166,8 @@ def _start(model: Grouped, rng: np.random.Generator) -> Array | None:
     return points[best] if np.isfinite(heights[best]) else None
 
 
-def _finished(
-    model: Grouped, sampled: Sampled, visited: Numbers, settings: Settings, times: tuple[float, float]
-) -> Draws:
-    found = sampled.found
+def _finished(model: Grouped, sampled: Sampled, settings: Settings, times: tuple[float, float]) -> Draws:
+    found, visited = sampled.found.draws, sampled.found.visited
     flat = draw_effects(model, found.points[visited.reshape(-1)], settings.seed, sampled.warm, sampled.nodes)
     shape = (settings.chains, settings.draws)
     values = {name: array.reshape(*shape, *array.shape[1:]) for name, array in flat.items()}
