@@ -1,7 +1,7 @@
 """A plain model's density with its normal effects integrated out, by the reference alone.
 
-Given everything else, the joint log density is a quadratic in the effects: its values at unit steps give the
-Hessian and the gradient without error of discretisation, and so the integral and the conditional law.
+Given everything else, the joint log density is a quadratic in the effects: its values at steps of any size
+give the Hessian and the gradient without error of discretisation, and so the integral and the conditional law.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hdsl.model.ir import Model, ModelData
 from hdsl.reference.density import log_densities
@@ -28,14 +28,25 @@ class Integrated:
 
 
 def integrated(
-    model: Model, data: ModelData, others: Mapping[str, Array], effects: Sequence[str], step: float = 1.0
+    model: Model,
+    data: ModelData,
+    others: Mapping[str, Array],
+    effects: Sequence[str],
+    steps: Mapping[str, ArrayLike] | None = None,
 ) -> Integrated:
-    """Integrate the named effects out of a model at given values of all other random variables."""
+    """Integrate the named effects out of a model at given values of all other random variables.
+
+    `steps` are the sizes of steps for each effect, spread over its elements: one by default, which suits effects of
+    about that size.
+    """
     shapes = {v.name: tuple(model.sizes[dim] for dim in v.dims) for v in model.variables}
     sizes = [int(np.prod(shapes[name])) for name in effects]
     total = sum(sizes)
+    given = dict.fromkeys(effects, 1.0) if steps is None else steps
+    step = np.concatenate([np.broadcast_to(given[name], shapes[name]).reshape(-1) for name in effects])
 
-    def at(points: Array) -> Array:
+    def at(units: Array) -> Array:
+        points = units * step
         batch = {name: np.broadcast_to(value, (len(points), *np.shape(value))) for name, value in others.items()}
         start = 0
         for name, size in zip(effects, sizes, strict=True):
@@ -44,17 +55,17 @@ def integrated(
         return log_densities(model, data, batch)
 
     base = float(at(np.zeros((1, total)))[0])
-    ahead, back = at(step * np.eye(total)) - base, at(-step * np.eye(total)) - base
-    gradient = (ahead - back) / (2 * step)
-    hessian = np.diag((ahead + back) / step**2)
+    ahead, back = at(np.eye(total)) - base, at(-np.eye(total)) - base
+    gradient = (ahead - back) / 2
+    hessian = np.diag(ahead + back)
     left, right = np.triu_indices(total, 1)
     both = np.zeros((len(left), total))
-    both[np.arange(len(left)), left] += step
-    both[np.arange(len(left)), right] += step
-    crossed = (at(both) - base - ahead[left] - ahead[right]) / step**2 if len(left) else np.zeros(0)
+    both[np.arange(len(left)), left] += 1
+    both[np.arange(len(left)), right] += 1
+    crossed = at(both) - base - ahead[left] - ahead[right] if len(left) else np.zeros(0)
     hessian[left, right] = hessian[right, left] = crossed
     covariance = np.linalg.inv(-hessian)
     mean = covariance @ gradient
-    log_determinant = np.linalg.slogdet(-hessian)[1]
+    log_determinant = np.linalg.slogdet(-hessian)[1] - 2 * np.sum(np.log(step))
     value = base + 0.5 * gradient @ mean + 0.5 * total * np.log(2 * np.pi) - 0.5 * log_determinant
-    return Integrated(float(value), mean, covariance)
+    return Integrated(float(value), step * mean, covariance * np.outer(step, step))

@@ -68,6 +68,23 @@ analysis { vary z across school uncorrelated }
 priors { intercept ~ normal(1, 0.5)  effect(z) ~ normal(0, 0.5)  sd(intercept, school) ~ halfnormal(0.3)
          sd(effect(z), school) ~ halfnormal(0.3)  shape ~ gamma(4, 1) }
 """
+NESTED = """study sbc data "d.csv"
+group district id district
+group school id school in district
+unit student in school { covariate x : real  outcome y : real }
+treatment z { off = 0, on = 1 }
+assign z to student within school by bernoulli(0.5)
+analysis { adjust for x }
+"""
+SERIAL = """study sbc data "d.csv"
+group person id school
+wave day id wave
+unit visit in person * day { covariate x : real  outcome y : real }
+treatment z { off = 0, on = 1 }
+assign z to visit within person by bernoulli(0.5)
+analysis { adjust for x  pool day completely  correlate y within person as ar1 }
+"""
+SPREAD_BY_ARM = MULTISITE.replace("vary z across school", "variance of y by z")
 DESIGNS = {
     "multi-site, joint effects": MULTISITE,
     "cluster-randomised, variance by arm": CLUSTERED,
@@ -83,6 +100,7 @@ def columns(rng: np.random.Generator) -> Columns:
     x = rng.normal(size=48)
     return {
         "school": school,
+        "district": school // 2,
         "wave": wave,
         "x": x,
         "z": wave % 2,

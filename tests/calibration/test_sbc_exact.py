@@ -18,7 +18,17 @@ from hdsl.inference.exact.marginal import Marginal, marginal_of
 from hdsl.inference.exact.run import exact_draws
 from hdsl.model.ir import Model, ModelData
 from hdsl.reference.simulate import prior_draw, simulate
-from tests.calibration.test_sbc import CLUSTERED, MULTISITE, PANEL, p_value, plain_model, ranks_of
+from tests.calibration.test_sbc import (
+    CLUSTERED,
+    MULTISITE,
+    NESTED,
+    PANEL,
+    SERIAL,
+    SPREAD_BY_ARM,
+    p_value,
+    plain_model,
+    ranks_of,
+)
 
 REPLICATES = 200
 SETTINGS = Settings(chains=1, draws=495)
@@ -26,6 +36,9 @@ DESIGNS = {
     "multi-site, joint effects": MULTISITE,
     "cluster-randomised, variance by arm": CLUSTERED,
     "panel, crossed": PANEL,
+    "nested": NESTED,
+    "serial, AR(1) within persons": SERIAL,
+    "multi-site, spread by arm": SPREAD_BY_ARM,
 }
 
 

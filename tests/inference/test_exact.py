@@ -101,7 +101,7 @@ def agree(one: Fit, other: Fit) -> None:
         assert np.max(np.abs(spread)) < 0.2, role
 
 
-@pytest.mark.parametrize("name", ["joint effects", "crossed"])
+@pytest.mark.parametrize("name", ["joint effects", "crossed", "nested", "serial, beside intercepts", "spread by arm"])
 def test_exact_and_nuts_agree(name: str, tmp_path: Path) -> None:
     model, data = shapes.made(name, tmp_path)
     settings = Settings(draws=1500, warmup=500, seed=3)

@@ -193,3 +193,29 @@ treatment z { off = 0, on = 1 } assign z to pupil within room by bernoulli(0.5) 
     roles = {v.role for v in found.model.variables}
     assert any("month" in role and role.startswith("deviation") for role in roles)
     assert not any("school" in role and role.startswith("deviation") for role in roles)
+
+
+FEW = shapes.PANEL + "analysis { vary z across person  vary x across person  vary z across month  vary z with x }"
+
+
+def few() -> dict[str, np.ndarray]:
+    """Return the columns of seven persons of one to five rows, hardly more rows than the persons' own effects take."""
+    person = [0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4, 4, 4, 5, 6]
+    month = [0, 1, 2, 3, 0, 0, 1, 2, 0, 1, 2, 3, 0, 1, 0, 1, 2, 0, 0]
+    z = [0, 1, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 0]
+    x = [0.34, 0.27, -0.54, 0.31, -1.43, 0.516, 0.467, 1.334, -0.0437, -1.528, 0.233, 1.005, -0.628, -1.034]
+    x += [0.674, -0.555, -0.13, -2.372, 0.594]
+    y = np.random.default_rng(6).normal(size=19)
+    return {"school": np.array(person), "month": np.array(month), "z": np.array(z), "x": np.array(x), "y": y}
+
+
+def test_what_rounding_leaves_is_no_row(tmp_path: Path) -> None:
+    """Where groups take up nearly all rows, no more rows are left than there are."""
+    model, data = shapes.model_of_text(shapes.HEAD + FEW, tmp_path, few())
+    found = integrated(model, data)
+    assert isinstance(found, Integrated), found
+    points = drawn(found, POINTS)
+    at = [{name: value[k] for name, value in points.items()} for k in range(POINTS)]
+    expected = [oracle.integrated(model, data, point, gone(found)).log_density for point in at]
+    got = [log_density(found.model, found.data, point) for point in at]
+    np.testing.assert_allclose(np.diff(got), np.diff(expected), rtol=1e-7, atol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,13 @@ def points_of(found: Marginal, seed: int = 5) -> np.ndarray:
     return packed(linear, prior_draw(linear.hyper, linear.data, np.random.default_rng(seed), draws=POINTS))
 
 
-def by_reference(found: Marginal, model: Model, data: ModelData, point: np.ndarray) -> tuple[Integrated, float]:
+def by_reference(
+    found: Marginal,
+    model: Model,
+    data: ModelData,
+    point: np.ndarray,
+    steps: Mapping[str, np.ndarray] | None = None,
+) -> tuple[Integrated, float]:
     """Return the plain model integrated by quadratics at a point, and the log Jacobian there."""
     hyper = hyper_at(found.linear, point[None])
     others = {name: value[0] for name, value in hyper.parameters.items()}
@@ -50,7 +57,7 @@ def by_reference(found: Marginal, model: Model, data: ModelData, point: np.ndarr
     if found.size:
         free = unpacked(found.linear.hyper, point[None])
         jacobian = float(constrain(found.linear.hyper, found.linear.data, free, ("draw",))[1][0])
-    return integrated(model, data, others, effects), jacobian
+    return integrated(model, data, others, effects, steps), jacobian
 
 
 @pytest.mark.parametrize("outer", [True, False], ids=["by pattern", "by group"])

@@ -12,7 +12,7 @@ from hdsl.reference.values import Array
 
 Codes = NDArray[np.int64]
 RANK_TOLERANCE = 1e-13
-NOTHING = 1e-26
+NOTHING = 1e-20
 PERFECT = 1e-20
 
 
