@@ -63,7 +63,7 @@ def _anova(model: Model, data: ModelData, level: str) -> _Anova | None:
     observed = model.observations[0]
     if observed.law.distribution not in GAUSSIAN or len(model.observations) > 1:
         return None
-    codes = _membership(model, data, observed.dims, level)
+    codes = membership(model, data, observed.dims, level)
     if codes is None:
         return None
     y = np.asarray(data.values[observed.slot], dtype=np.float64)
@@ -79,7 +79,7 @@ def _anova(model: Model, data: ModelData, level: str) -> _Anova | None:
     between = float(np.var(means, ddof=1)) - within * float(np.mean(1 / np.maximum(counts, 1)))
     if within <= 0:
         return _Anova(np.full(len(counts), np.inf), max(between, 0.0))
-    ratios = np.asarray(counts * (max(between, 0.0) / within * _surely(len(counts))), dtype=np.float64)
+    ratios = np.asarray(counts * (max(between, 0.0) / within * surely(len(counts))), dtype=np.float64)
     return _Anova(ratios, max(between, 0.0))
 
 
@@ -99,7 +99,7 @@ def _coarser(model: Model, data: ModelData, rows: Dims, level: str) -> Iterator[
     """Yield the membership in each level of fewer units with effects of its own, which is not between these units."""
     levels = {v.dims[0] for v in model.variables if v.dims and v.role.startswith("deviation(")}
     for other in sorted(levels, key=lambda name: -model.sizes[name]):
-        codes = _membership(model, data, rows, other) if model.sizes[other] < model.sizes[level] else None
+        codes = membership(model, data, rows, other) if model.sizes[other] < model.sizes[level] else None
         if codes is not None:
             yield codes
 
@@ -122,7 +122,7 @@ def _predictors(model: Model, data: ModelData) -> Iterator[Array]:
         yield evaluate(location, _environment(model, data, moved)).real - base
 
 
-def _membership(model: Model, data: ModelData, rows: Dims, level: str) -> NDArray[np.int64] | None:
+def membership(model: Model, data: ModelData, rows: Dims, level: str) -> NDArray[np.int64] | None:
     """Return the unit of `level` to which each row belongs, through the levels between; None if it has none."""
     found: dict[Dims, NDArray[np.int64]] = {}
     waiting: list[tuple[Dims, NDArray[np.int64] | None]] = [(rows, None)]
@@ -137,7 +137,7 @@ def _membership(model: Model, data: ModelData, rows: Dims, level: str) -> NDArra
     return found.get((level,))
 
 
-def _surely(groups: int) -> float:
+def surely(groups: int) -> float:
     """Return the factor from an estimated variance between groups to its lower 99.5% bound.
 
     Of few groups a spread near zero stays possible, and with it the funnel of the centred form.
@@ -167,7 +167,7 @@ def _unit_ratios(model: Model, data: ModelData, variable: RandomVariable) -> tup
     terms = _moved_likelihood(model, data, variable, point, 0, step)
     total = np.zeros((3, size))
     for observation in model.observations:
-        codes = _membership(model, data, observation.dims, variable.dims[0])
+        codes = membership(model, data, observation.dims, variable.dims[0])
         values = terms.pop(observation.name)
         if codes is None or values.shape != (3, len(codes)):
             return None
@@ -191,7 +191,7 @@ def _least_spread(slopes: Array, information: Array) -> float:
     excess = float(np.sum(weight * (estimate - np.average(estimate, weights=weight)) ** 2))
     whole = float(np.sum(weight) - np.sum(weight**2) / np.sum(weight))
     groups = len(weight)
-    return (max(excess * _surely(groups) - (groups - 1), 0.0) / whole) ** 0.5
+    return (max(excess * surely(groups) - (groups - 1), 0.0) / whole) ** 0.5
 
 
 def _moved_likelihood(

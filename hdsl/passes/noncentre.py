@@ -4,7 +4,8 @@ Non-centred: deviation = sd z, z ~ normal(0, 1). Centred: total ~ normal(mean, s
 With little data per group the posterior of a deviation follows its prior, and the non-centred form has the
 easier geometry; with much data the centred one has (Betancourt & Girolami 2015). In a joint law the intercept,
 which stands first in the Cholesky factor, can be centred alone: the data often say much about a group's level
-and little about its effect. All forms preserve the joint log density up to the Jacobian of an affine map.
+and little about its effect. What stays non-centred may be so in part (`grouping_forms`). All
+forms preserve the joint log density up to the Jacobian of an affine map.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from hdsl.model.ir import (
     RandomVariable,
     Var,
     add,
+    apply,
     column,
     const,
     div,
@@ -35,6 +37,7 @@ from hdsl.model.ir import (
 from hdsl.model.names import fresh
 from hdsl.model.sums import is_summand, parts_of, summands, total_of, without
 from hdsl.passes.anchor import anchored
+from hdsl.passes.grouping_forms import Form, grouping_forms
 from hdsl.passes.informed import informed, mixture_scale
 from hdsl.passes.rewrite import Statement, in_order, replaced
 
@@ -53,16 +56,17 @@ def reparameterise(model: Model, data: ModelData) -> Model:
     """
     varying = varying_effects(model)
     clear = [variable for variable in varying if _clear(model, data, variable)]
+    forms = grouping_forms(model, data, varying) if len(clear) < len(varying) else {}
     for variable in varying:
         if variable not in clear:
-            model = _noncentred(model, variable)
+            model = _noncentred(model, variable, forms.get(variable.name))
     means = [mean for v in clear for mean in _mean_of_total(model, v)]
     means += [v.law.args[0] for v in model.variables if v.role.startswith(BETWEEN)]
     model = anchored(model, data, _shift_names(model), means)
     for variable in clear:
         joint = variable.law.distribution == "multinormal_cholesky"
         made = _first_centred(model, variable) if joint else _centred(model, variable)
-        model = made if made is not None else _noncentred(model, variable)
+        model = made if made is not None else _noncentred(model, variable, forms.get(variable.name))
     return model
 
 
@@ -107,12 +111,12 @@ def varying_effects(model: Model) -> list[RandomVariable]:
     return found
 
 
-def _noncentred(model: Model, variable: RandomVariable) -> Model:
+def _noncentred(model: Model, variable: RandomVariable, form: Form | None = None) -> Model:
     name = fresh(f"{variable.name}_z", {*model.dims_of(), *model.sizes})
     if variable.law.distribution == "multinormal_cholesky":
         raw, value = _standard_vectors(model, variable, name)
     else:
-        law, scale = _standard(variable.law)
+        law, scale = _standard(variable.law) if form is None else _partly(variable.law, form)
         raw = variable.model_copy(update={"name": name, "law": law, "role": f"standard({variable.role})"})
         value = mul(scale, var(name))
     return replaced(model, {variable.name: [raw, _definition(variable, value)]})
@@ -126,6 +130,13 @@ def _standard(law: Law) -> tuple[Law, Expr]:
     logits, *sized = law.args
     args = (logits, *(arg.args[1] for arg in sized if isinstance(arg, Apply)))
     return Law(distribution=law.distribution, args=args), scale
+
+
+def _partly(law: Law, form: Form) -> tuple[Law, Expr]:
+    """Return the law of a deviation in the form between, and the factor by which the deviation is larger."""
+    unit = div(law.args[1], const(form.typical))
+    own = Law(distribution=law.distribution, args=(const(0), apply("pow", unit, const(form.share))))
+    return own, mul(const(form.typical), apply("pow", unit, const(round(1 - form.share, 2))))
 
 
 def _standard_vectors(model: Model, variable: RandomVariable, name: str) -> tuple[RandomVariable, Expr]:

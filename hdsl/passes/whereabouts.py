@@ -95,6 +95,11 @@ def _fitted(model: Model, data: ModelData) -> tuple[dict[str, Array], frozenset[
     return point, frozenset(chosen) - {v.name for v in names}
 
 
+def fitted(model: Model, data: ModelData) -> dict[str, Array]:
+    """Return a point of high density at which deviations are zero, coefficients and spreads of outcomes fitted."""
+    return _fitted(model, data)[0]
+
+
 def _uphill(
     model: Model, data: ModelData, chosen: Mapping[str, Array], point: Mapping[str, Array], moves: Mapping[str, float]
 ) -> dict[str, Array]:
@@ -122,10 +127,10 @@ def _scoring(
     slope = np.array([-(float(point[v.name]) - middle) / scale for v, middle, scale in laws])
     information = np.eye(len(laws))
     for observation in model.observations:
-        location = _linear(observation.law)
+        location = linear_place(observation.law)
         if location is None:
             continue
-        gradient, weight = _by_row(model, observation, location, env)
+        gradient, weight = by_row(model, observation, location, env)
         columns = np.stack(list(_columns(model, data, observation, laws, point, gradient.shape)))
         slope += columns @ gradient.ravel()
         information += (columns * weight.ravel()) @ columns.T
@@ -161,7 +166,7 @@ def _columns(
         yield (at({**chosen, variable.name: chosen[variable.name] + 0.1 * scale}) - base) / 0.1
 
 
-def _by_row(model: Model, observation: Observation, location: int, env: Mapping[str, Value]) -> tuple[Array, Array]:
+def by_row(model: Model, observation: Observation, location: int, env: Mapping[str, Value]) -> tuple[Array, Array]:
     """Return slope and curvature of each row's log likelihood in its location."""
     law = observation.law
     spread = next((p for p in DISTRIBUTIONS[law.distribution].parameters if p in SPREADS), None)
@@ -183,7 +188,7 @@ def _by_row(model: Model, observation: Observation, location: int, env: Mapping[
     return np.nan_to_num((high - low) / (2 * step)), np.nan_to_num(weight)
 
 
-def _linear(law: Law) -> int | None:
+def linear_place(law: Law) -> int | None:
     """Return the place of the argument of a law that is, or is the exponential of, a row's location."""
     family = DISTRIBUTIONS[law.distribution]
     names = (LOGARITHMIC[family.name],) if family.name in LOGARITHMIC else LINEAR
@@ -192,7 +197,7 @@ def _linear(law: Law) -> int | None:
 
 
 def _predictor(law: Law) -> Expr:
-    place = _linear(law)
+    place = linear_place(law)
     assert place is not None
     return apply("log", law.args[place]) if law.distribution in LOGARITHMIC else law.args[place]
 
@@ -208,7 +213,7 @@ def _measured(model: Model) -> list[str]:
     shapes: set[str] = set()
     locations: set[str] = set()
     for observation in model.observations:
-        location = _linear(observation.law)
+        location = linear_place(observation.law)
         for place, arg in enumerate(observation.law.args):
             (locations if location in (None, place) else shapes).update(references(arg))
     shapes = _behind(model, shapes) - _behind(model, locations)
