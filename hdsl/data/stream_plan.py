@@ -224,12 +224,22 @@ def _refusals(design: ir.StudyFields) -> Iterator[Diagnostic]:
     for i, assignment in enumerate(design.assignments):
         if any(_calls(term, ("lag", *CURVES)) for term in assignment.mechanism.given):
             yield _refused("lags and curves", ("assignments", i))
+    labelled = len(outcomes) == 1 and _family(design, outcomes[0]) in ("ordinal", "categorical")
     for i, estimand in enumerate(design.estimands):
         for node in study.walk(estimand.value):
-            if isinstance(node, study.Aggregate) and (node.cells or node.aggregate != "average"):
+            if isinstance(node, study.Aggregate) and (
+                node.cells or not (node.aggregate == "average" or (labelled and _shared(node)))
+            ):
                 what = "population cells" if node.cells else f"`{node.aggregate}`"
                 yield _refused(f"{what} of an estimand; averages are", ("estimands", i))
                 break
+
+
+def _shared(node: study.Aggregate) -> bool:
+    """Return whether an aggregate is the share of a categorical outcome's values."""
+    test = node.of
+    known = node.aggregate == "share" and not node.population and isinstance(test, study.Comparison)
+    return known and isinstance(test, study.Comparison) and isinstance(test.left, study.Potential)
 
 
 def _refused(what: str, path: Path | None) -> Diagnostic:

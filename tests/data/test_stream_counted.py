@@ -15,7 +15,9 @@ import pytest
 from hdsl.backend import Settings
 from hdsl.data.stream import bind_or_sum, summed
 from hdsl.data.stream_cells import Cells, load, merged, save
-from hdsl.driver import check, open_study, run
+from hdsl.driver import check, derive, open_study, run
+from hdsl.estimands import compute
+from hdsl.reference.simulate import prior_draw
 
 STUDY = """study s data "rows.parquet"
 group school id school { covariate m : real }
@@ -165,3 +167,30 @@ def test_the_posterior_is_that_of_all_rows(tmp_path: Path, inference: str) -> No
     sd = float(a.std())
     assert abs(a.mean() - b.mean()) < 0.3 * sd
     assert b.std() == pytest.approx(sd, rel=0.25)
+
+
+@pytest.mark.parametrize(("kind", "test"), [("ordered", '>= "2"'), ("category", '= "3"')])
+def test_shares_of_categories_are_those_of_outcomes_simulated_for_each_row(
+    tmp_path: Path, kind: str, test: str
+) -> None:
+    text = STUDY.replace("b : binary", f"o : {kind}").split("estimand")[0]
+    text += f"""estimand some = share over pupil where girl = 1 of o(z = on) {test}
+estimand site[school] = share over pupil of o(z = on) {test}
+"""
+    label = 1 + (_columns()["few"].astype(int) + _columns()["row"]) % 3
+    path = _write(tmp_path, text, o=label)
+    whole, counted = derive(path, stream=False), derive(path, stream=True)
+    assert whole.model is not None, whole.diagnostics
+    assert whole.data is not None
+    assert counted.model is not None, counted.diagnostics
+    drawn = prior_draw(whole.model, whole.data, np.random.default_rng(2), draws=3)
+    many = {name: np.repeat(value, 300, axis=0)[None] for name, value in drawn.items()}
+    for place in (0, 1):
+        one, other = (
+            compute([d.checked.bound.study.estimands[place]], d.model, d.data, d.checked.bound, many, 1)[0].draws  # type: ignore
+            for d in (whole, counted)
+        )
+        one, other = (each.reshape(3, 300, -1) for each in (one, other))
+        error = one.std(axis=1) / np.sqrt(300)
+        assert np.all(np.abs(one.mean(axis=1) - other.mean(axis=1)) < 5 * error + 1e-9)
+        assert np.ptp(other, axis=1).max() < 1e-12
