@@ -194,3 +194,14 @@ estimand site[school] = share over pupil of o(z = on) {test}
         error = one.std(axis=1) / np.sqrt(300)
         assert np.all(np.abs(one.mean(axis=1) - other.mean(axis=1)) < 5 * error + 1e-9)
         assert np.ptp(other, axis=1).max() < 1e-12
+
+
+def test_several_files_that_cannot_be_summed_up_are_read_into_memory_unless_streaming_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    path = _write(tmp_path, STUDY.replace("adjust for few", "adjust for spline(few)"))
+    several = str(tmp_path / "part-*.parquet")
+    free, asked = check(path, several), check(path, several, stream=True)
+    assert free.bound is not None
+    assert free.bound.rows == 1200
+    assert [d.code for d in asked.diagnostics if d.severity == "error"] == ["HDM370"]
