@@ -116,7 +116,7 @@ def separated(scope: Scope, bound: Bound) -> Findings:
     """HDM315: no covariate tells for every unit which arm it has."""
     for assignment, path in assigned(scope, bound):
         treatment = bound.treatments[assignment.treatment]
-        size = bound.levels[assignment.to].size
+        size = float(bound.units(assignment.to).sum())
         if treatment.continuous or size < ENOUGH or assignment.mechanism.name == "rule":
             continue
         for variable in bound.variables.values():

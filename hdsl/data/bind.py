@@ -62,6 +62,11 @@ class _Work:
     variables: dict[str, _Raw] = field(default_factory=dict)
     treatments: dict[str, _Raw] = field(default_factory=dict)
     problems: list[Diagnostic] = field(default_factory=list)
+    times: Reals | None = None
+
+    def number(self, mask: Mask) -> int:
+        """Return how many rows of the data those chosen are: `times` are those that each stands for."""
+        return int(mask.sum() if self.times is None else self.times[mask].sum())
 
     def say(self, problems: Iterable[Diagnostic], path: Path_) -> None:
         """Collect diagnostics, placing those that have no place yet."""
@@ -103,14 +108,21 @@ def bind(design: ir.StudyFields, base: Path, table: str | None = None) -> tuple[
     return (None if failed else whole), [*problems, *more]
 
 
-def bind_table(design: ir.StudyFields, base: Path, table: Table, locator: str) -> tuple[Bound | None, list[Diagnostic]]:
-    """Bind a study to a main table that was read already; HDM217 where it lacks columns, else as `bind`."""
+def bind_table(
+    design: ir.StudyFields, base: Path, table: Table, locator: str, times: Reals | None = None
+) -> tuple[Bound | None, list[Diagnostic]]:
+    """Bind a study to a main table that was read already; HDM217 where it lacks columns, else as `bind`.
+
+    `times`, shape (rows,): for how many rows of the data each row stands, when gaps are counted.
+    """
     missing = _missing_columns(design, table.column_names, locator, _outer_ids(design, base))
-    return (None, missing) if missing else _bind(design, base, table, locator)
+    return (None, missing) if missing else _bind(design, base, table, locator, times)
 
 
-def _bind(design: ir.StudyFields, base: Path, opened: Table, source: str) -> tuple[Bound | None, list[Diagnostic]]:
-    work = _Work(design, base, opened, problems=list(opened.notes))
+def _bind(
+    design: ir.StudyFields, base: Path, opened: Table, source: str, times: Reals | None = None
+) -> tuple[Bound | None, list[Diagnostic]]:
+    work = _Work(design, base, opened, problems=list(opened.notes), times=times)
     for step in (_join_tables, _read_keys, _read_variables, _read_treatments):
         step(work)
     if any(problem.severity == "error" for problem in work.problems):
@@ -604,7 +616,8 @@ def _assemble(work: _Work, keep: Mask, source: str, lags: Mapping[Lagged, Intege
         if variable.name in work.variables
     }
     treatments = {t.name: _bound_treatment(work, t, levels, keep, i) for i, t in enumerate(work.design.treatments)}
-    dropped = {n: int(_gaps(raw).sum()) for n, raw in {**work.variables, **work.treatments}.items() if _gaps(raw).any()}
+    gaps = {name: _gaps(raw) for name, raw in {**work.variables, **work.treatments}.items()}
+    dropped = {name: work.number(each) for name, each in gaps.items() if each.any()}
     audit = Audit(source, work.table.sha256, work.table.num_rows, int(keep.sum()), dropped)
     return Bound(work.design, row, levels, variables, treatments, audit, _bound_lags(work, keep, lags, variables))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hdsl.data.table import ArrowTable, Table, composed, find_columns, suggest
 from hdsl.diagnostics import Diagnostic
 
 PACKED_SUFFIXES = frozenset({".gz", ".bz2", ".zst"})
+PARQUET = (".parquet", ".pq", ".parq")
 OTHER_PROGRAMS = {
     ".xlsx": "Excel", ".xls": "Excel", ".ods": "a spreadsheet", ".dta": "Stata", ".sav": "SPSS", ".rds": "R",
     ".sas7bdat": "SAS", ".xpt": "SAS", ".rda": "R", ".rdata": "R", ".json": "JSON", ".pkl": "Python",
@@ -32,7 +34,7 @@ def open_table(locator: str, base: Path, columns: Sequence[str] | None = None) -
     Parameters
     ----------
     locator
-        A file (CSV, TSV, also packed with gzip; Parquet; Arrow or Feather), or `duckdb:///file#table`,
+        A file (CSV, TSV, also packed with gzip; Parquet; Arrow or Feather), Parquet files by a pattern with `*`, or `duckdb:///file#table`,
         `sqlite:///file#table`, `postgresql://user@host/database#schema.table`. Files are relative to `base`;
         a file of a database is absolute with four slashes.
     base
@@ -47,6 +49,8 @@ def open_table(locator: str, base: Path, columns: Sequence[str] | None = None) -
     scheme, mark, _ = locator.partition("://")
     if mark:
         return _composed(databases.open_database(scheme, locator, base, columns))
+    if files := _several(locator, base):
+        return _composed(_joined([open_table(file.name, file.parent, columns) for file in files], locator))
     path = _find_file(locator, base)
     if isinstance(path, Diagnostic):
         return [path]
@@ -70,6 +74,8 @@ def list_columns(locator: str, base: Path) -> tuple[str, ...] | list[Diagnostic]
     if mark:
         names = databases.list_database_columns(scheme, locator, base)
         return tuple(map(composed, names)) if isinstance(names, tuple) else names
+    if files := _several(locator, base):
+        return list_columns(files[0].name, files[0].parent)
     path = _find_file(locator, base)
     if isinstance(path, Diagnostic):
         return [path]
@@ -89,6 +95,31 @@ def unreadable(source: str, error: BaseException | str) -> Diagnostic:
         f"{source} cannot be read{detail}.",
         help="Is the file complete, may you read it, and does its name end as its format says?",
     )
+
+
+def _several(locator: str, base: Path) -> list[Path]:
+    """Return the Parquet files that a pattern names; none where it is no pattern."""
+    path = base / Path(locator).expanduser()
+    if not has_magic(path.name) or path.is_file():
+        return []
+    return [file for file in sorted(path.parent.glob(path.name)) if file.suffix.lower() in PARQUET]
+
+
+def _joined(parts: Sequence[Table | list[Diagnostic]], source: str) -> Table | list[Diagnostic]:
+    """Return the rows of several tables as one table."""
+    import pyarrow as pa
+
+    wrong = [problem for part in parts if isinstance(part, list) for problem in part]
+    tables = [part for part in parts if isinstance(part, Table)]
+    if wrong:
+        return wrong
+    try:
+        arrow = pa.concat_tables([table.arrow for table in tables], promote_options="permissive")
+    except pa.ArrowException as error:
+        return [unreadable(source, error)]
+    sha256 = hashlib.sha256("\0".join(table.sha256 for table in tables).encode()).hexdigest()
+    rows = sum(table.num_rows for table in tables)
+    return Table(arrow, tables[0].column_names, source, rows, sha256)
 
 
 def _find_file(locator: str, base: Path) -> Path | Diagnostic:

@@ -63,7 +63,7 @@ def bind_or_sum(
         plan = plan_of(design, tuple(columns_of(origin)))
     except Exception as error:  # every engine has errors of its own
         return (None, [unreadable(origin, error)]) if stream or several else bind(design, base, table)
-    free = stream is None and not several
+    free = stream is None
     if isinstance(plan, Plan) and not (free and plan.averages_need_rows and _fits(design, origin)):
         found = scan(plan, origin)
         if isinstance(found, Cells):

@@ -47,16 +47,18 @@ def bind_cells(design: StudyFields, plan: Plan, cells: Cells, base: Path) -> tup
     if problems:
         return None, problems
     places = _places(cells)
-    bound, found = bind_table(plan.design, base, _table(plan, cells, places), cells.source)
+    times = None if plan.measures else cells.count[places]
+    bound, found = bind_table(plan.design, base, _table(plan, cells, places), cells.source, times)
     kept = [problem for problem in found if problem.code not in BY_CELL]
     if bound is None:
         return None, kept
     rows = np.asarray(bound.levels[bound.row].labels, dtype=np.int64) - 1
     used = float(cells.count[rows].sum())
-    kept += _told(plan, cells, used)
+    missing = _dropped(cells, bound.audit.dropped, rows) if plan.measures else dict(bound.audit.dropped)
+    kept += _told(plan, cells, used, cells.missing if plan.measures else missing)
     if has_errors(kept):
         return None, kept
-    audit = Audit(cells.source, cells.sha256, cells.rows, round(used), _dropped(cells, bound.audit.dropped, rows))
+    audit = Audit(cells.source, cells.sha256, cells.rows, round(used), missing)
     return _expanded(design, plan, cells, bound, rows, audit), kept
 
 
@@ -101,11 +103,11 @@ def _table(plan: Plan, cells: Cells, places: Integers) -> Table:
     return Table(arrow, tuple(arrow.column_names), cells.source, len(places), cells.sha256)
 
 
-def _told(plan: Plan, cells: Cells, used: float) -> list[Diagnostic]:
+def _told(plan: Plan, cells: Cells, used: float, missing: Mapping[str, int]) -> list[Diagnostic]:
     """Return the findings about rows: dropped ones, repeated ones, ids that were not read."""
     found: list[Diagnostic] = []
     if used < cells.rows:
-        listed = ", ".join(f"{name} in {number:,}" for name, number in cells.missing.items()) or "arms or categories"
+        listed = ", ".join(f"{name} in {number:,}" for name, number in missing.items()) or "arms or categories"
         message = f"{round(cells.rows - used):,} of {cells.rows:,} rows are dropped: missing {listed}."
         help_ = "This is sound only if what is missing depends on nothing but what is adjusted for."
         found.append(Diagnostic("HDM363", message, severity="warning", help=help_))

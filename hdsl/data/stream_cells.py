@@ -24,7 +24,7 @@ Reals = NDArray[np.float64]
 Codes = NDArray[np.int64]
 FORMAT = 1
 MARK = b"hdsl"
-LOW, HIGH = "low ", "high "
+KEY, LOW, HIGH = "key ", "low ", "high "
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,9 +130,11 @@ def codes_of(table: ArrowTable, rows: int) -> tuple[Codes, Codes]:
 
 
 def _summed(values: Reals, codes: Codes, size: int) -> Reals:
-    flat = values.reshape(len(values), -1)
-    found = np.stack([np.bincount(codes, column, size) for column in flat.T], axis=1)
-    return found.reshape(size, *values.shape[1:])
+    found = np.empty((size, *values.shape[1:]))
+    flat, summed = values.reshape(len(values), int(np.prod(values.shape[1:]))), found.reshape(size, -1)
+    for place, column in enumerate(flat.T):
+        summed[:, place] = np.bincount(codes, column, size)
+    return found
 
 
 def _extremes(parts: Sequence[ArrowTable], codes: Codes, size: int, which: str) -> ArrowTable:
@@ -170,7 +172,7 @@ def save(cells: Cells, path: Path) -> None:
     import pyarrow.parquet as pq
 
     measures = range(cells.mean.shape[1])
-    columns: dict[str, Any] = {f"key {name}": cells.keys.column(name) for name in cells.keys.column_names}
+    columns: dict[str, Any] = {KEY + name: cells.keys.column(name) for name in cells.keys.column_names}
     columns |= {LOW + name: cells.lows.column(name) for name in cells.lows.column_names}
     columns |= {HIGH + name: cells.highs.column(name) for name in cells.highs.column_names}
     columns["rows"] = cells.count
@@ -203,14 +205,14 @@ def load(path: Path) -> Cells | Diagnostic:
         return Diagnostic("HDM371", f"{path} holds no sums of rows ({reason}).", help=help_)
     shift = np.asarray(note.pop("shift"), np.float64)
     size = len(shift)
-    mean = np.column_stack([_numbers(table, f"mean {i}") for i in range(size)])
-    scatter = np.empty((table.num_rows, size, size))
+    mean, scatter = np.empty((table.num_rows, size)), np.empty((table.num_rows, size, size))
     for i in range(size):
+        mean[:, i] = _numbers(table, f"mean {i}")
         for j in range(i, size):
             scatter[:, i, j] = scatter[:, j, i] = _numbers(table, f"scatter {i} {j}")
     kept = {name: value for name, value in note.items() if name in {each.name for each in fields(Cells)}}
     return Cells(
-        keys=_begun(table, "key "),
+        keys=_begun(table, KEY),
         lows=_begun(table, LOW),
         highs=_begun(table, HIGH),
         count=_numbers(table, "rows"),

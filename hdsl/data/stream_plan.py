@@ -4,6 +4,9 @@ The density of a Gaussian outcome depends on the rows of a cell (equal ids, arms
 number, means and cross-products, provided that the covariates which differ within a cell enter linearly. Columns are
 therefore *keys* (by which rows are grouped), *constant* within units of a level above the rows, or *measures* (of
 which means and cross-products are formed). A covariate that enters in any other way is a key.
+
+Of an outcome that is a count, a category or one of few the density depends on nothing but how often each combination of
+values occurs: every column of the rows is a key, the outcome among them, and there are no measures.
 """
 
 from __future__ import annotations
@@ -23,10 +26,17 @@ from hdsl.diagnostics import Diagnostic
 
 MEASURED = ("real", "positive", "proportion", "count")
 LOGGED: dict[str, bool] = {"normal": False, "lognormal": True}
-BY_DEFAULT = {"real": "normal", "positive": "lognormal"}
+COUNTED = (
+    "bernoulli", "binomial", "betabinomial", "poisson", "negbinomial", "zipoisson", "hurdle_poisson",
+    "hurdle_negbinomial", "ordinal", "categorical",
+)  # fmt: skip
+BY_DEFAULT = {
+    "real": "normal", "positive": "lognormal", "binary": "bernoulli", "count": "negbinomial", "ordered": "ordinal",
+    "category": "categorical",
+}  # fmt: skip
 CURVES = ("spline", "gp")
 NOT_LINEAR = 99
-WHERE_TO = "Leave --stream out (the rows are then read into memory), or leave the statement out."
+WHERE_TO = "Read the rows into memory (`hdsl run --no-stream`), or leave the statement out."
 
 Path = tuple[str | int, ...]
 Place = Literal["key", "constant", "measure", "unread"]
@@ -54,7 +64,7 @@ class Plan:
     keys, constants : tuple of str
         Columns by which rows are grouped; columns that are constant within units above the rows.
     measures : tuple of Measure
-        The outcome last.
+        The outcome last; none where it is a key as well.
     crossed : tuple of str
         The id columns whose combinations are the rows; empty where a row needs no ids.
     unread : tuple of str
@@ -69,14 +79,9 @@ class Plan:
     unread: tuple[str, ...] = ()
 
     @property
-    def outcome(self) -> Measure:
-        """The outcome."""
-        return self.measures[-1]
-
-    @property
     def averages_need_rows(self) -> bool:
         """Whether the average outcome is not linear in the measures: that of a lognormal one is not."""
-        return self.outcome.log and len(self.measures) > 1
+        return len(self.measures) > 1 and self.measures[-1].log
 
     def digest(self) -> str:
         """Return a hash of what is read: statistics of two tables belong together where it is the same."""
@@ -96,8 +101,9 @@ def plan_of(design: ir.StudyFields, columns: Sequence[str]) -> Plan | list[Diagn
     if found:
         return found
     row, used = row_level(design), used_names(design)
-    keyed = _not_linear(design)
     outcome = next(v for v in row.variables if v.role == "outcome")
+    counted = _family(design, outcome) in COUNTED
+    keyed = _numeric(design) if counted else _not_linear(design)
     keys, constants, crossed = _ids(design, row, columns), list[str](), list[str]()
     for parent in row.crosses:
         crossed += _own_ids(design, parent, columns)
@@ -124,7 +130,11 @@ def plan_of(design: ir.StudyFields, columns: Sequence[str]) -> Plan | list[Diagn
                 constants.append(column)
             case _:
                 measures.append(Measure(treatment.name, column, f"dose {treatment.dose}"))
-    measures.append(Measure(outcome.name, outcome.column or outcome.name, outcome.kind.name, _logged(design, outcome)))
+    if counted:
+        keys += _columns(design, outcome)
+    else:
+        logged = LOGGED[_family(design, outcome)]
+        measures.append(Measure(outcome.name, outcome.column or outcome.name, outcome.kind.name, logged))
     return Plan(
         design=_reduced(design, row, used, {measure.name for measure in measures}),
         keys=tuple(dict.fromkeys(keys)),
@@ -173,13 +183,20 @@ def _reduced(design: ir.StudyFields, row: ir.Level, used: frozenset[str], measur
     return design.model_copy(update={"levels": tuple(levels), "treatments": doses})
 
 
-def _logged(design: ir.StudyFields, outcome: ir.Variable) -> bool:
-    return LOGGED[_family(design, outcome)]
+def _columns(design: ir.StudyFields, outcome: ir.Variable) -> list[str]:
+    """Return the columns of an outcome and of its trials."""
+    declared = {v.name: v.column or v.name for v in row_level(design).variables}
+    trials = () if outcome.kind.trials is None else study.names(outcome.kind.trials)
+    return [declared[outcome.name], *(declared.get(name, name) for name in trials)]
 
 
 def _family(design: ir.StudyFields, outcome: ir.Variable) -> str:
     named = [a.law.function for a in design.analysis if isinstance(a, ir.Family) and a.outcome == outcome.name]
-    return named[-1] if named else BY_DEFAULT.get(outcome.kind.name, f"default of a {outcome.kind.name} outcome")
+    if named:
+        return named[-1]
+    if outcome.kind.trials is not None:
+        return "binomial"
+    return BY_DEFAULT.get(outcome.kind.name, f"default of a {outcome.kind.name} outcome")
 
 
 def _refusals(design: ir.StudyFields) -> Iterator[Diagnostic]:
@@ -192,26 +209,37 @@ def _refusals(design: ir.StudyFields) -> Iterator[Diagnostic]:
     outcomes = [v for level in design.levels for v in level.variables if v.role == "outcome"]
     if len(outcomes) != 1 or outcomes[0] not in row.variables:
         yield _refused("an outcome that is not the only one, one for each row", None)
-    elif _family(design, outcomes[0]) not in LOGGED:
-        yield _refused(f"the family {_family(design, outcomes[0])}; only normal and lognormal outcomes are", None)
+    elif (family := _family(design, outcomes[0])) not in LOGGED and family not in COUNTED:
+        known = "normal, lognormal, binary, count, ordered and categorical outcomes are"
+        yield _refused(f"the family {family}; {known}", None)
     for i, level in enumerate(design.levels):
         for j, variable in enumerate(level.variables):
             what = _variable_refused(variable)
             if what:
                 yield _refused(what, ("levels", i, "variables", j))
     for i, item in enumerate(design.analysis):
-        what = _amendment_refused(item)
+        what = _amendment_refused(item, row.name)
         if what:
             yield _refused(what, ("analysis", i))
     for i, assignment in enumerate(design.assignments):
         if any(_calls(term, ("lag", *CURVES)) for term in assignment.mechanism.given):
             yield _refused("lags and curves", ("assignments", i))
+    labelled = len(outcomes) == 1 and _family(design, outcomes[0]) in ("ordinal", "categorical")
     for i, estimand in enumerate(design.estimands):
         for node in study.walk(estimand.value):
-            if isinstance(node, study.Aggregate) and (node.cells or node.aggregate != "average"):
+            if isinstance(node, study.Aggregate) and (
+                node.cells or not (node.aggregate == "average" or (labelled and _shared(node)))
+            ):
                 what = "population cells" if node.cells else f"`{node.aggregate}`"
                 yield _refused(f"{what} of an estimand; averages are", ("estimands", i))
                 break
+
+
+def _shared(node: study.Aggregate) -> bool:
+    """Return whether an aggregate is the share of a categorical outcome's values."""
+    test = node.of
+    known = node.aggregate == "share" and not node.population and isinstance(test, study.Comparison)
+    return known and isinstance(test, study.Comparison) and isinstance(test.left, study.Potential)
 
 
 def _refused(what: str, path: Path | None) -> Diagnostic:
@@ -220,17 +248,23 @@ def _refused(what: str, path: Path | None) -> Diagnostic:
 
 def _variable_refused(variable: ir.Variable) -> str:
     kind = variable.kind
-    if variable.role in ("weight", "exposure", "intermediate"):
+    if variable.role in ("weight", "intermediate"):
         return f"the {variable.role} `{variable.name}`"
     if variable.missing:
         return f"gaps of `{variable.name}` that are modelled"
-    if kind.trials is not None or kind.known_sd is not None or kind.censored_by is not None:
-        return f"the trials, known sd or censoring of `{variable.name}`"
+    if kind.known_sd is not None or kind.censored_by is not None:
+        return f"the known sd or censoring of `{variable.name}`"
+    if kind.trials is not None and variable.role != "outcome":
+        return f"the trials of `{variable.name}`"
     return ""
 
 
-def _amendment_refused(item: ir.Amendment) -> str:
+def _amendment_refused(item: ir.Amendment, row: str) -> str:
     match item:
+        case ir.VaryAcross() if row in item.across:
+            return f"effects of each {row}"
+        case ir.VarianceAcross() if row == item.across:
+            return f"the variance of each {row}"
         case ir.Propensity():
             return "propensity scores"
         case ir.Surface():
@@ -253,11 +287,15 @@ def _calls(expr: study.Expr, functions: Iterable[str]) -> bool:
     return any(isinstance(node, study.Call) and node.function in functions for node in study.walk(expr))
 
 
+def _numeric(design: ir.StudyFields) -> frozenset[str]:
+    """Return the names of covariates, exposures and doses of the rows that are numbers."""
+    found = {v.name for v in row_level(design).variables if v.kind.name in MEASURED and v.role != "outcome"}
+    return frozenset(found | {t.name for t in design.treatments if t.dose is not None})
+
+
 def _not_linear(design: ir.StudyFields) -> frozenset[str]:
     """Return the names of covariates and doses of the rows that do not enter linearly: rows are grouped by them."""
-    row = row_level(design)
-    numeric = {v.name for v in row.variables if v.kind.name in MEASURED and v.role == "covariate"}
-    numeric |= {t.name for t in design.treatments if t.dose is not None}
+    numeric = set(_numeric(design))
     keyed = {name for expr in _exact(design) for name in study.names(expr)} & numeric
     terms = list(_terms(design))
     while True:

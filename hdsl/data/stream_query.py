@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hdsl.data.databases import picked
-from hdsl.data.stream_cells import HIGH, LOW
+from hdsl.data.stream_cells import HIGH, KEY, LOW
 from hdsl.data.stream_plan import Measure, Plan
 
 Form = Literal["complete", "all", "plain"]
@@ -58,9 +58,9 @@ def sums(plan: Plan, table: Opened, shift: np.ndarray, form: Form, *, whole: boo
     """
     measures, dialect = range(len(plan.measures)), table.dialect
     pairs = [(i, j) for i in measures for j in measures if i <= j]
-    inner = [f"{table.picked(c)} AS {name_of(c)}" for c in dict.fromkeys((*plan.keys, *plan.constants))]
+    inner = [f"{table.picked(c)} AS {name_of(KEY + c)}" for c in dict.fromkeys((*plan.keys, *plan.constants))]
     inner += [f"{_plain(m)} - ({float(shift[i])!r}) AS m{i}" for i, m in enumerate(plan.measures)]
-    asked = [*map(name_of, plan.keys), "count(*) AS n"]
+    asked = [*(name_of(KEY + name) for name in plan.keys), "count(*) AS n"]
     if form == "plain":
         asked += [f"fsum(m{i}) AS a{i}" for i in measures]
         asked += [f"fsum(m{i} * m{j}) AS s{i}_{j}" for i, j in pairs]
@@ -70,11 +70,11 @@ def sums(plan: Plan, table: Opened, shift: np.ndarray, form: Form, *, whole: boo
     for name in plan.constants:
         least, most = ("bool_and", "bool_or") if table.types[name].lower() == "boolean" else ("min", "max")
         asked += [
-            f"{least}({name_of(name)}) AS {name_of(LOW + name)}",
-            f"{most}({name_of(name)}) AS {name_of(HIGH + name)}",
+            f"{least}({name_of(KEY + name)}) AS {name_of(LOW + name)}",
+            f"{most}({name_of(KEY + name)}) AS {name_of(HIGH + name)}",
         ]
     where = ""
-    if form == "complete":
+    if form == "complete" and plan.measures:
         where = " WHERE " + " AND ".join(_complete(measure, dialect) for measure in plan.measures)
     else:
         asked += [] if whole else [f"count(m{i}) AS c{i}" for i in measures]

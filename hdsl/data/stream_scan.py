@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from hdsl.data.databases import Address, failed, parse_address, reading
-from hdsl.data.stream_cells import HIGH, LOW, Cells, Reals, merged
+from hdsl.data.stream_cells import HIGH, KEY, LOW, Cells, Reals, merged
 from hdsl.data.stream_plan import Plan
 from hdsl.data.stream_query import DUCKDB, POSTGRESQL, Form, Opened, counts, middles, name_of, sums
 from hdsl.data.table import find_columns, numbers
@@ -151,13 +151,16 @@ def _read(table: Any, plan: Plan) -> tuple[Reals, Reals, Reals]:
     for i in range(size):
         for j in range(i, size):
             products[:, i, j] = products[:, j, i] = _array(table, f"s{i}_{j}")
-    return _array(table, "n"), np.column_stack([_array(table, f"a{i}") for i in range(size)]), products
+    vectors = np.empty((table.num_rows, size))
+    for i in range(size):
+        vectors[:, i] = _array(table, f"a{i}")
+    return _array(table, "n"), vectors, products
 
 
 def _whole(plan: Plan, origin: Origin) -> bool:
     """Return whether files say of themselves that no value of a measure is missing."""
-    if not origin.files:
-        return False
+    if not origin.files or not plan.measures:
+        return not plan.measures
     import pyarrow.parquet as pq
 
     columns = {measure.column for measure in plan.measures}
@@ -278,13 +281,21 @@ def _too_many(plan: Plan, table: Opened) -> Diagnostic | None:
     total = int(table.run(f"SELECT count(*) AS n FROM ({enough}) AS cells").column(0)[0].as_py())
     if total <= MOST_CELLS:
         return None
-    message = f"Rows are not summed up by {', '.join(map(repr, plan.keys))}: more than {MOST_CELLS:,} combinations."
-    help_ = "A covariate that enters other than linearly, or that `where` asks for, needs few values: round it."
-    return Diagnostic("HDM370", message, help=help_)
+    return _combinations(plan, f"more than {MOST_CELLS:,}")
+
+
+def _combinations(plan: Plan, number: str) -> Diagnostic:
+    message = f"Rows are not summed up by {', '.join(map(repr, plan.keys))}: {number} combinations."
+    which = "A covariate that enters other than linearly, or that `where` asks for,"
+    if not plan.measures:
+        which = "Each covariate of the rows, where the outcome is no normal one,"
+    return Diagnostic("HDM370", message, help=f"{which} needs few values: round it.")
 
 
 def _shift(plan: Plan, table: Opened) -> Reals:
     """Return a number near the values of each measure: the mean of the first rows."""
+    if not plan.measures:
+        return np.zeros(0)
     found = table.run(middles(plan, table, FIRST_ROWS))
     values = [column[0].as_py() for column in found.columns]
     return np.array([0.0 if value is None else float(f"{value:.3g}") for value in values])
@@ -300,10 +311,9 @@ def _cells(plan: Plan, summed: _Sums, gaps: Any | None, shift: Reals, origin: Or
     rows = int(np.sum(summed.count) if gaps is None else _array(gaps, "n")[0])
     table = summed.table
     if table.num_rows > MOST_CELLS:
-        message = f"Rows are not summed up by {', '.join(map(repr, plan.keys))}: {table.num_rows:,} combinations."
-        return [Diagnostic("HDM370", message, help="Fewer keys are needed, or leave --stream out.")]
+        return [_combinations(plan, f"{table.num_rows:,}")]
     found = Cells(
-        keys=table.select(list(plan.keys)),
+        keys=table.select([KEY + name for name in plan.keys]).rename_columns(list(plan.keys)),
         lows=pa.table({name: table.column(LOW + name) for name in plan.constants}),
         highs=pa.table({name: table.column(HIGH + name) for name in plan.constants}),
         count=summed.count,

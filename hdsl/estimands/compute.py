@@ -19,7 +19,7 @@ from hdsl.estimands.contracted import Contraction, contracted
 from hdsl.estimands.poststratify import Cells, cells_of, check_settings, copies, with_outcomes
 from hdsl.estimands.rows import EstimandError, arithmetic, compare_labels
 from hdsl.estimands.strata import Kinds, counted, tested_stratum, within_strata
-from hdsl.estimands.worlds import World, coupled, expected, kinds_of, new_groups, simulated, world
+from hdsl.estimands.worlds import World, chance_of_labels, coupled, expected, kinds_of, new_groups, simulated, world
 from hdsl.model.ir import Model, ModelData
 from hdsl.reference.values import Array
 from hdsl.storage import Pages, room
@@ -268,6 +268,8 @@ def _potentials(expr: study.Expr) -> list[Potential]:
 def _chunk(atom: _Atom, memory: _Memory) -> Array:
     node = atom.node
     if atom.units.bound.frequency is not None:
+        if _share_of_labels(atom):
+            return _expected_share(atom, memory)
         _check_summed(atom)
     if node.aggregate == "average" and is_linear(node.of):
         return _average(atom, memory)
@@ -279,6 +281,24 @@ def _chunk(atom: _Atom, memory: _Memory) -> Array:
             "State it with `assuming correlation = r`, or take the difference of two aggregates.",
         )
     return _simulated(atom, memory)
+
+
+def _share_of_labels(atom: _Atom) -> bool:
+    """Return whether an aggregate is the share of units whose categorical outcome is one of some values."""
+    node, bound = atom.node, atom.units.bound
+    if node.aggregate != "share" or node.population or bound.measures or not isinstance(node.of, study.Comparison):
+        return False
+    tested = node.of.left
+    return isinstance(tested, Potential) and len(atom.worlds) == 1 and bool(bound.variables[tested.outcome].labels)
+
+
+def _expected_share(atom: _Atom, memory: _Memory) -> Array:
+    """Return a share as the average of probabilities: an outcome simulated for a cell would be one of all its rows."""
+    ((potential, place),) = atom.worlds.items()
+    assert isinstance(atom.node.of, study.Comparison)
+    labels = atom.units.bound.variables[potential.outcome].labels
+    chosen = np.asarray(compare_labels(atom.node.of, np.arange(len(labels)), labels), dtype=np.float64)
+    return aggregate(chance_of_labels(place, memory.draws, memory.rows, chosen), atom.units, atom.node)
 
 
 def _check_summed(atom: _Atom) -> None:

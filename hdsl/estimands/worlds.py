@@ -108,6 +108,16 @@ def expected(world: World, draws: Draws, rows: int, kinds: Kinds | None = None) 
     return _full(world, found, draws, rows, kinds)
 
 
+def chance_of_labels(world: World, draws: Draws, rows: int, chosen: Array) -> Array:
+    """Return the probability that a categorical potential outcome is one of those chosen, shape (draws, rows).
+
+    `chosen`, shape (categories,): 1 for those categories, else 0.
+    """
+    law, dims = world.observation.law, world.observation.dims
+    found = distributions.category_probabilities(law.distribution, law_arguments(world, draws), dims, "category")
+    return _full(world, Value(found.dims[:-1], found.real @ chosen), draws, rows, None)
+
+
 def simulated(world: World, draws: Draws, rows: int, rng: Generator, kinds: Kinds | None = None) -> Array:
     """Return one replicate of the potential outcome for each draw and row, shape (draws, rows)."""
     if world.joint:

@@ -42,7 +42,7 @@ def _arm(name: str, place: int, treatment: str, bound: Bound | None) -> str:
     if bound is None or treatment not in bound.treatments:
         return f"{name}{f' ({reference[2:]})' if reference else ''}"
     found = bound.treatments[treatment]
-    count = int((found.values == place).sum())
+    count = round(float(bound.units(found.level)[found.values == place].sum()))
     return f"{name} ({count} {found.level}{reference})"
 
 

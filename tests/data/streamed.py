@@ -77,6 +77,45 @@ def _amendments(to: str, dose: bool) -> list[str]:
     return found if dose else [*found, "interact z * v", "vary z with x prespecified"]
 
 
+OUTCOMES = {
+    "b : binary": "",
+    "b : binary with probit": "family b bernoulli(link = probit)",
+    "n : count": "",
+    "n : count with exposure": "family n poisson",
+    "o : ordered": "",
+    "c : category": "",
+    "hits : count of tries": "",
+}
+COUNTED_TERMS = ["few", "few * m", "girl", "log(age + 1)", "mean(few, school)", "centre(few, school)", "form", "type"]
+
+
+@st.composite
+def counted_studies(draw: st.DrawFn) -> Drawn:
+    """Draw a study of an outcome of few values, whose rows are counted by all that they have."""
+    stated = draw(st.sampled_from(sorted(OUTCOMES)))
+    outcome, _, more = stated.partition(" with ")
+    name = outcome.split()[0]
+    terms = draw(st.lists(st.sampled_from(COUNTED_TERMS), unique=True, max_size=3))
+    vary = draw(st.sampled_from(["", "vary z across school", "vary few across school uncorrelated"]))
+    adjust = "adjust for " + ", ".join(terms) if terms else ""
+    text = f"""group school id school {{ covariate m : real covariate type : category }}
+unit pupil in school {{
+  covariate few : real covariate age : count covariate girl : binary covariate form : category
+  {"exposure time : positive" if more == "exposure" else ""} outcome {outcome}
+}}
+treatment z {{ off = 0, on = 1 }}
+assign z to pupil within school by complete(0.5)
+analysis {{ {OUTCOMES[stated]} {adjust} {"" if name == "c" else vary} }}
+"""
+    if name in ("b", "n", "hits"):
+        text += f"""estimand ate = average over pupil of {name}(z = on) - {name}(z = off)
+estimand site[school] = average over pupil of {name}(z = on) - {name}(z = off)
+estimand schools = average over school of {name}(z = on) - {name}(z = off)
+estimand girls = average over pupil where girl = 1 of {name}(z = on)
+"""
+    return Drawn(text, draw(st.integers(0, 2**31)), draw(st.integers(60, 300)))
+
+
 def columns(seed: int, rows: int) -> dict[str, np.ndarray]:
     """Return columns in which cells have one to many rows, one school has a single row and one a single arm."""
     rng = np.random.default_rng(seed)
@@ -99,6 +138,14 @@ def columns(seed: int, rows: int) -> dict[str, np.ndarray]:
         "zs": school % 2,
         "d": rng.normal(1, 1, rows),
         "v": np.arange(rows) % 3,
+        "few": rng.integers(0, 3, rows),
+        "b": (y > 4).astype(np.int64),
+        "n": rng.poisson(np.exp(0.1 * y)),
+        "o": 1 + np.digitize(y, [3.5, 5.0]),
+        "c": np.array(["bus", "car", "foot"])[rng.integers(0, 3, rows)],
+        "tries": 3 + rng.integers(0, 2, rows),
+        "hits": rng.binomial(3, 0.4, rows),
+        "time": 1.0 + rng.integers(0, 2, rows),
         "y": y,
         "p": np.exp(0.3 * y),
     }

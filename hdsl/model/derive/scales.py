@@ -128,10 +128,12 @@ def scale_of(outcome: BoundVariable, family: Family, offset: Reals | None, frequ
     if family.name == "hurdle_lognormal":
         return _measured(np.log(y[y > 0]), f"log({outcome.name})")
     if family.link == "log":
-        return _log_scale(y, family, offset)
+        return _log_scale(y, family, offset, frequency)
     if family.name in ("ordinal", "categorical"):
         return Scale(0.0, 1.0, 1.5, f"the {family.link} scale")
-    share = float(np.mean(y) if outcome.trials is None else np.sum(y) / np.sum(outcome.trials))
+    trials = np.ones(len(y)) if outcome.trials is None else outcome.trials
+    times = np.ones(len(y)) if frequency is None else frequency
+    share = float(times @ y / (times @ trials))
     return Scale(_linked(np.clip(share, 0.01, 0.99), family.link), 1.0, 1.5, f"the {family.link} scale")
 
 
@@ -145,10 +147,10 @@ def _measured(y: Reals, text: str, frequency: Reals | None = None) -> Scale:
     return Scale(middle, sd, sd, f"sd({text})")
 
 
-def _log_scale(y: Reals, family: Family, offset: Reals | None) -> Scale:
+def _log_scale(y: Reals, family: Family, offset: Reals | None, frequency: Reals | None) -> Scale:
     positive = y[y > 0]
-    total = float(np.mean(positive if family.name in ("hurdle_gamma",) else y))
-    exposure = 1.0 if offset is None else float(np.mean(np.exp(offset)))
+    total = float(np.mean(positive) if family.name == "hurdle_gamma" else np.average(y, weights=frequency))
+    exposure = 1.0 if offset is None else float(np.average(np.exp(offset), weights=frequency))
     middle = float(np.log(max(total, 1e-3) / exposure))
     return Scale(middle, 1.0, 1.0, "the log scale")
 

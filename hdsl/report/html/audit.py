@@ -70,7 +70,8 @@ def balance_tables(result: Result) -> list[Table]:
 
 def _balance(bound: Bound, treatment: BoundTreatment, covariates: list[BoundVariable]) -> Table:
     codes = bound.at_rows(treatment.level, treatment.values)
-    heads = [f"{arm} (n = {int((codes == place).sum()):,})" for place, arm in enumerate(treatment.arms)]
+    times = bound.units(bound.row)
+    heads = [f"{arm} (n = {round(float(times[codes == place].sum())):,})" for place, arm in enumerate(treatment.arms)]
     rows = tuple((v.name, *_means(bound, v, codes, len(treatment.arms))) for v in covariates)
     caption = f"Covariates by arm of {treatment.name}: means over rows, and how far apart they are at most"
     return Table(caption, ("covariate", *heads, "difference in sd"), rows)
@@ -78,7 +79,10 @@ def _balance(bound: Bound, treatment: BoundTreatment, covariates: list[BoundVari
 
 def _means(bound: Bound, variable: BoundVariable, codes: np.ndarray, arms: int) -> list[str]:
     values = bound.at_rows(variable.level, variable.values).astype(np.float64)
-    spread = float(np.nanstd(values))
-    means = [float(np.nanmean(values[codes == place])) if (codes == place).any() else np.nan for place in range(arms)]
+    times = np.where(np.isnan(values), 0.0, bound.units(bound.row))
+    values = np.nan_to_num(values)
+    each = [times * (codes == place) for place in range(arms)]
+    means = [float(w @ values / w.sum()) if w.any() else np.nan for w in each]
+    spread = float(np.sqrt(times @ (values - times @ values / times.sum()) ** 2 / times.sum())) if times.any() else 0.0
     apart = (np.nanmax(means) - np.nanmin(means)) / spread if spread > 0 else 0.0
     return [*map(significant, means), f"{apart:.2f}"]

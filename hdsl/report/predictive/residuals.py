@@ -74,7 +74,7 @@ def why_not(bound: Bound) -> str:
     """Return why the outcome has no statistics to check; empty where it has."""
     outcome = outcome_variable(bound)
     if bound.frequency is not None:
-        return "rows were summed up: of their distribution only means and products are known"
+        return "rows were summed up: there are none to be compared one by one"
     if outcome.event is not None:
         return f"{outcome.name} is censored, and replicates would have to be censored alike"
     if outcome.kind == "category":
