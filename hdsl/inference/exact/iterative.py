@@ -200,18 +200,20 @@ def _solved(precision: Precision, wanted: Array, factor: Array) -> Array | None:
         half = solve_factor(short, vectors.astype(np.float32))
         return solve_factor(short, half, transposed=True).astype(np.float64)
 
-    found = near(wanted)
-    rest = wanted - precision.times(found)
+    found, rest = np.zeros_like(wanted), wanted
     turned = near(rest)
     direction, size = turned, np.sum(rest * turned, axis=1)
     for _ in range(MOST_STEPS):
-        if np.all(size < NEAR_ENOUGH**2):
+        if not np.all(np.isfinite(size)):
+            return None
+        done = size < NEAR_ENOUGH**2
+        if np.all(done):
             return found
         moved = precision.times(direction)
-        step = (size / np.maximum(np.sum(direction * moved, axis=1), 1e-300))[:, None]
+        step = np.where(done, 0.0, size / np.maximum(np.sum(direction * moved, axis=1), 1e-300))[:, None]
         found = found + step * direction
         rest = rest - step * moved
         turned = near(rest)
-        before, size = size, np.sum(rest * turned, axis=1)
-        direction = turned + (size / np.maximum(before, 1e-300))[:, None] * direction
+        before, size = size, np.where(done, size, np.sum(rest * turned, axis=1))
+        direction = np.where(done[:, None], 0.0, turned + (size / np.maximum(before, 1e-300))[:, None] * direction)
     return None
