@@ -15,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     measure = commands.add_parser("run", help="measure, side by side")
-    measure.add_argument("--quick", action="store_true", help="the two smallest sizes, few repeats")
+    measure.add_argument("--quick", action="store_true", help="the smallest size of each design, few repeats")
     measure.add_argument("--no-nuts", action="store_true", help="hdsl and lme4 alone; keep what was measured of others")
     measure.add_argument("--only", nargs="*", default=[], choices=[shape.name for shape in SHAPES])
     measure.add_argument("--output", type=Path, default=HERE / "against.json")

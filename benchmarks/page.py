@@ -216,18 +216,18 @@ def stream_section(stages: Sequence[Result]) -> str:
     names = {
         "polars": "Polars, group-by with plain sums",
         "duckdb": "DuckDB, the same",
-        "sums": "hdsl: sums that keep their digits, gaps counted",
+        "sums": "hdsl: compensated sums, gaps looked for",
         "derived": "the same, with checks, the model and its statistics",
         "posterior": "all of `hdsl run`: 4,000 draws of 40,000 group effects, summaries",
     }
     lines = [_cells(("", "clock: s", "processors: s", "peak MiB")), _cells(["---"] * 4)]
     for each in stages:
-        row = (names[each["stage"]], f"{each['seconds']:.1f}", f"{each['cpu']:.1f}", f"{each['peak_mib']:,}")
+        row = (names[each["stage"]], f"{each['seconds']:.2f}", f"{each['cpu']:.2f}", f"{each['peak_mib']:,}")
         lines.append(_cells(row))
     text = """## A hundred million rows
 
 Parquet of 1.9 GB, 20,000 groups, two arms, a covariate and an outcome, in random order, read in one pass. Each line is
-a process of its own; medians of three runs, the last line of one.
+a process of its own; medians of five runs, the last line of one.
 
 """
     return text + "\n".join(lines)

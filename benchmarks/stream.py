@@ -1,7 +1,7 @@
 """Rows that are never held: time and peak memory from Parquet to the posterior, against scans by plain engines.
 
-    python -m benchmarks.stream make --rows 1e8 --groups 20000 /tmp/rows       # writes files, outside the repository
-    python -m benchmarks.stream measure /tmp/rows                              # prints a table, JSON with --json FILE
+    python -m benchmarks.stream make --rows 1e8 --groups 20000 FOLDER       # writes files, outside the repository
+    python -m benchmarks.stream measure FOLDER                              # prints a table, writes stream.json here
 
 Each measurement is a process of its own, so that peak memory is that of one engine; files were read once before.
 """
@@ -162,8 +162,8 @@ def main() -> None:
     making.add_argument("--groups", type=int, default=20_000)
     measuring = commands.add_parser("measure")
     measuring.add_argument("folder", type=Path)
-    measuring.add_argument("--repeats", type=int, default=3)
-    measuring.add_argument("--json", type=Path)
+    measuring.add_argument("--repeats", type=int, default=5)
+    measuring.add_argument("--json", type=Path, default=Path(__file__).with_name("stream.json"))
     one = commands.add_parser("stage")
     one.add_argument("stage", choices=STAGES)
     one.add_argument("folder", type=Path)
@@ -174,8 +174,7 @@ def main() -> None:
         print(json.dumps(run_stage(given.folder, given.stage)))
     else:
         found = measure(given.folder, given.repeats)
-        if given.json:
-            given.json.write_text(json.dumps(found, indent=1))
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
