@@ -6,6 +6,7 @@ default, `("draw",)` or `("chain", "draw")` for posterior draws.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -261,7 +262,7 @@ def reported(model: Model, data: ModelData, draws: Parameters) -> dict[str, Arra
     if len(chunks) == 1:
         fill(chunks[0])
     else:
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             list(pool.map(fill, chunks))
     shaped = {role: array.reshape(*shape, *array.shape[1:]) for role, array in found.items()}
     return {role: shaped[role] if name is None else arrays[name] for role, name in themselves.items()}
