@@ -39,10 +39,12 @@ def out_of_memory() -> SamplingFailed:
     )
 
 
-def ended(status: int, said: str) -> SamplingFailed:
-    """Return the failure of a process that ended with `status` before it had all draws."""
-    how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    short = status in (-9, 137) or "memory allocation" in said
+def ended(status: int | None, said: str) -> SamplingFailed:
+    """Return the failure of a process that ended with `status` before it had all draws; None where that is unknown."""
+    how = "was ended from outside" if status is None else f"ended with status {status}"
+    if status is not None and status < 0:
+        how = f"was ended by signal {-status}"
+    short = status in (None, -9, 137) or "memory allocation" in said
     memory = " The system may have run out of memory." if short else ""
     last = [line.strip() for line in said.splitlines() if line.strip()][-1:]
     detail = f" It said: {last[0][:300]}" if last and not short else ""
@@ -62,6 +64,8 @@ def diagnosed() -> Generator[None]:
         raise
     except MemoryError as error:
         raise out_of_memory() from error
+    except (ConnectionResetError, BrokenPipeError, EOFError) as error:  # how PyMC finds a chain's process gone
+        raise ended(None, "") from error
     except Exception as error:
         text = str(error).strip()
         if "initialization points failed" in text or "Initial evaluation of model" in text:

@@ -140,7 +140,11 @@ def test_a_killed_process(name: str, engine: str, which: int) -> None:
         _run(name, models.varying_slopes(), long, killer)
     assert time.monotonic() - began < 200
     assert killer.killed
-    assert _finding(failure)[0] == "HDM712"
+    code, message = _finding(failure)
+    assert code == "HDM712"
+    assert "was ended" in message
+    assert "memory" in message
+    assert "fewer" in str(failure.value.diagnostics[0].help)
     assert _named(_PROCESSES[engine]) == []
 
 

@@ -18,6 +18,7 @@ from scipy import stats
 pytest.importorskip("pymc")
 
 from hdsl_pymc import backend
+from hdsl_pymc.failures import diagnosed
 from hdsl_pymc.sample import engine_of
 
 import hdsl
@@ -353,6 +354,17 @@ def test_broken_program() -> None:
     (diagnostic,) = failure.value.diagnostics
     assert diagnostic.code == "HDM712"
     assert "\n" not in diagnostic.message
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset by peer"), BrokenPipeError(), EOFError()])
+def test_a_chain_that_has_gone(error: Exception) -> None:
+    """However PyMC finds the process of a chain gone, the finding says so and not that PyMC is at fault."""
+    with pytest.raises(SamplingFailed) as failure, diagnosed():
+        raise error
+    (diagnostic,) = failure.value.diagnostics
+    assert diagnostic.code == "HDM712"
+    assert "was ended from outside" in diagnostic.message
+    assert "report" not in str(diagnostic.help)
 
 
 def test_an_old_pymc_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
