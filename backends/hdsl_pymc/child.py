@@ -34,6 +34,8 @@ _WAIT = 0.2
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # Draws with data as constants differed between processes with other hash seeds, and not between those with the same.
 _ONE_ORDER = {"PYTHONHASHSEED": "0"}
+# Sums in any order come out otherwise where Numba takes a part from its cache than where it compiles it into the whole.
+_SUMS_IN_ORDER = "numba__fastmath=False"
 
 
 def run(
@@ -53,14 +55,21 @@ def run(
         arrays: dict[str, Any] = {f"slot:{slot}": each for slot, each in data.values.items()}
         np.savez(folder / "data.npz", allow_pickle=False, **arrays)
         (folder / "job.json").write_text(json.dumps({**job, "talk": progress is not None}))
-        _wait(folder, progress)
+        _wait(folder, _environment(engine), progress)
         with np.load(folder / "draws.npz") as arrays:
             return _result(dict(arrays))
 
 
-def _wait(folder: Path, progress: Callable[[Progress], None] | None) -> None:
-    """Start the process and pass on its progress; whatever interrupts that ends the process with all its children."""
+def _environment(engine: str) -> dict[str, str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **_ONE_THREAD, **_ONE_ORDER}
+    if engine == "pymc":
+        flags = filter(None, [os.environ.get("PYTENSOR_FLAGS"), _SUMS_IN_ORDER])
+        environment["PYTENSOR_FLAGS"] = ",".join(flags)
+    return environment
+
+
+def _wait(folder: Path, environment: Mapping[str, str], progress: Callable[[Progress], None] | None) -> None:
+    """Start the process and pass on its progress; whatever interrupts that ends the process with all its children."""
     with (folder / "said.txt").open("w") as said:
         child = subprocess.Popen(
             [sys.executable, "-P", str(_WORKER), str(folder)],

@@ -386,3 +386,16 @@ def test_a_seed_repeats_the_draws_in_any_process(tmp_path: Path) -> None:
     first, second = (hdsl.Result.load(tmp_path / f"{order}.nc").posterior["posterior"] for order in ("1", "2"))
     for name in first.data_vars:
         np.testing.assert_array_equal(first[name], second[name])
+
+
+@pytest.mark.slow
+def test_a_seed_repeats_the_draws_whatever_is_compiled_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first run finds no compiled code, the second all that the first left; 300 steps make any rounding plain."""
+    monkeypatch.setenv("PYTENSOR_FLAGS", f"base_compiledir={tmp_path}")
+    settings = Settings(chains=2, draws=150, warmup=150, seed=7, engine="pymc")
+    cold, warm = (_run(models.varying_slopes(), settings) for _ in range(2))
+    assert any(tmp_path.rglob("*.nbc"))
+    for name, values in cold.values.items():
+        np.testing.assert_array_equal(values, warm.values[name])
