@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from textwrap import wrap
 
-from hdsl.backend import Program
+from hdsl.backend import Program, Settings
 from hdsl.model import distributions as laws
 from hdsl.model.array_source import ATOM, Code, Scope, aligned, index_slots, law_arguments, law_sizes, lower
 from hdsl.model.ir import (
@@ -27,7 +27,8 @@ from hdsl_numpyro.distributions import DISTRIBUTIONS, HELPERS, SURVIVAL
 from hdsl_numpyro.functions import DIALECT
 
 WIDTH = 100
-_OURS = frozenset(["np", "jax", "jnp", "numpyro", "dist", "model", "data", "sys", "MCMC", "NUTS", "mcmc", *HELPERS])
+_FIXED = "np jax jnp numpyro dist model data sys MCMC NUTS sampler mcmc"
+_OURS = frozenset([*_FIXED.split(), *HELPERS])
 
 _HEAD = '''"""NumPyro program of the study {title}.
 
@@ -42,7 +43,7 @@ import numpyro.distributions as dist
 numpyro.enable_x64()
 '''
 
-_TAIL = """
+_TAIL = f"""
 
 if __name__ == "__main__":
     import sys
@@ -50,7 +51,8 @@ if __name__ == "__main__":
     import numpy as np
     from numpyro.infer import MCMC, NUTS
 
-    mcmc = MCMC(NUTS(model, target_accept_prob=0.9), num_warmup=1000, num_samples=1000, num_chains=4)
+    sampler = NUTS(model, target_accept_prob={Settings.target_accept})
+    mcmc = MCMC(sampler, num_warmup=1000, num_samples=1000, num_chains=4)
     mcmc.run(jax.random.key(1), dict(np.load(sys.argv[1])))
     mcmc.print_summary()
 """

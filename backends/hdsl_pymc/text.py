@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from textwrap import wrap
 
+from hdsl.backend import Settings
 from hdsl_pymc.helpers import HELPERS
 
 WIDTH = 100
@@ -39,7 +40,7 @@ if __name__ == "__main__":
     import arviz as az
 
     with model(dict(np.load(sys.argv[1]))):
-        trace = pm.sample(draws=1000, tune=1000, chains=4, target_accept=0.9, random_seed=1)
+        trace = pm.sample(draws=1000, tune=1000, chains=4, target_accept={target_accept}, random_seed=1)
     print(az.summary(trace))
 """
 
@@ -86,6 +87,7 @@ def source_text(title: str, coords: Iterable[str], helpers: Iterable[str], body:
     tail = _MODEL.format(
         coords=f"{shown}\n" if shown else "",
         helpers="".join(f"\n\n{helper.strip()}\n" for helper in helpers),
+        target_accept=Settings.target_accept,
         body="\n".join(f"        {line}" if line else "" for line in body),
     )
     file = re.sub(r"\W+", "_", title) or "study"

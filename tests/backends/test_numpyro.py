@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -591,3 +592,9 @@ def test_no_warmup_is_possible() -> None:
     drawn = _run(_conjugate(np.zeros(2)), Settings(chains=1, draws=20, warmup=0))
     assert np.all(drawn.statistics["step_size"] == drawn.statistics["step_size"][0, 0])
     assert np.all(np.isfinite(drawn.values["mu"]))
+
+
+def test_a_program_run_by_hand_samples_as_hdsl_does() -> None:
+    """The acceptance rate that it asks for is that of the default settings."""
+    source = backend.lower(*models.crossed()).source
+    assert re.findall(r"target_accept_prob=([\d.]+)", source) == [str(Settings().target_accept)]

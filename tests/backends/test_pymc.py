@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -399,3 +400,9 @@ def test_a_seed_repeats_the_draws_whatever_is_compiled_already(
     assert any(tmp_path.rglob("*.nbc"))
     for name, values in cold.values.items():
         np.testing.assert_array_equal(values, warm.values[name])
+
+
+def test_a_program_run_by_hand_samples_as_hdsl_does() -> None:
+    """The acceptance rate that it asks for is that of the default settings."""
+    source = backend.lower(*models.crossed()).source
+    assert re.findall(r"target_accept=([\d.]+)", source) == [str(Settings().target_accept)]
