@@ -12,7 +12,7 @@ from hdsl.backend import Array, Capabilities, Draws, LogDensity, Program, Progre
 from hdsl.model.ir import Model, ModelData
 from hdsl_pymc.distributions import DISTRIBUTIONS, SURVIVAL
 from hdsl_pymc.functions import DIALECT
-from hdsl_pymc.program import lower_model
+from hdsl_pymc.program import data_file, lower_model
 
 # Before this release `pm.LKJCorr` was the correlation matrix, not its Cholesky factor.
 OLDEST = (6, 4)
@@ -60,6 +60,10 @@ class PyMC:
     def lower(self, model: Model, data: ModelData) -> Program:
         """Return the PyMC program of a model; of the data it holds sizes, and labels of arms and terms."""
         return lower_model(model, data)
+
+    def data_file(self, model: Model, data: ModelData) -> bytes:
+        """Return the file that the program reads: NumPy's npz, with labels beside the data."""
+        return data_file(model, data)
 
     def sample(
         self,

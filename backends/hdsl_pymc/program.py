@@ -7,6 +7,10 @@ import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Any
+
+import numpy as np
 
 from hdsl.backend import Program
 from hdsl.model import distributions as laws
@@ -16,6 +20,7 @@ from hdsl.model.ir import (
     Definition,
     Dims,
     Factor,
+    IndexSet,
     Law,
     Model,
     ModelData,
@@ -31,7 +36,7 @@ from hdsl_pymc.functions import DIALECT
 from hdsl_pymc.helpers import HELPERS
 from hdsl_pymc.text import WIDTH, call, commented, helpers_used, plain, quoted, source_text
 
-_FIXED = "np pm pt az sys model study data pytensor COORDS DOUBLE trace range"
+_FIXED = "np pm pt az sys model study data pytensor COORDS coords DOUBLE trace range"
 _OURS = frozenset([*_FIXED.split(), *HELPERS])
 TREES = 50
 _RESERVED_DIMS = ("chain", "draw", "__sample__")
@@ -57,7 +62,8 @@ class _Line:
 def lower_model(model: Model, data: ModelData) -> Program:
     """Return the PyMC program of a model; KeyError for a distribution or function that is not covered.
 
-    Of the data it holds the sizes of index sets, and the labels of those that are not levels.
+    Of the data it holds the sizes of index sets, and the labels of those that are not levels. Labels of levels are
+    read with the data, where these have them (`data_file`); else their elements are numbered.
     """
     names = _names(model)
     kept = needed(model)
@@ -271,9 +277,28 @@ def _coords(model: Model, data: ModelData, names: _Names, code: str) -> list[str
         name = json.dumps(names.dims[index_set.name])
         if not re.search(rf"dims=[^=]*{re.escape(name)}", code):
             continue
-        labels = data.coords.get(index_set.name)
-        if index_set.kind == "level" or labels is None or len(set(labels)) != index_set.size:
+        labels = _labels(index_set, data)
+        if index_set.kind == "level" or not labels:
             lines.append(f"{name}: range({index_set.size}),")
         else:
-            lines.append(f"{name}: [{', '.join(quoted(str(label)) for label in labels)}],")
+            lines.append(f"{name}: [{', '.join(quoted(label) for label in labels)}],")
     return lines
+
+
+def _labels(index_set: IndexSet, data: ModelData) -> list[str]:
+    """Return the labels of the elements, none where they do not tell them apart."""
+    labels = [str(label) for label in data.coords.get(index_set.name, ())]
+    return labels if len(set(labels)) == index_set.size == len(labels) else []
+
+
+def data_file(model: Model, data: ModelData) -> bytes:
+    """Return the npz file that a program reads when it is run by hand: the data, and the labels of the levels."""
+    dims = _names(model).dims
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in data.values.items()}
+    for index_set in model.index_sets:
+        labels = _labels(index_set, data)
+        if index_set.kind == "level" and labels:
+            arrays[f"coords:{dims[index_set.name]}"] = np.array(labels, dtype=np.str_)
+    file = BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    return file.getvalue()

@@ -29,7 +29,8 @@ _MODEL = """COORDS = {{{coords}}}
 {helpers}
 
 def model(data):
-    with pytensor.config.change_flags(**DOUBLE), pm.Model(coords=COORDS) as study:
+    coords = {{name: data.get(f"coords:{{name}}", elements) for name, elements in COORDS.items()}}
+    with pytensor.config.change_flags(**DOUBLE), pm.Model(coords=coords) as study:
 {body}
     return study
 

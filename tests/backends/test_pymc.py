@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ pytest.importorskip("pymc")
 
 from hdsl_pymc import backend
 from hdsl_pymc.failures import diagnosed
+from hdsl_pymc.runtime import model_of
 from hdsl_pymc.sample import engine_of
 
 import hdsl
@@ -406,3 +408,19 @@ def test_a_program_run_by_hand_samples_as_hdsl_does() -> None:
     """The acceptance rate that it asks for is that of the default settings."""
     source = backend.lower(*models.crossed()).source
     assert re.findall(r"target_accept=([\d.]+)", source) == [str(Settings().target_accept)]
+
+
+def test_a_program_run_by_hand_has_the_labels_of_the_study(tmp_path: Path) -> None:
+    """Labels lie in the data file, without pickles; without them, or where two are alike, elements are numbered."""
+    model, data = models.varying_slopes_noncentred()
+    names = [f"{kind} school \u00fc{i}" for i, kind in enumerate("abcdef")]
+    named = ModelData(data.values, {**data.coords, "school": names})
+    (tmp_path / "data.npz").write_bytes(backend.data_file(model, named))
+    with np.load(tmp_path / "data.npz", allow_pickle=False) as arrays:
+        found = model_of(backend.lower(model, named), ModelData(dict(arrays), {}))
+    assert list(found.coords["school"]) == names
+    assert list(model_of(backend.lower(model, named), data).coords["school"]) == list(range(6))
+    alike = ModelData(data.values, {**data.coords, "school": ["one school"] * 6})
+    with np.load(BytesIO(backend.data_file(model, alike)), allow_pickle=False) as arrays:
+        assert not [name for name in arrays if name == "coords:school"]
+        assert set(data.values) <= set(arrays)
