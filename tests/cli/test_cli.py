@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 
 from hdsl.cli import main
+from hdsl.commands import run
+from hdsl.commands.settings import settings_of
 
 STUDY = """study tiny "Tutoring"
 data "tiny.csv"
@@ -274,6 +277,47 @@ def test_an_unknown_engine_is_a_matter_of_usage(backend: str, capsys: pytest.Cap
     assert found["help"].startswith("Engines: ")
     assert code("compare", "tiny.hdm", "--backends", backend, "--engine", "gibbs", "--json") == 2
     assert said(capsys)["diagnostics"][0]["code"] == "HDM714"
+
+
+_ELSEWHERE = (("numpyro", None), ("pymc", "pymc"), ("stan", "stanli"))
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("backend", "engine"), _ELSEWHERE)
+@pytest.mark.parametrize(
+    ("option", "value", "name"), [("--keep-csv", "csv", "keep_csv"), ("--threads", "2", "threads")]
+)
+def test_an_engine_without_an_option_refuses_it_by_name(
+    backend: str, engine: str | None, option: str, value: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither dropped nor left out because draws could be exact: the message says who has no such option."""
+    named = [] if engine is None else ["--engine", engine]
+    assert code("run", "tiny.hdm", "--backend", backend, *named, option, value, "--json") == 2
+    found = said(capsys)["diagnostics"]
+    assert {each["code"] for each in found} == {"HDM713"}
+    assert any(f"no option `{name}`" in each["message"] for each in found)
+
+
+@pytest.mark.usefixtures("folder")
+def test_exact_draws_take_no_option_of_a_sampler(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code("run", "tiny.hdm", "--inference", "exact", "--threads", "2", "--json") == 2
+    (found,) = said(capsys)["diagnostics"]
+    assert (found["code"], "`threads`" in found["message"]) == ("HDM713", True)
+
+
+def test_options_of_cmdstan_reach_the_settings() -> None:
+    given = ["--keep-csv", "chains", "--threads", "3"]
+    parser = argparse.ArgumentParser()
+    run.add_arguments(parser)
+    options = settings_of(parser.parse_args(given)).options
+    assert options == {"keep_csv": "chains", "threads": True, "parallel_chains": 3}
+    assert settings_of(parser.parse_args([])).options == {}
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_for_csv_that_is_a_file_is_refused_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code("run", "tiny.hdm", "--keep-csv", "tiny.csv", "--json") == 1
+    assert said(capsys)["diagnostics"][0]["code"] == "HDM115"
 
 
 @pytest.mark.usefixtures("folder")
