@@ -268,6 +268,38 @@ class TestCompile:
         assert sorted(folder.iterdir()) == before
 
 
+VARYING = STUDY.replace("unit student id student", "unit school id school\nunit student id student in school")
+
+
+@pytest.mark.parametrize("stage", ["numpyro", "pymc", "stan"])
+class TestHeadOfProgram:
+    """What a reader must know of a program that is not the whole model stands at its head, and only there."""
+
+    @staticmethod
+    def _head(stage: str, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+        assert code("compile", "tiny.hdm", "--emit", stage, *more) == 0
+        lines = capsys.readouterr().out.split("import" if stage != "stan" else "{")[0].splitlines()
+        assert max(map(len, lines)) <= 100
+        return " ".join(line.removeprefix("// ") for line in lines)
+
+    def test_effects_integrated_out(self, stage: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        table = (folder / "tiny.csv").read_text().splitlines()
+        rows = [f"school,{table[0]}", *(f"{number // 5},{line}" for number, line in enumerate(table[1:]))]
+        (folder / "tiny.csv").write_text("\n".join(rows) + "\n")
+        (folder / "tiny.hdm").write_text(VARYING)
+        head = self._head(stage, capsys)
+        assert "Effects are integrated out of this program: hdsl draws them back afterwards" in head
+        assert "computes log_lik and replicated outcomes itself" in head
+        assert "--inference nuts" in head
+        assert "integrated out" not in self._head(stage, capsys, "--inference", "nuts")
+
+    @pytest.mark.usefixtures("folder")
+    def test_rows_summed_up(self, stage: str, capsys: pytest.CaptureFixture[str]) -> None:
+        head = self._head(stage, capsys)
+        assert ("summed up" in head, "integrated out" in head, "--inference nuts" in head) == (True, False, True)
+        assert "log_lik" not in self._head(stage, capsys, "--inference", "nuts")
+
+
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("backend", ["numpyro", "stan", "pymc"])
 def test_an_unknown_engine_is_a_matter_of_usage(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
