@@ -76,7 +76,8 @@ def _censored(able: Mapping[str, Capabilities]) -> list[str]:
         asked = f"censored values (`duration censored by`) of the law {_listed(laws)}"
         rows.append(_row(asked, able, lambda name, each, laws=laws: _survival(name, laws, each)))
     nowhere = sum(not any(found) for found in who.values())
-    return [*rows, _row(f"censored values of the other {nowhere} laws", able, lambda *_: "no: their survival functions are not written")]
+    why = "no: their survival functions are not written"
+    return [*rows, _row(f"censored values of the other {nowhere} laws", able, lambda *_: why)]
 
 
 def _survival(name: str, laws: set[str], able: Capabilities) -> str:
