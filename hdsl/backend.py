@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.diagnostics import Diagnostic, did_you_mean
-from hdsl.model.functions import dims_of
+from hdsl.model.functions import FUNCTIONS, dims_of
 from hdsl.model.ir import Model, ModelData
+from hdsl.model.roles import in_words
 from hdsl.model.walk import distributions_used, functions_used
 
 GROUP = "hdsl.backends"
@@ -228,7 +229,29 @@ def refusal(model: Model, backend: Backend) -> Diagnostic | None:
         return None
     able = [name for name in sorted(installed()) if name != backend.name and _can(name, model)]
     help_ = f"Use --backend {' or '.join(able)}." if able else "No installed backend can."
-    return Diagnostic("HDM604", f"The backend {backend.name!r} cannot express {', '.join(missing)}.", help=help_)
+    why = "; ".join(_in_words(name, model, backend.capabilities()) for name in missing)
+    return Diagnostic("HDM604", f"The backend {backend.name!r} cannot fit this model: {why}.", help=help_)
+
+
+def _in_words(lack: str, model: Model, capabilities: Capabilities) -> str:
+    """Return why what `unsupported` names keeps a backend from a model, with the parts of the study it is about."""
+    kind, _, law = lack.rpartition(" ")
+    if lack == "bart":
+        return "its sampler has no steps that draw trees (`surface ... as bart`)"
+    if lack == "weighted observations":
+        return "it has no weights of rows"
+    if kind == "censored":
+        censored = [each for each in model.observations if each.event and each.law.distribution == law]
+        names = ", ".join(each.outcome or each.name for each in censored)
+        return f"censored values of {names} need the survival function of the law {law!r}, which it lacks"
+    if lack.startswith("trees for "):
+        law = lack.removeprefix("trees for ")
+        return f"its trees cannot be those of a {law} outcome (but of: {', '.join(sorted(capabilities.surfaces))})"
+    if lack in FUNCTIONS:
+        return f"it lacks the function {lack!r} ({FUNCTIONS[lack].meaning})"
+    of = [in_words(each.role) for each in model.variables if each.law.distribution == lack]
+    of += [each.outcome or each.name for each in model.observations if each.law.distribution == lack]
+    return f"it lacks the law {lack!r}" + (f", which is that of {', '.join(dict.fromkeys(of))}" if of else "")
 
 
 def _can(name: str, model: Model) -> bool:

@@ -31,7 +31,7 @@ _FIXED = "np jax jnp numpyro dist model data sys MCMC NUTS sampler mcmc"
 _OURS = frozenset([*_FIXED.split(), *HELPERS])
 
 _HEAD = '''"""NumPyro program of the study {title}.
-
+{notes}
 Run it with:  python {file}.py data.npz
 where data.npz holds the arrays that `model` reads; `hdsl compile --data-out data.npz` writes it.
 """
@@ -222,7 +222,8 @@ def _text(model: Model, scope: Scope, body: list[_Line], kept: frozenset[str]) -
     sizes = [f"{scope.sizes[each.name]} = {each.size}" for each in model.index_sets if scope.sizes[each.name] in words]
     helpers = _helpers(words)
     file = re.sub(r"\W+", "_", model.name) or "study"
-    head = _HEAD.format(title=_plain(model.name), file=file, imports=_imports("".join([code, *helpers])))
+    imports = _imports("".join([code, *helpers]))
+    head = _HEAD.format(title=_plain(model.name), notes=_notes(model), file=file, imports=imports)
     slots = [
         _Line(f"{scope.names[slot.name]} = data[{json.dumps(slot.name)}]", _plain(slot.source))
         for slot in model.slots
@@ -231,6 +232,11 @@ def _text(model: Model, scope: Scope, body: list[_Line], kept: frozenset[str]) -
     lines = ["def model(data):", *_indented(_slot_lines(slots)), *_indented(_commented(body))]
     parts = [head, "\n".join([*sizes, ""]) if sizes else "", *helpers]
     return _joined(parts) + "\n\n" + "\n".join(lines) + "\n" + _TAIL
+
+
+def _notes(model: Model) -> str:
+    """Return the notes as a paragraph, "" where there are none."""
+    return "".join(f"\n{line}" for note in model.notes for line in wrap(_plain(note), WIDTH)) + "\n" * bool(model.notes)
 
 
 def _imports(code: str) -> str:

@@ -104,8 +104,9 @@ def _check(settings: Settings) -> None:
         (settings.seed < 0, "The seed cannot be negative."),
         (not 0 < settings.target_accept < 1, "The target acceptance rate must lie between 0 and 1."),
         (not 1 <= settings.max_tree_depth <= 20, "The maximum tree depth must lie between 1 and 20."),
-        (bool(set(settings.options) - OPTIONS), f"Options of NumPyro are: {', '.join(sorted(OPTIONS))}."),
     ]
+    unknown = sorted(set(settings.options) - OPTIONS)
+    problems += [(True, f"NumPyro has no option `{n}`; its options: {', '.join(sorted(OPTIONS))}.") for n in unknown]
     found = [Diagnostic("HDM713", text, help="Change the sampling settings.") for wrong, text in problems if wrong]
     if settings.engine not in (None, "nuts"):
         text = f"There is no NumPyro engine called {settings.engine!r}."

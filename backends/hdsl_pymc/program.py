@@ -259,7 +259,7 @@ def _text(model: Model, data: ModelData, names: _Names, body: list[_Line], kept:
     lines = [_data(slot, names) for slot in model.slots if slot.name in kept]
     code = [text for line in (*lines, *body) for text in commented(line.code, line.comment, beside=line in lines)]
     coords = _coords(model, data, names, "\n".join(code))
-    return source_text(model.name, coords, helpers_used(code), code)
+    return source_text(model.name, coords, helpers_used(code), code, model.notes)
 
 
 def _data(slot: Slot, names: _Names) -> _Line:

@@ -108,7 +108,7 @@ def _bad_option(name: str, value: object, engine: str) -> str:
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
         return "" if whole else "`cores` must be a whole number of at least 1."
     if name not in choices:
-        return f"Options of {engine} are: {', '.join(('cores', *choices))}."
+        return f"{engine} has no option `{name}`; its options: {', '.join(('cores', *choices))}."
     return "" if value in choices[name] else f"`{name}` must be one of {', '.join(choices[name])}."
 
 

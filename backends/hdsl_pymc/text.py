@@ -12,7 +12,7 @@ from hdsl_pymc.helpers import HELPERS
 WIDTH = 100
 
 _HEAD = '''"""PyMC program of the study {title}.
-
+{notes}
 Run it with:  python {file}.py data.npz
 where data.npz holds the arrays that `model` reads; `hdsl compile --data-out data.npz` writes it.
 """
@@ -82,8 +82,10 @@ def helpers_used(code: Iterable[str]) -> list[str]:
     return [text for name, text in HELPERS.items() if name in wanted]
 
 
-def source_text(title: str, coords: Iterable[str], helpers: Iterable[str], body: Iterable[str]) -> str:
-    """Return the whole program."""
+def source_text(
+    title: str, coords: Iterable[str], helpers: Iterable[str], body: Iterable[str], notes: Iterable[str] = ()
+) -> str:
+    """Return the whole program, `notes` at its head."""
     shown = "".join(f"\n    {line}" for line in coords)
     tail = _MODEL.format(
         coords=f"{shown}\n" if shown else "",
@@ -92,7 +94,9 @@ def source_text(title: str, coords: Iterable[str], helpers: Iterable[str], body:
         body="\n".join(f"        {line}" if line else "" for line in body),
     )
     file = re.sub(r"\W+", "_", title) or "study"
-    head = _HEAD.format(title=plain(title), file=file)
+    lines = [line for note in notes for line in wrap(plain(note), WIDTH)]
+    shown = "".join(f"\n{line}" for line in lines) + "\n" * bool(lines)
+    head = _HEAD.format(title=plain(title), notes=shown, file=file)
     if "pymc_bart." in tail:
         head = head.replace("import pymc as pm\n", "import pymc as pm\nimport pymc_bart\n")
     return head + tail

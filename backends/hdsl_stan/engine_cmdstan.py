@@ -55,7 +55,7 @@ def sample(
     Options: `parallel_chains`; `metric`; `threads` runs the chains as threads of one process; `keep_csv` names
     a folder for Stan's own files; `sig_figs` is the precision of those files.
     """
-    options.check(settings, OPTIONS)
+    options.check(settings, OPTIONS, "CmdStan")
     threads = bool(settings.options.get("threads", False))
     began = time.perf_counter()
     model = compiled(source, threads)

@@ -54,7 +54,7 @@ def sample(
     `shapes` gives the parameters wanted, by their names in the program, with the shape of one draw. The values
     of the result have those names. Raises SamplingFailed.
     """
-    options.check(settings, OPTIONS)
+    options.check(settings, OPTIONS, "stanli")
     with tempfile.TemporaryDirectory(prefix="hdsl-stan-") as name:
         folder = Path(name)
         (folder / "program.stan").write_text(source)

@@ -85,7 +85,7 @@ def lowered(model: Model, constrained: bool = True) -> Lowered:
     context.release(before)
     generated = tuple(generated_quantities(context, predict))
     tree = StanProgram(
-        header=(model.name,),
+        header=(model.name, *model.notes),
         functions=used(context.functions),
         transformed_data=tuple(context.transformed_data),
         parameters=parameters,

@@ -39,7 +39,7 @@ PARALLEL = Option(int, least=1)
 METRIC = Option(str, choices=("diag_e", "dense_e", "unit_e"))
 
 
-def check(settings: Settings, known: Mapping[str, Option]) -> None:
+def check(settings: Settings, known: Mapping[str, Option], engine: str) -> None:
     """Raise SamplingFailed (HDM713) for a setting out of range, an unknown option or a bad value of one."""
     for name, least in _WHOLE.items():
         value = getattr(settings, name)
@@ -50,6 +50,6 @@ def check(settings: Settings, known: Mapping[str, Option]) -> None:
     for name, value in settings.options.items():
         if name not in known:
             listed = ", ".join(sorted(known)) or "none"
-            raise failed(BAD_SETTING, f"There is no option `{name}`.", f"Options of this engine: {listed}.")
+            raise failed(BAD_SETTING, f"{engine} has no option `{name}`.", f"Options of {engine}: {listed}.")
         if not known[name].allows(value):
             raise failed(BAD_SETTING, f"`{name}` is {value!r}.", f"Give {known[name].described()}.")

@@ -71,7 +71,9 @@ def program(tree: StanProgram) -> str:
         ("model", tree.model),
         ("generated quantities", tree.generated_quantities),
     )
-    lines = [f"// {line}".rstrip() for line in tree.header]
+    lines: list[str] = []
+    for text in tree.header:
+        lines += wrap(text, WIDTH, initial_indent="// ", subsequent_indent="// ") or ["//"]
     if tree.functions:
         lines += ["functions {", *_functions(tree.functions), "}"]
     for title, body in blocks:

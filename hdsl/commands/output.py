@@ -44,6 +44,19 @@ def unwritable(out: str | None, *, new: bool = False) -> Diagnostic | None:
     return None
 
 
+def no_folder(out: str | None) -> Diagnostic | None:
+    """Return why files cannot be put into a folder, making it where there is none."""
+    if out is None:
+        return None
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return Diagnostic("HDM115", f"{out} cannot be made a folder ({error.strerror}).", help="Name another folder.")
+    if not os.access(out, os.W_OK):
+        return Diagnostic("HDM115", f"Nothing may be written to {out}.", help="Name another folder.")
+    return None
+
+
 def not_written(path: Path, error: OSError) -> Diagnostic:
     return Diagnostic("HDM115", f"{path} cannot be written ({error.strerror or error}).", help="Name another file.")
 

@@ -7,9 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hdsl.commands.output import FAILED, FINDINGS, FINE, not_written, print_json, refused, say, show, unwritable
+from hdsl.commands.output import (
+    FAILED,
+    FINDINGS,
+    FINE,
+    no_folder,
+    not_written,
+    print_json,
+    refused,
+    say,
+    show,
+    unwritable,
+)
 from hdsl.commands.report import write_report
-from hdsl.commands.settings import add_inference, add_settings, add_stream, failed, settings_of
+from hdsl.commands.settings import add_engine_options, add_inference, add_settings, add_stream, failed, settings_of
 from hdsl.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
@@ -22,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", help="the backend's sampler or engine")
     add_inference(parser)
     add_settings(parser, draws=1000)
+    add_engine_options(parser)
     out = "FILE.nc: save the result there too; any other name: the folder in which runs are kept"
     parser.add_argument("--out", metavar="PATH", help=f"{out} (default: .hdsl beside the study)")
     what = "write the HTML report too (default: the study's name with .html)"
@@ -40,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     file = arguments.out if arguments.out and arguments.out.endswith(".nc") else None
     page = arguments.report or (None if arguments.report is None else str(Path(arguments.study).with_suffix(".html")))
-    no_place = unwritable(file) or unwritable(page)
+    no_place = unwritable(file) or unwritable(page) or no_folder(arguments.keep_csv)
     if no_place is not None:
         return refused(arguments, [no_place], None, FINDINGS)
     runs = arguments.out if arguments.out and file is None else True
@@ -53,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
                 settings=settings,
                 progress=progress,
                 runs=runs,
-                fresh=arguments.fresh,
+                fresh=arguments.fresh or arguments.keep_csv is not None,
                 stream=arguments.stream,
                 shards=tuple(arguments.shards or ()),
             )

@@ -32,6 +32,14 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inference", choices=("auto", "exact", "marginal", "nuts"), default="auto", help=how)
 
 
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that only some engines have; an engine without them refuses them (HDM713)."""
+    of = "CmdStan only: --backend stan --engine cmdstan"
+    parser.add_argument("--keep-csv", metavar="FOLDER", help=f"keep Stan's own CSV files in this folder ({of})")
+    what = "run the chains in one process, at most N at a time, each a thread"
+    parser.add_argument("--threads", metavar="N", type=_positive, help=f"{what} ({of})")
+
+
 def add_stream(parser: argparse.ArgumentParser) -> None:
     """Add the options of how rows are taken in."""
     what = "sum up rows in one pass in place of holding them (default: from 5 million rows, and for several files)"
@@ -52,7 +60,18 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         target_accept=arguments.target_accept,
         engine=getattr(arguments, "engine", None),
         inference=getattr(arguments, "inference", "auto"),
+        options=_options(arguments),
     )
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the options of the engine, by the names that it gives them."""
+    found: dict[str, object] = {}
+    if getattr(arguments, "keep_csv", None) is not None:
+        found["keep_csv"] = arguments.keep_csv
+    if getattr(arguments, "threads", None) is not None:
+        found |= {"threads": True, "parallel_chains": arguments.threads}
+    return found
 
 
 def _whole(text: str) -> int:

@@ -43,6 +43,8 @@ def choose(model: Model, data: ModelData, backend: str, settings: Settings) -> C
         return Choice(False, "NUTS was asked for")
     if settings.inference == "auto" and (backend != DEFAULT_BACKEND or settings.engine is not None):
         return Choice(False, f"{settings.engine or backend} was asked for")
+    if settings.inference == "auto" and settings.options:
+        return Choice(False, f"the sampler's options {', '.join(sorted(settings.options))} were given")
     if "bart" in distributions_used(model):
         return Choice(False, "trees are drawn one by one")
     if any(observation.law.distribution in PREDICTOR for observation in model.observations):

@@ -152,8 +152,8 @@ def _ebfmi(energy: Any) -> tuple[float, ...]:
 
 
 def _verdict(diagnosis: Diagnosis, findings: bool) -> Literal["ok", "warn", "fail"]:
-    divergent = diagnosis.divergences / (diagnosis.chains * diagnosis.draws)
-    if diagnosis.max_rhat > RHAT_FAIL or divergent > DIVERGENT_FAIL or diagnosis.not_finite:
+    divergent = diagnosis.divergences > DIVERGENT_FAIL * diagnosis.chains * diagnosis.draws
+    if diagnosis.max_rhat > RHAT_FAIL or divergent or diagnosis.not_finite:
         return "fail"
     return "warn" if findings else "ok"
 
@@ -190,10 +190,7 @@ def _findings_of_sampler(diagnosis: Diagnosis) -> list[Diagnostic]:
     """Return what the sampler's own statistics give away."""
     total = diagnosis.chains * diagnosis.draws
     found: list[Diagnostic] = []
-    if diagnosis.divergences:
-        message = f"{diagnosis.divergences} of {total} draws diverged: a region of the posterior may have been missed."
-        help_ = "Raise `--target-accept` to 0.99; if that does not help, a spread may be too weakly determined."
-        found.append(_warning("HDM703", message, help_))
+    found += [_divergent(diagnosis.divergences, total)] if diagnosis.divergences else []
     if diagnosis.min_ebfmi < EBFMI_LIMIT:
         message = f"The energy mixes slowly (E-BFMI {diagnosis.min_ebfmi:.2f}, below {EBFMI_LIMIT})."
         found.append(_warning("HDM704", message, "Draw more, and give spreads of few groups a tighter prior."))
@@ -202,6 +199,23 @@ def _findings_of_sampler(diagnosis: Diagnosis) -> list[Diagnostic]:
         message = f"{hits} of {total} draws reached the greatest tree depth: sampling is slow, not wrong."
         found.append(_warning("HDM705", message, "Leave out predictors that say nearly the same."))
     return found
+
+
+def _divergent(divergences: int, total: int) -> Diagnostic:
+    """Return HDM703: a warning of some divergent draws, and of many that the results cannot be used."""
+    if divergences > DIVERGENT_FAIL * total:
+        message = (
+            f"{divergences} of {total} draws diverged: the sampler could not follow the posterior, "
+            "and these results cannot be used."
+        )
+        help_ = (
+            "Give spreads (standard deviations) tighter priors, or take a simpler model with fewer effects that vary; "
+            "raise `--target-accept` only afterwards."
+        )
+        return _warning("HDM703", message, help_)
+    message = f"{divergences} of {total} draws diverged: a region of the posterior may have been missed."
+    help_ = "Raise `--target-accept` to 0.99; if that does not help, a spread may be too weakly determined."
+    return _warning("HDM703", message, help_)
 
 
 def _warning(code: str, message: str, help_: str) -> Diagnostic:

@@ -109,6 +109,10 @@ def _unusable(settings: Settings) -> Diagnostic | None:
     if settings.inference not in INFERENCES:
         help_ = f"Choose one of: {', '.join(INFERENCES)}."
         return Diagnostic("HDM713", f"There is no inference called {settings.inference!r}.", help=help_)
+    if settings.inference == "exact" and settings.options:
+        named = ", ".join(f"`{name}`" for name in sorted(settings.options))
+        message = f"Exact draws run no sampler, and take no option {named}."
+        return Diagnostic("HDM713", message, help="Leave it out, or sample with `--inference nuts`.")
     problems = {
         "There must be at least one chain.": settings.chains < 1,
         "There must be at least one draw.": settings.draws < 1,

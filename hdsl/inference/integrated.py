@@ -20,6 +20,8 @@ from hdsl.passes.marginal.structure import structure_of
 from hdsl.passes.precompute import precompute
 from hdsl.reference.values import Array
 
+_WHOLE = "`hdsl compile --inference nuts` prints the whole model, in Stan with generated quantities."
+
 
 @dataclass(frozen=True)
 class Integrated:
@@ -64,8 +66,19 @@ def integrated(model: Model, data: ModelData) -> Integrated | Unrecognised:
     except NotLinear as reason:
         return Unrecognised(str(reason))
     light = replace(linear, columns=(), outcome=linear.outcome[:0], weights=None)
+    made = made.model_copy(update={"notes": (_reduced(linear.model, made), _WHOLE)})
     own = Marginal(light, statistics, kinds_of(statistics, light), None)
     return Integrated(made, arrays, *prepare(made, arrays), own)
+
+
+def _reduced(plain: Model, made: Model) -> str:
+    """Return the note for readers of the program: that it is not the whole model, and what hdsl adds to its draws."""
+    if {v.name for v in plain.variables} - {v.name for v in made.variables}:
+        return (
+            "Effects are integrated out of this program: hdsl draws them back afterwards, "
+            "and computes log_lik and replicated outcomes itself."
+        )
+    return "The rows are summed up in this program: hdsl computes log_lik and replicated outcomes itself, afterwards."
 
 
 def to_sample(model: Model, data: ModelData, settings: Settings, backend: Backend | None) -> Integrated | Unrecognised:

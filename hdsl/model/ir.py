@@ -207,7 +207,7 @@ class Model(Node):
 
     `statements` interleave random variables and definitions. `unit` is the index set of the rows. `margins` are
     no part of the density: where the observations of an outcome say how its rows go together, its margin is the
-    law of each row by itself given the parameters.
+    law of each row by itself given the parameters. `notes` are sentences for readers of a program, put at its head.
     """
 
     schema_version: Literal[1] = 1
@@ -221,6 +221,7 @@ class Model(Node):
     reported: tuple[Reported, ...] = ()
     limits: tuple[Limit, ...] = ()
     margins: tuple[Observation, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def variables(self) -> tuple[RandomVariable, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 
 from hdsl.cli import main
+from hdsl.commands import run
+from hdsl.commands.settings import settings_of
 
 STUDY = """study tiny "Tutoring"
 data "tiny.csv"
@@ -265,6 +268,38 @@ class TestCompile:
         assert sorted(folder.iterdir()) == before
 
 
+VARYING = STUDY.replace("unit student id student", "unit school id school\nunit student id student in school")
+
+
+@pytest.mark.parametrize("stage", ["numpyro", "pymc", "stan"])
+class TestHeadOfProgram:
+    """What a reader must know of a program that is not the whole model stands at its head, and only there."""
+
+    @staticmethod
+    def _head(stage: str, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+        assert code("compile", "tiny.hdm", "--emit", stage, *more) == 0
+        lines = capsys.readouterr().out.split("import" if stage != "stan" else "{")[0].splitlines()
+        assert max(map(len, lines)) <= 100
+        return " ".join(line.removeprefix("// ") for line in lines)
+
+    def test_effects_integrated_out(self, stage: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        table = (folder / "tiny.csv").read_text().splitlines()
+        rows = [f"school,{table[0]}", *(f"{number // 5},{line}" for number, line in enumerate(table[1:]))]
+        (folder / "tiny.csv").write_text("\n".join(rows) + "\n")
+        (folder / "tiny.hdm").write_text(VARYING)
+        head = self._head(stage, capsys)
+        assert "Effects are integrated out of this program: hdsl draws them back afterwards" in head
+        assert "computes log_lik and replicated outcomes itself" in head
+        assert "--inference nuts" in head
+        assert "integrated out" not in self._head(stage, capsys, "--inference", "nuts")
+
+    @pytest.mark.usefixtures("folder")
+    def test_rows_summed_up(self, stage: str, capsys: pytest.CaptureFixture[str]) -> None:
+        head = self._head(stage, capsys)
+        assert ("summed up" in head, "integrated out" in head, "--inference nuts" in head) == (True, False, True)
+        assert "log_lik" not in self._head(stage, capsys, "--inference", "nuts")
+
+
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("backend", ["numpyro", "stan", "pymc"])
 def test_an_unknown_engine_is_a_matter_of_usage(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -274,6 +309,47 @@ def test_an_unknown_engine_is_a_matter_of_usage(backend: str, capsys: pytest.Cap
     assert found["help"].startswith("Engines: ")
     assert code("compare", "tiny.hdm", "--backends", backend, "--engine", "gibbs", "--json") == 2
     assert said(capsys)["diagnostics"][0]["code"] == "HDM714"
+
+
+_ELSEWHERE = (("numpyro", None), ("pymc", "pymc"), ("stan", "stanli"))
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("backend", "engine"), _ELSEWHERE)
+@pytest.mark.parametrize(
+    ("option", "value", "name"), [("--keep-csv", "csv", "keep_csv"), ("--threads", "2", "threads")]
+)
+def test_an_engine_without_an_option_refuses_it_by_name(
+    backend: str, engine: str | None, option: str, value: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither dropped nor left out because draws could be exact: the message says who has no such option."""
+    named = [] if engine is None else ["--engine", engine]
+    assert code("run", "tiny.hdm", "--backend", backend, *named, option, value, "--json") == 2
+    found = said(capsys)["diagnostics"]
+    assert {each["code"] for each in found} == {"HDM713"}
+    assert any(f"no option `{name}`" in each["message"] for each in found)
+
+
+@pytest.mark.usefixtures("folder")
+def test_exact_draws_take_no_option_of_a_sampler(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code("run", "tiny.hdm", "--inference", "exact", "--threads", "2", "--json") == 2
+    (found,) = said(capsys)["diagnostics"]
+    assert (found["code"], "`threads`" in found["message"]) == ("HDM713", True)
+
+
+def test_options_of_cmdstan_reach_the_settings() -> None:
+    given = ["--keep-csv", "chains", "--threads", "3"]
+    parser = argparse.ArgumentParser()
+    run.add_arguments(parser)
+    options = settings_of(parser.parse_args(given)).options
+    assert options == {"keep_csv": "chains", "threads": True, "parallel_chains": 3}
+    assert settings_of(parser.parse_args([])).options == {}
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_for_csv_that_is_a_file_is_refused_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code("run", "tiny.hdm", "--keep-csv", "tiny.csv", "--json") == 1
+    assert said(capsys)["diagnostics"][0]["code"] == "HDM115"
 
 
 @pytest.mark.usefixtures("folder")

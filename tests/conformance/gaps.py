@@ -25,7 +25,7 @@ _GAMMA_TAIL = Gap(
 _NORMAL_TAIL = Gap(
     "differ", "Stan's derivative of normal_lcdf is an approximation, off by up to three in a hundred thousand"
 )
-_NO_TAIL = Gap("refused", "its survival function is not written: no family of durations has this law")
+_NO_TAIL = Gap("refused", "its survival function is not written, for no family of durations has this law")
 _CENSORED = ("censored data", "weighted censored data")
 _WITHOUT_TAIL = ("student", "laplace", "asymmetric_laplace", "halfstudent", "beta", "beta_mean")
 

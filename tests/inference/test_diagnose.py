@@ -83,6 +83,19 @@ def test_divergences(number: int, verdict: str) -> None:
     assert (diagnosis.divergences, diagnosis.verdict) == (number, verdict)
 
 
+@pytest.mark.parametrize(("number", "throughout"), [(1, False), (400, False), (401, True), (4000, True)])
+def test_divergence_throughout_has_words_of_its_own(number: int, throughout: bool) -> None:
+    """Up to a tenth the step size is to be tried first; above it the results are no use, and the model comes first."""
+    statistics = _statistics(4, 1000)
+    statistics["diverging"].flat[:number] = True
+    diagnosis, (found,) = diagnose({"effect(z)": _independent()}, Draws({}, statistics, "none", {}, max_tree_depth=10))
+    assert found.code == "HDM703"
+    assert found.message.startswith(f"{number} of 4000 draws diverged")
+    assert ("cannot be used" in found.message, diagnosis.verdict == "fail") == (throughout, throughout)
+    help_ = found.help or ""
+    assert ("priors" in help_ and help_.index("priors") < help_.index("--target-accept")) == throughout
+
+
 def test_energy() -> None:
     """A random walk of the energy is HDM704; there is one value for each chain."""
     statistics = _statistics(4, 1000)

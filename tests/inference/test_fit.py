@@ -143,7 +143,8 @@ def test_censored_outcomes_of_a_law_without_survival_function_are_refused(weight
     refused = fit(model, data, backend, _SHORT)
     assert isinstance(refused, Diagnostic)
     assert refused.code == "HDM604"
-    assert "censored student" in refused.message
+    assert "censored values of y" in refused.message
+    assert "law 'student'" in refused.message
     assert refused.help == "Use --backend stan."
     assert backends.refusal(models.observed("student", weight=weight)[0], backend) is None
 

@@ -110,6 +110,7 @@ def test_backends_that_draw_no_such_trees_name_those_that_do(tmp_path: Path) -> 
     found = refusal(model, stan)
     assert found is not None
     assert found.code == "HDM604"
+    assert "its sampler has no steps that draw trees" in found.message
     assert "numpyro or pymc" in (found.help or "")
     binary, _ = _derived(_study(tmp_path, "surface of b given x as bart", "b : binary"))
     found = refusal(binary, stan)
