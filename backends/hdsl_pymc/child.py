@@ -55,20 +55,18 @@ def run(
         arrays: dict[str, Any] = {f"slot:{slot}": each for slot, each in data.values.items()}
         np.savez(folder / "data.npz", allow_pickle=False, **arrays)
         (folder / "job.json").write_text(json.dumps({**job, "talk": progress is not None}))
-        _wait(folder, _environment(engine), progress)
+        _wait(folder, progress)
         with np.load(folder / "draws.npz") as arrays:
             return _result(dict(arrays))
 
 
-def _environment(engine: str) -> dict[str, str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **_ONE_THREAD, **_ONE_ORDER}
-    if engine == "pymc":
-        flags = filter(None, [os.environ.get("PYTENSOR_FLAGS"), _SUMS_IN_ORDER])
-        environment["PYTENSOR_FLAGS"] = ",".join(flags)
-    return environment
+def _environment() -> dict[str, str]:
+    flags = ",".join(filter(None, [os.environ.get("PYTENSOR_FLAGS"), _SUMS_IN_ORDER]))
+    path = os.pathsep.join(filter(None, sys.path))
+    return {**os.environ, "PYTHONPATH": path, "PYTENSOR_FLAGS": flags, **_ONE_THREAD, **_ONE_ORDER}
 
 
-def _wait(folder: Path, environment: Mapping[str, str], progress: Callable[[Progress], None] | None) -> None:
+def _wait(folder: Path, progress: Callable[[Progress], None] | None) -> None:
     """Start the process and pass on its progress; whatever interrupts that ends the process with all its children."""
     with (folder / "said.txt").open("w") as said:
         child = subprocess.Popen(
@@ -77,7 +75,7 @@ def _wait(folder: Path, environment: Mapping[str, str], progress: Callable[[Prog
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
-            env=environment,
+            env=_environment(),
             start_new_session=True,
         )
         try:

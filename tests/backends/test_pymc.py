@@ -392,12 +392,13 @@ def test_a_seed_repeats_the_draws_in_any_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ["nutpie", "pymc"])
 def test_a_seed_repeats_the_draws_whatever_is_compiled_already(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first run finds no compiled code, the second all that the first left; 300 steps make any rounding plain."""
     monkeypatch.setenv("PYTENSOR_FLAGS", f"base_compiledir={tmp_path}")
-    settings = Settings(chains=2, draws=150, warmup=150, seed=7, engine="pymc")
+    settings = Settings(chains=2, draws=150, warmup=150, seed=7, engine=engine)
     cold, warm = (_run(models.varying_slopes(), settings) for _ in range(2))
     assert any(tmp_path.rglob("*.nbc"))
     for name, values in cold.values.items():
