@@ -34,9 +34,9 @@ def open_table(locator: str, base: Path, columns: Sequence[str] | None = None) -
     Parameters
     ----------
     locator
-        A file (CSV, TSV, also packed with gzip; Parquet; Arrow or Feather), Parquet files by a pattern with `*`, or `duckdb:///file#table`,
-        `sqlite:///file#table`, `postgresql://user@host/database#schema.table`. Files are relative to `base`;
-        a file of a database is absolute with four slashes.
+        A file (CSV, TSV, also packed with gzip; Parquet; Arrow or Feather), Parquet files by a pattern with `*`, or
+        `duckdb:///file#table`, `sqlite:///file#table`, `postgresql://user@host/database#schema.table`. Files are
+        relative to `base`; a file of a database is absolute with four slashes.
     base
         The folder from which relative files count.
     columns
@@ -97,12 +97,25 @@ def unreadable(source: str, error: BaseException | str) -> Diagnostic:
     )
 
 
-def _several(locator: str, base: Path) -> list[Path]:
-    """Return the Parquet files that a pattern names; none where it is no pattern."""
-    path = base / Path(locator).expanduser()
-    if not has_magic(path.name) or path.is_file():
+def matching(locator: str, base: Path) -> list[Path]:
+    """Return the paths that a pattern with `*` names, in order; of what is no pattern itself, be it there or not."""
+    try:
+        path = base / Path(locator).expanduser()
+    except RuntimeError:  # the home of no user
         return []
-    return [file for file in sorted(path.parent.glob(path.name)) if file.suffix.lower() in PARQUET]
+    return sorted(path.parent.glob(path.name)) if has_magic(path.name) and not path.is_file() else [path]
+
+
+def parquet_files(locator: str, base: Path) -> tuple[Path, ...]:
+    """Return the Parquet files that a name or pattern stands for; none where anything else is among them."""
+    found = tuple(matching(locator, base))
+    return found if all(path.is_file() and path.suffix.lower() in PARQUET for path in found) else ()
+
+
+def _several(locator: str, base: Path) -> tuple[Path, ...]:
+    """Return the Parquet files for which a pattern stands; none where it is the name of a file."""
+    files = parquet_files(locator, base)
+    return () if [file.name for file in files] == [Path(locator).name] else files
 
 
 def _joined(parts: Sequence[Table | list[Diagnostic]], source: str) -> Table | list[Diagnostic]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hdsl.data.bind import bind
 from hdsl.data.bound import Bound
+from hdsl.data.sources import matching
 from hdsl.data.stream_bind import bind_cells
 from hdsl.data.stream_cells import Cells, load, merged
 from hdsl.data.stream_plan import Plan, plan_of
@@ -102,8 +103,7 @@ def summed(design: StudyFields, base: Path, tables: Sequence[str]) -> Cells | li
 def _from_shards(design: StudyFields, base: Path, shards: Sequence[str]) -> Found:
     paths: list[Path] = []
     for shard in shards:
-        path = Path(shard)
-        paths += sorted(path.parent.glob(path.name)) if has_magic(path.name) and not path.is_file() else [path]
+        paths += matching(shard, Path())
     if not paths:
         return None, [
             Diagnostic("HDM371", f"There is no file {', '.join(shards)}.", help="See `hdsl summarise --help`.")

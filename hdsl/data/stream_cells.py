@@ -207,15 +207,15 @@ def load(path: Path) -> Cells | Diagnostic:
     size = len(shift)
     mean, scatter = np.empty((table.num_rows, size)), np.empty((table.num_rows, size, size))
     for i in range(size):
-        mean[:, i] = _numbers(table, f"mean {i}")
+        mean[:, i] = reals(table, f"mean {i}")
         for j in range(i, size):
-            scatter[:, i, j] = scatter[:, j, i] = _numbers(table, f"scatter {i} {j}")
+            scatter[:, i, j] = scatter[:, j, i] = reals(table, f"scatter {i} {j}")
     kept = {name: value for name, value in note.items() if name in {each.name for each in fields(Cells)}}
     return Cells(
         keys=_begun(table, KEY),
         lows=_begun(table, LOW),
         highs=_begun(table, HIGH),
-        count=_numbers(table, "rows"),
+        count=reals(table, "rows"),
         mean=mean,
         scatter=scatter,
         shift=shift,
@@ -223,8 +223,9 @@ def load(path: Path) -> Cells | Diagnostic:
     )
 
 
-def _numbers(table: ArrowTable, name: str) -> Reals:
-    return np.asarray(table.column(name), dtype=np.float64)
+def reals(table: ArrowTable, name: str) -> Reals:
+    """Return a column as floats, NaN where a value is missing."""
+    return numbers(table.column(name)).astype(np.float64)
 
 
 def _begun(table: ArrowTable, prefix: str) -> ArrowTable:

@@ -16,17 +16,17 @@ import json
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from glob import has_magic
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hdsl.data.databases import Address, failed, parse_address, reading
-from hdsl.data.stream_cells import HIGH, KEY, LOW, Cells, Reals, merged
+from hdsl.data.sources import parquet_files
+from hdsl.data.stream_cells import HIGH, KEY, LOW, Cells, Reals, merged, reals
 from hdsl.data.stream_plan import Plan
 from hdsl.data.stream_query import DUCKDB, POSTGRESQL, Form, Opened, counts, middles, name_of, sums
-from hdsl.data.table import find_columns, numbers
+from hdsl.data.table import find_columns
 from hdsl.diagnostics import Diagnostic
 
 MOST_CELLS = 5_000_000
@@ -35,7 +35,6 @@ FIRST_ROWS = 10_000
 LOST = 4
 ROUNDING = 1e-14
 MEMORY = "2GB"
-PARQUET = (".parquet", ".pq", ".parq")
 NUMERIC = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "NUMERIC")
 ENGINES = ("duckdb", "postgresql")
 
@@ -61,12 +60,8 @@ def origin_of(locator: str, base: Path) -> Origin | None:
             return None
         there = address.engine != "duckdb" or Path(address.target).is_file()
         return Origin(address.shown, database=address) if there else None
-    path = base / Path(locator).expanduser()
-    found = sorted(path.parent.glob(path.name)) if has_magic(path.name) and not path.is_file() else [path]
-    files = tuple(file for file in found if file.is_file())
-    if not files or len(files) != len(found) or any(file.suffix.lower() not in PARQUET for file in files):
-        return None
-    return Origin(locator, files)
+    files = parquet_files(locator, base)
+    return Origin(locator, files) if files else None
 
 
 def number_of_rows(origin: Origin) -> int:
@@ -150,11 +145,11 @@ def _read(table: Any, plan: Plan) -> tuple[Reals, Reals, Reals]:
     products = np.empty((table.num_rows, size, size))
     for i in range(size):
         for j in range(i, size):
-            products[:, i, j] = products[:, j, i] = _array(table, f"s{i}_{j}")
+            products[:, i, j] = products[:, j, i] = reals(table, f"s{i}_{j}")
     vectors = np.empty((table.num_rows, size))
     for i in range(size):
-        vectors[:, i] = _array(table, f"a{i}")
-    return _array(table, "n"), vectors, products
+        vectors[:, i] = reals(table, f"a{i}")
+    return reals(table, "n"), vectors, products
 
 
 def _whole(plan: Plan, origin: Origin) -> bool:
@@ -199,11 +194,11 @@ def _without_gaps(plan: Plan, table: Opened, shift: Reals, *, whole: bool) -> _S
 def _complete(found: Any, plan: Plan, *, whole: bool) -> bool:
     """Return whether all values that were summed up are there, finite, and fit their kinds."""
     measures = range(len(plan.measures))
-    count = _array(found, "n")
-    there = whole or all(np.array_equal(_array(found, f"c{i}"), count) for i in measures)
-    fitting = all(not np.any(_array(found, f"b{i}")) for i in measures if f"b{i}" in found.column_names)
+    count = reals(found, "n")
+    there = whole or all(np.array_equal(reals(found, f"c{i}"), count) for i in measures)
+    fitting = all(not np.any(reals(found, f"b{i}")) for i in measures if f"b{i}" in found.column_names)
     names = [f"a{i}" for i in measures] + [f"s{i}_{j}" for i in measures for j in measures if i <= j]
-    return there and fitting and all(bool(np.all(np.isfinite(_array(found, name)))) for name in names)
+    return there and fitting and all(bool(np.all(np.isfinite(reals(found, name)))) for name in names)
 
 
 def unreadable(origin: Origin, error: Exception) -> Diagnostic:
@@ -307,8 +302,8 @@ def _cells(plan: Plan, summed: _Sums, gaps: Any | None, shift: Reals, origin: Or
     names = [measure.name for measure in plan.measures]
     each: dict[str, dict[str, int]] = {"g": {}, "b": {}}
     for i, name in enumerate(names if gaps is not None else ()):
-        each["g"][name], each["b"][name] = (int(_array(gaps, f"{word}{i}")[0]) for word in ("g", "b"))
-    rows = int(np.sum(summed.count) if gaps is None else _array(gaps, "n")[0])
+        each["g"][name], each["b"][name] = (int(reals(gaps, f"{word}{i}")[0]) for word in ("g", "b"))
+    rows = int(np.sum(summed.count) if gaps is None else reals(gaps, "n")[0])
     table = summed.table
     if table.num_rows > MOST_CELLS:
         return [_combinations(plan, f"{table.num_rows:,}")]
@@ -329,10 +324,6 @@ def _cells(plan: Plan, summed: _Sums, gaps: Any | None, shift: Reals, origin: Or
     )
     whole = merged([found])
     return replace(whole, sha256=_fingerprint(origin, whole))
-
-
-def _array(table: Any, name: str) -> Reals:
-    return numbers(table.column(name)).astype(np.float64)
 
 
 def _text(literal: str) -> str:

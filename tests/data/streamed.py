@@ -10,6 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
+from hdsl.data.stream import summed
+from hdsl.data.stream_cells import Cells
+from hdsl.driver import open_study
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -149,3 +153,12 @@ def columns(seed: int, rows: int) -> dict[str, np.ndarray]:
         "y": y,
         "p": np.exp(0.3 * y),
     }
+
+
+def sums_of(path: Path, *tables: str) -> Cells:
+    """Return the sums of the rows of tables for a study."""
+    study = open_study(path).study
+    assert study is not None
+    found = summed(study, path.parent, tables)
+    assert isinstance(found, Cells), found
+    return found

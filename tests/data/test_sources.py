@@ -25,6 +25,7 @@ from hdsl.data.keys import lookup, to_key
 from hdsl.data.sources import list_columns, open_table
 from hdsl.data.table import Table, hash_arrow
 from hdsl.diagnostics import CODES, Diagnostic
+from hdsl.driver import check
 
 TRIAL = b"pupil,school,score\n007,A,1.5\n8,B,NA\n9,B,\n"
 
@@ -470,3 +471,25 @@ def test_columns_are_found_in_either_form_of_an_accent(kind: str, tmp_path: Path
         assert isinstance(found, Table), found
         assert found.column_names == ("colé", "x") == list_columns(locator, tmp_path)
         assert to_real(found.column("colé")).values[0] == 1
+
+
+def test_a_pattern_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A file of another format among those that a pattern names is not left out silently."""
+    for number in (1, 2):
+        pyarrow.parquet.write_table(pa.table({"y": [float(number)]}), tmp_path / f"part-{number}.parquet")
+    pyarrow.parquet.write_table(pa.table({"y": [9.0]}), tmp_path / "a[1].parquet")
+    whole = open_table("part-*.parquet", tmp_path)
+    assert isinstance(whole, Table)
+    assert whole.arrow.column("y").to_pylist() == [1.0, 2.0]
+    named = open_table("a[1].parquet", tmp_path)
+    assert isinstance(named, Table)
+    assert named.num_rows == 1
+    (tmp_path / "part-3.csv").write_text("y\n3\n")
+    refused = open_table("part-*", tmp_path)
+    assert isinstance(refused, list)
+    assert [problem.code for problem in refused] == ["HDM210"]
+
+
+def test_the_home_of_no_user_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "s.hdm").write_text('study s data "~nobody-of-this-name/d.csv" unit u { outcome y : real }')
+    assert [problem.code for problem in check(tmp_path / "s.hdm").diagnostics] == ["HDM211"]

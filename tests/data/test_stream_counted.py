@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from hdsl.backend import Settings
-from hdsl.data.stream import bind_or_sum, summed
+from hdsl.data.stream import bind_or_sum
 from hdsl.data.stream_cells import Cells, load, merged, save
 from hdsl.driver import check, derive, open_study, run
 from hdsl.estimands import compute
 from hdsl.reference.simulate import prior_draw
+from tests.data.streamed import sums_of
 
 STUDY = """study s data "rows.parquet"
 group school id school { covariate m : real }
@@ -53,14 +54,6 @@ def _write(folder: Path, text: str = STUDY, parts: int = 3, **changed: Any) -> P
     return folder / "s.hdm"
 
 
-def _cells(path: Path, *tables: str) -> Cells:
-    study = open_study(path).study
-    assert study is not None
-    found = summed(study, path.parent, tables)
-    assert isinstance(found, Cells), found
-    return found
-
-
 def _same(one: Cells, other: Cells) -> None:
     assert one.keys.to_pylist() == other.keys.to_pylist()
     assert one.lows.to_pylist() == other.lows.to_pylist()
@@ -69,7 +62,7 @@ def _same(one: Cells, other: Cells) -> None:
 
 
 def test_cells_are_the_counts_of_combinations(tmp_path: Path) -> None:
-    found = _cells(_write(tmp_path), "rows.parquet")
+    found = sums_of(_write(tmp_path), "rows.parquet")
     data = _columns()
     names = ("school", "few", "z", "b")
     values, counts = np.unique(np.column_stack([data[name] for name in names]), axis=0, return_counts=True)
@@ -83,9 +76,9 @@ def test_cells_are_the_counts_of_combinations(tmp_path: Path) -> None:
 def test_parts_add_up_in_any_order_and_are_kept_in_files(tmp_path: Path, order: Sequence[int]) -> None:
     path = _write(tmp_path)
     for i in range(3):
-        save(_cells(path, f"part-{i}.parquet"), tmp_path / f"stats-{i}.parquet")
+        save(sums_of(path, f"part-{i}.parquet"), tmp_path / f"stats-{i}.parquet")
     parts = [load(tmp_path / f"stats-{i}.parquet") for i in order]
-    _same(merged([part for part in parts if isinstance(part, Cells)]), _cells(path, "rows.parquet"))
+    _same(merged([part for part in parts if isinstance(part, Cells)]), sums_of(path, "rows.parquet"))
     shards = [str(tmp_path / f"stats-{i}.parquet") for i in order]
     one, other = check(path, shards=shards).bound, check(path, stream=True).bound
     assert one is not None
@@ -98,7 +91,7 @@ def test_a_table_of_a_database_is_counted(tmp_path: Path) -> None:
     path = _write(tmp_path)
     with duckdb.connect(str(tmp_path / "d.duckdb")) as connection:
         connection.execute(f"CREATE TABLE t AS SELECT * FROM read_parquet('{tmp_path / 'rows.parquet'}')")
-    _same(_cells(path, f"duckdb:///{tmp_path / 'd.duckdb'}#t"), _cells(path, "rows.parquet"))
+    _same(sums_of(path, f"duckdb:///{tmp_path / 'd.duckdb'}#t"), sums_of(path, "rows.parquet"))
 
 
 def test_rows_with_gaps_are_dropped_and_counted(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from hdsl.data.stream_plan import Plan, degree, plan_of
 from hdsl.data.stream_scan import origin_of, scan
 from hdsl.design.snippets import term
 from hdsl.driver import check, open_study
-from tests.data.streamed import columns
+from tests.data.streamed import columns, sums_of
 
 STUDY = """study s data "rows.parquet"
 group school id school { covariate m : real covariate type : category }
@@ -45,14 +45,6 @@ def _write(folder: Path, parts: int = 1, text: str = STUDY, **changed: object) -
     return folder / "s.hdm"
 
 
-def _sums(path: Path, *tables: str) -> Cells:
-    study = open_study(path).study
-    assert study is not None
-    found = summed(study, path.parent, tables)
-    assert isinstance(found, Cells), found
-    return found
-
-
 def _same(one: Cells, other: Cells, rtol: float = 1e-12) -> None:
     assert one.keys.to_pylist() == other.keys.to_pylist()
     assert one.lows.to_pylist() == other.lows.to_pylist()
@@ -65,18 +57,18 @@ def _same(one: Cells, other: Cells, rtol: float = 1e-12) -> None:
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 1, 0)])
 def test_sums_of_parts_add_up_in_any_order(tmp_path: Path, order: Sequence[int]) -> None:
     path = _write(tmp_path, parts=4)
-    whole = _sums(path, "rows.parquet")
-    parts = [_sums(path, f"part-{i}.parquet") for i in range(4)]
+    whole = sums_of(path, "rows.parquet")
+    parts = [sums_of(path, f"part-{i}.parquet") for i in range(4)]
     _same(merged([parts[i] for i in order]), whole)
     first = merged([parts[i] for i in order[:2]])
     second = merged([parts[i] for i in order[2:]])
     _same(merged([first, second]), whole)
     _same(merged([first, *(parts[i] for i in order[2:])]), whole)
-    _same(_sums(path, "part-*.parquet"), whole)
+    _same(sums_of(path, "part-*.parquet"), whole)
 
 
 def test_sums_are_kept_in_files(tmp_path: Path) -> None:
-    found = _sums(_write(tmp_path), "rows.parquet")
+    found = sums_of(_write(tmp_path), "rows.parquet")
     save(found, tmp_path / "stats.parquet")
     back = load(tmp_path / "stats.parquet")
     assert isinstance(back, Cells)
@@ -106,11 +98,11 @@ def test_products_keep_their_digits(tmp_path: Path, offset: float, between: floa
     text = """study s data "rows.parquet" group school id school
     unit pupil in school { covariate x : real outcome y : real } analysis { adjust for x }"""
     (tmp_path / "s.hdm").write_text(text)
-    whole = _sums(tmp_path / "s.hdm", "rows.parquet")
+    whole = sums_of(tmp_path / "s.hdm", "rows.parquet")
     order = rng.permutation(2000)
     for i, part in enumerate(np.array_split(order, 7)):
         pq.write_table(pa.table({"school": school[part], "x": x[part], "y": y[part]}), tmp_path / f"part-{i}.parquet")
-    added = merged([_sums(tmp_path / "s.hdm", f"part-{i}.parquet") for i in range(7)])
+    added = merged([sums_of(tmp_path / "s.hdm", f"part-{i}.parquet") for i in range(7)])
     for found in (whole, added):
         for group in range(5):
             mine = school == group
@@ -236,8 +228,8 @@ def test_files_of_other_formats_are_refused(tmp_path: Path) -> None:
 
 def test_shards_of_another_study_or_twice_the_same_are_refused(tmp_path: Path) -> None:
     path = _write(tmp_path, parts=2)
-    save(_sums(path, "part-0.parquet"), tmp_path / "one.parquet")
-    save(_sums(path, "part-0.parquet"), tmp_path / "two.parquet")
+    save(sums_of(path, "part-0.parquet"), tmp_path / "one.parquet")
+    save(sums_of(path, "part-0.parquet"), tmp_path / "two.parquet")
     shards = [str(tmp_path / name) for name in ("one.parquet", "two.parquet")]
     assert [d.code for d in check(path, shards=shards).diagnostics] == ["HDM371"]
     other = _write(tmp_path, parts=2, text=STUDY.replace("adjust for x, ", "adjust for "))
@@ -252,7 +244,7 @@ def test_a_table_of_duckdb_gives_the_same_sums(tmp_path: Path) -> None:
     path = _write(tmp_path)
     with duckdb.connect(str(tmp_path / "d.duckdb")) as connection:
         connection.execute(f"CREATE TABLE pupils AS SELECT * FROM '{tmp_path / 'rows.parquet'}'")
-    _same(_sums(path, "duckdb:///d.duckdb#pupils"), _sums(path, "rows.parquet"))
+    _same(sums_of(path, "duckdb:///d.duckdb#pupils"), sums_of(path, "rows.parquet"))
 
 
 def test_degrees() -> None:
@@ -286,7 +278,6 @@ def test_one_query_or_two(kind: str, value: float | None, tmp_path: Path, monkey
     import pyarrow.parquet as pq
 
     from hdsl.data import stream_scan
-    from hdsl.data.stream import summed
     from hdsl.data.stream_cells import Cells
     from hdsl.driver import open_study
 
@@ -317,7 +308,6 @@ def test_whole_rows_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     import pyarrow.parquet as pq
 
     from hdsl.data import stream_scan
-    from hdsl.data.stream import summed
     from hdsl.data.stream_cells import Cells
     from hdsl.driver import open_study
 
@@ -361,7 +351,7 @@ def test_sums_about_one_number_are_taken_where_they_keep_their_digits(
         return query(plan, table, shift, form, whole=whole)
 
     monkeypatch.setattr(stream_scan, "sums", noted)
-    found = _sums(tmp_path / "s.hdm", "rows.parquet")
+    found = sums_of(tmp_path / "s.hdm", "rows.parquet")
     assert forms == asked
     for group in range(6):
         mine = school == group
@@ -378,6 +368,6 @@ def test_values_are_counted_where_files_do_not_say_whether_any_is_missing(tmp_pa
     unit pupil in school { covariate x : real outcome y : real } analysis { adjust for x }""")
     for statistics in (True, False):
         pq.write_table(table, tmp_path / "rows.parquet", write_statistics=statistics)
-        found = _sums(tmp_path / "s.hdm", "rows.parquet")
+        found = sums_of(tmp_path / "s.hdm", "rows.parquet")
         assert found.missing == {"x": 25}
         assert found.count.sum() == 75
