@@ -226,6 +226,7 @@ def run(
         raise StudyError([*derived.diagnostics, chosen], derived.checked.opened.source)
     from hdsl.report.finish import fit_and_finish
     from hdsl.report.runs import Shelf, key_of
+    from hdsl.storage import NotStored
 
     given = settings or Settings()
     bound, source = derived.checked.bound, derived.checked.opened.source
@@ -234,7 +235,10 @@ def run(
     kept = None if shelf is None or fresh else shelf.recall(bound, source, derived.diagnostics)
     if kept is not None:
         return kept
-    found = fit_and_finish(bound, model, values, chosen, given, progress, derived.diagnostics, source)
+    try:
+        found = fit_and_finish(bound, model, values, chosen, given, progress, derived.diagnostics, source)
+    except NotStored as problem:
+        found = problem.diagnostic
     if isinstance(found, Diagnostic):
         raise StudyError([*derived.diagnostics, found], source)
     return found if shelf is None else shelf.keep(found)

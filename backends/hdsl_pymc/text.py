@@ -95,8 +95,8 @@ def source_text(
     )
     file = re.sub(r"\W+", "_", title) or "study"
     lines = [line for note in notes for line in wrap(plain(note), WIDTH)]
-    shown = "".join(f"\n{line}" for line in lines) + "\n" * bool(lines)
-    head = _HEAD.format(title=plain(title), notes=shown, file=file)
+    noted = "".join(f"\n{line}" for line in lines) + "\n" * bool(lines)
+    head = _HEAD.format(title=plain(title), notes=noted, file=file)
     if "pymc_bart." in tail:
         head = head.replace("import pymc as pm\n", "import pymc as pm\nimport pymc_bart\n")
     return head + tail

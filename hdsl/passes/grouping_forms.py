@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hdsl.model.functions import dims_of
 from hdsl.model.ir import Model, ModelData, RandomVariable
-from hdsl.passes.informed import GAUSSIAN, membership, surely
+from hdsl.passes.informed import GAUSSIAN, membership, moments
 from hdsl.passes.whereabouts import by_row, fitted, linear_place
 from hdsl.reference.density import definitions
 from hdsl.reference.values import Array
@@ -99,7 +99,7 @@ def _forms(rows: _Rows, sizes: Mapping[str, int]) -> dict[str, Form]:
         for other in coarser:
             left = left - _average(rows.units[other], left, rows.information)[0][rows.units[other]]
         estimate, information = _pooled(rows._replace(estimate=left), level, known)
-        variance, low = _moments(estimate, information, max(sum(sizes[other] for other in coarser), 1))
+        variance, low = moments(estimate, information, max(sum(sizes[other] for other in coarser), 1))
         known[level] = 1 / (1 / information + variance)
         ratio = low * float(np.median(information))
         share = round(ratio / (1 + ratio), 2)
@@ -137,15 +137,3 @@ def _average(codes: Codes, estimate: Array, information: Array) -> tuple[Array, 
     """Return the weighted mean in each unit, and its information; nought where a unit has none."""
     whole = np.bincount(codes, information)
     return np.bincount(codes, information * estimate) / np.where(whole > 0, whole, 1.0), whole
-
-
-def _moments(estimate: Array, information: Array, lost: int) -> tuple[float, float]:
-    """Return the variance between units, `lost` of whose differences are others', and its lower 99.5% bound."""
-    estimate, information = estimate[information > 0], information[information > 0]
-    freedom = len(estimate) - lost
-    if freedom < 1:
-        return 0.0, 0.0
-    excess = float(np.sum(information * (estimate - np.average(estimate, weights=information)) ** 2)) / freedom
-    whole = float(np.sum(information))
-    typical = (whole - float(np.sum(information**2)) / whole) / (len(estimate) - 1)
-    return max(excess - 1, 0.0) / typical, max(excess * surely(freedom + 1) - 1, 0.0) / typical

@@ -79,7 +79,7 @@ def _anova(model: Model, data: ModelData, level: str) -> _Anova | None:
     between = float(np.var(means, ddof=1)) - within * float(np.mean(1 / np.maximum(counts, 1)))
     if within <= 0:
         return _Anova(np.full(len(counts), np.inf), max(between, 0.0))
-    ratios = np.asarray(counts * (max(between, 0.0) / within * surely(len(counts))), dtype=np.float64)
+    ratios = np.asarray(counts * (max(between, 0.0) / within * _surely(len(counts))), dtype=np.float64)
     return _Anova(ratios, max(between, 0.0))
 
 
@@ -137,7 +137,7 @@ def membership(model: Model, data: ModelData, rows: Dims, level: str) -> NDArray
     return found.get((level,))
 
 
-def surely(groups: int) -> float:
+def _surely(groups: int) -> float:
     """Return the factor from an estimated variance between groups to its lower 99.5% bound.
 
     Of few groups a spread near zero stays possible, and with it the funnel of the centred form.
@@ -175,23 +175,29 @@ def _unit_ratios(model: Model, data: ModelData, variable: RandomVariable) -> tup
     if terms:
         return None
     information = np.maximum(np.asarray(_curvature(total, step)), 0.0)
-    spread = min(prior, _least_spread((total[2] - total[0]) / (2 * step), information))
+    newton = (total[2] - total[0]) / (2 * step) / np.where(information > 0, information, 1.0)
+    spread = min(prior, moments(newton, information)[1] ** 0.5)
     return information * spread**2, spread
 
 
-def _least_spread(slopes: Array, information: Array) -> float:
-    """Return a lower bound of the standard deviation between units, by DerSimonian & Laird (1986).
+def moments(estimate: Array, information: Array, lost: int = 1) -> tuple[float, float]:
+    """Return the variance between units and its lower 99.5% bound, by DerSimonian & Laird (1986).
 
-    Each unit's estimate is one Newton step from the typical point, slope over information. 0 where its 99.5% bound is.
+    Parameters
+    ----------
+    estimate, information : arrays, shape (units,)
+        Of each unit's deviation, and how much is known of it; units of which nothing is known are left out.
+    lost
+        How many of the units' differences are those of what they lie in.
     """
-    told = information > 0
-    if np.sum(told) < 2:
-        return 0.0
-    weight, estimate = information[told], slopes[told] / information[told]
-    excess = float(np.sum(weight * (estimate - np.average(estimate, weights=weight)) ** 2))
-    whole = float(np.sum(weight) - np.sum(weight**2) / np.sum(weight))
-    groups = len(weight)
-    return (max(excess * surely(groups) - (groups - 1), 0.0) / whole) ** 0.5
+    estimate, information = estimate[information > 0], information[information > 0]
+    freedom = len(estimate) - lost
+    if freedom < 1:
+        return 0.0, 0.0
+    excess = float(np.sum(information * (estimate - np.average(estimate, weights=information)) ** 2)) / freedom
+    whole = float(np.sum(information))
+    typical = (whole - float(np.sum(information**2)) / whole) / (len(estimate) - 1)
+    return max(excess - 1, 0.0) / typical, max(excess * _surely(freedom + 1) - 1, 0.0) / typical
 
 
 def _moved_likelihood(

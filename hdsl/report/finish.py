@@ -31,7 +31,6 @@ from hdsl.report.result import Result
 from hdsl.report.summary import Summary, summarise
 from hdsl.report.words import assigned_briefly
 from hdsl.source import Source
-from hdsl.storage import NotStored
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -51,29 +50,13 @@ def fit_and_finish(
 ) -> Result | Diagnostic:
     """Return the result of a run, or the error that stands in its way.
 
-    HDM728 where large draws find no place on the disk.
-
     Raises
     ------
+    NotStored
+        Large draws find no place on the disk.
     SamplingFailed
         The backend gave no usable draws.
     """
-    try:
-        return _finished(bound, model, data, backend, settings, progress, warnings, source)
-    except NotStored as problem:
-        return problem.diagnostic
-
-
-def _finished(
-    bound: Bound,
-    model: Model,
-    data: ModelData,
-    backend: Backend,
-    settings: Settings,
-    progress: Callable[[Progress], None] | None,
-    warnings: Sequence[Diagnostic],
-    source: Source | None,
-) -> Result | Diagnostic:
     estimands = with_defaults(bound.study)
     refused = _first_problem(estimands, bound, model, data)
     if refused is not None:

@@ -10,9 +10,9 @@ from numpy.random import Generator
 
 from hdsl.backend import Settings
 from hdsl.inference.convergence import convergence
+from hdsl.inference.diagnose import ESS_PER_CHAIN
 from hdsl.inference.exact.importance import KHAT_LIMIT, Numbers, Weighted, chains_of
 
-EFFECTIVE_PER_CHAIN = 100
 LEAST_SHARE = 0.25
 
 
@@ -49,7 +49,7 @@ def accepted_of(
     -------
     Accepted or NotAccepted
         What speaks against the last candidate, where none can be trusted: a Pareto k-hat of `KHAT_LIMIT` or more, or
-        fewer than `EFFECTIVE_PER_CHAIN` effective draws per chain, of the weights or of a hyperparameter (bulk or
+        fewer than `ESS_PER_CHAIN` effective draws per chain, of the weights or of a hyperparameter (bulk or
         tail); of few draws, `LEAST_SHARE`.
     """
     found = NotAccepted(why)
@@ -75,7 +75,7 @@ def _judged(draws: Weighted, settings: Settings, rng: Generator) -> Accepted | N
 
 
 def _least(chains: int, count: int) -> float:
-    return min(EFFECTIVE_PER_CHAIN * chains, LEAST_SHARE * count)
+    return min(ESS_PER_CHAIN * chains, LEAST_SHARE * count)
 
 
 def spaced(visited: Numbers, draws: int) -> Numbers:
