@@ -59,15 +59,15 @@ class _Said:
     others: list[Array]
 
 
-def reduce_chain(marginal: Marginal, hyper: Hyper) -> Reduced:
-    """Integrate out the groupings of the chain."""
+def reduce_chain(marginal: Marginal, hyper: Hyper, load: Array | None = None) -> Reduced:
+    """Integrate out the groupings of the chain; the finest's `load` is that of the hyperparameters by default."""
     statistics = marginal.statistics
     gram = _weighted(hyper.precision, statistics.together)
     log_determinant = np.zeros(len(gram))
     said = _static(marginal, hyper)
-    load = None
     if statistics.finest is not None:
-        load = loading(statistics.finest.grouping, statistics.finest.scales, hyper, marginal.linear)
+        if load is None:
+            load = loading(statistics.finest.grouping, statistics.finest.scales, hyper, marginal.linear)
         if marginal.patterns is not None:
             log_determinant = _add_patterns(marginal, marginal.patterns, load, hyper, gram, said)
         else:

@@ -26,6 +26,7 @@ MOST_HYPERPARAMETERS = 6
 LARGEST_ERROR = 0.02
 ROUNDS = 12
 CHECKED = 64
+FEWER_CHECKED = 16
 HEAVIEST = 8
 LEAST_SHARE = 0.2
 TOO_HIGH = 0.5
@@ -114,19 +115,33 @@ def emulated(density: Density, mode: Mode, count: int, chains: int, rng: Generat
     known = known.joined(first, exact(first))
     steady = False
     for _ in range(ROUNDS):
-        found = _drawn(_interpolated(known, steady), standard, count, rng)
-        chosen = _chosen(found, chains, rng)
+        found = _drawn(_interpolated(known, steady), [standard], count, rng)
+        chosen = _chosen(found, chains, rng, CHECKED)
         heights = exact(found.points[chosen])
         known = known.joined(found.points[chosen], heights)
-        away = found.log_density[chosen] - heights
-        with np.errstate(invalid="ignore"):
-            error, above = float(np.std(away[:CHECKED])), float(np.max(away) - np.median(away))
-        fair = found.khat < KHAT_LIMIT and found.effective > LEAST_SHARE * count and above < TOO_HIGH
+        error, fair = _compared(found, found.log_density[chosen] - heights, CHECKED)
         if fair and error < LARGEST_ERROR:
             draws = Weighted(mode.point + found.points @ factor.T, found.log_density, found.log_weights)
             return Emulated(draws, error, len(known.heights))
         steady = steady or not fair
     return None
+
+
+def stand_in(
+    guess: Density, exact: Density, modes: list[Mode], count: int, chains: int, rng: Generator
+) -> Emulated | None:
+    """Return draws from a density that stands for the exact one; None where the two differ at some of the draws."""
+    found = _drawn(guess, modes, count, rng)
+    chosen = _chosen(found, chains, rng, FEWER_CHECKED)
+    error, fair = _compared(found, found.log_density[chosen] - exact(found.points[chosen]), FEWER_CHECKED)
+    return Emulated(found, error, len(chosen)) if fair and error < LARGEST_ERROR else None
+
+
+def _compared(found: Weighted, away: Array, checked: int) -> tuple[float, bool]:
+    """Return the error at draws, of which the first are typical and the others heavy, and whether nothing is amiss."""
+    with np.errstate(invalid="ignore"):
+        error, above = float(np.std(away[:checked])), float(np.max(away) - np.median(away))
+    return error, found.khat < KHAT_LIMIT and found.effective > LEAST_SHARE * len(found.points) and above < TOO_HIGH
 
 
 def _at_first(density: Density, mode: Mode, factor: Array) -> _Known:
@@ -143,17 +158,17 @@ def _at_first(density: Density, mode: Mode, factor: Array) -> _Known:
     return _Known(points[kept], heights[kept])
 
 
-def _drawn(guess: Density, standard: Mode, count: int, rng: Generator) -> Weighted:
-    return even(refined(guess, adapted(guess, [standard], rng, TRIAL), count, rng))
+def _drawn(guess: Density, modes: list[Mode], count: int, rng: Generator) -> Weighted:
+    return even(refined(guess, adapted(guess, modes, rng, TRIAL), count, rng))
 
 
-def _chosen(found: Weighted, chains: int, rng: Generator) -> Numbers:
-    """Return the numbers of `CHECKED` draws from the interpolated density, and of those with the largest weights.
+def _chosen(found: Weighted, chains: int, rng: Generator, checked: int) -> Numbers:
+    """Return the numbers of `checked` draws from the interpolated density, and of those with the largest weights.
 
     The latter are where it may be too high, far from all points at which the exact one is known.
     """
     visited = np.unique(chains_of(found, chains, rng))
-    some = rng.choice(visited, min(CHECKED, len(visited)), replace=False)
+    some = rng.choice(visited, min(checked, len(visited)), replace=False)
     return np.concatenate([some, np.setdiff1d(np.argsort(-found.log_weights)[:HEAVIEST], some)])
 
 

@@ -15,11 +15,12 @@ from hdsl.inference.exact.coordinates import Coordinates, coordinates_of
 from hdsl.inference.exact.density import log_density, per_point
 from hdsl.inference.exact.effects import draw_effects
 from hdsl.inference.exact.emulator import MOST_HYPERPARAMETERS as MOST_EMULATED
-from hdsl.inference.exact.emulator import Emulated, Remembered, emulated
+from hdsl.inference.exact.emulator import Emulated, Remembered, emulated, stand_in
 from hdsl.inference.exact.hyper import packed
 from hdsl.inference.exact.importance import REFITS, TRIAL, adapted, refined
 from hdsl.inference.exact.marginal import Marginal
 from hdsl.inference.exact.mode import mode_at, modes_of, rough_mode
+from hdsl.inference.exact.ratios import Grid, grids_of, log_density_by, share_near_edge
 from hdsl.reference.simulate import prior_draw
 from hdsl.reference.values import Array
 
@@ -36,6 +37,7 @@ COSTLY_PROPOSALS = 2_000
 CHEAP = 40_000_000
 MOST_THINNED = 4
 THINNED_OF_EMULATED = 2
+MOST_NEAR_EDGE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,12 @@ def _drawn(marginal: Marginal, settings: Settings) -> Draws | NotAccepted:
 
 
 def _sampled(marginal: Marginal, settings: Settings, rng: np.random.Generator) -> Found | NotAccepted:
+    costly = per_point(marginal) > EMULATED and marginal.size <= MOST_EMULATED
+    found = _by_grids(marginal, settings, rng) if costly else None
+    if found is not None:
+        return found
     starts = _starts(marginal, rng)
-    if per_point(marginal) > EMULATED and marginal.size <= MOST_EMULATED and len(starts):
+    if costly and len(starts):
         found = _by_emulator(marginal, settings, starts[0], rng)
         if found is not None:
             return found
@@ -115,6 +121,42 @@ def _density_in(marginal: Marginal, coordinates: Coordinates) -> Callable[[Array
     return lambda points: log_density(marginal, coordinates.free(points)) + coordinates.log_slope(points)
 
 
+def _by_grids(marginal: Marginal, settings: Settings, rng: np.random.Generator) -> Found | None:
+    """Return draws from a density by polynomials, None for models of another kind, or where it is not near enough."""
+    hyper, data = marginal.linear.hyper, marginal.linear.data
+    for grid in grids_of(marginal):
+        points = packed(marginal.linear, prior_draw(hyper, data, rng, draws=PRIOR_POINTS))
+        begin = points[np.argmax(log_density_by(marginal, grid, points, led_back=True))]
+        centre = rough_mode(lambda free, grid=grid: log_density_by(marginal, grid, free, led_back=True), begin)
+        coordinates = coordinates_of(hyper, centre)
+        found = _stand_in(marginal, grid, coordinates, coordinates.of(centre[None]), settings, rng)
+        if found is not None:
+            near = share_near_edge(marginal, grid, coordinates.free(found.draws.points), found.draws.log_weights)
+            return None if near > MOST_NEAR_EDGE else _judged(found, coordinates, settings, rng)
+    return None
+
+
+def _stand_in(
+    marginal: Marginal,
+    grid: Grid,
+    coordinates: Coordinates,
+    starts: Array,
+    settings: Settings,
+    rng: np.random.Generator,
+) -> Emulated | None:
+    """Return draws from a grid's density, None where the exact one differs at some of them."""
+
+    def density(points: Array) -> Array:
+        return log_density_by(marginal, grid, coordinates.free(points)) + coordinates.log_slope(points)
+
+    modes = modes_of(density, starts) if np.all(np.isfinite(density(starts))) else []
+    if not modes:
+        return None
+    wanted, exact = THINNED_OF_EMULATED * settings.chains * settings.draws, _density_in(marginal, coordinates)
+    found = stand_in(density, exact, modes, wanted, settings.chains, rng)
+    return None if found is None else replace(found, evaluations=found.evaluations + grid.evaluations)
+
+
 def _by_emulator(marginal: Marginal, settings: Settings, start: Array, rng: np.random.Generator) -> Found | None:
     """Return draws from an interpolated density, None where it does not come near enough to the exact one."""
     wanted = settings.chains * settings.draws
@@ -127,6 +169,10 @@ def _by_emulator(marginal: Marginal, settings: Settings, start: Array, rng: np.r
     found = emulated(density, mode, THINNED_OF_EMULATED * wanted, settings.chains, rng)
     if found is None or found.draws.effective < LEAST_SHARE * wanted:
         return None
+    return _judged(found, coordinates, settings, rng)
+
+
+def _judged(found: Emulated, coordinates: Coordinates, settings: Settings, rng: np.random.Generator) -> Found | None:
     judged = accepted_of([found.draws], settings, rng)
     return None if isinstance(judged, NotAccepted) else Found(_freed(judged, coordinates), found)
 
