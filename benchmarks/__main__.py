@@ -17,6 +17,7 @@ def main() -> None:
     measure = commands.add_parser("run", help="measure, side by side")
     measure.add_argument("--quick", action="store_true", help="the smallest size of each design, few repeats")
     measure.add_argument("--no-nuts", action="store_true", help="hdsl and lme4 alone; keep what was measured of others")
+    measure.add_argument("--best-nuts", action="store_true", help="the best of NUTS alone, five times; keep the rest")
     measure.add_argument("--only", nargs="*", default=[], choices=[shape.name for shape in SHAPES])
     measure.add_argument("--output", type=Path, default=HERE / "against.json")
     grown = commands.add_parser("curves", help="measure what rows and groups cost")
@@ -25,8 +26,11 @@ def main() -> None:
     page.add_argument("--results", type=Path, default=HERE / "against.json")
     arguments = parser.parse_args()
     if arguments.command == "run":
-        from benchmarks.against import run
+        from benchmarks.against import run, run_best
 
+        if arguments.best_nuts:
+            run_best(only=arguments.only, output=arguments.output)
+            return
         run(quick=arguments.quick, only=arguments.only, nuts=not arguments.no_nuts, output=arguments.output)
     elif arguments.command == "curves":
         from benchmarks.against import run_curves

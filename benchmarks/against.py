@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,6 +26,7 @@ from benchmarks.shapes import SHAPES, Shape
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
 NUTS_ROWS = 10_000
+REPEATS = 5
 TIMEOUT = 1_800
 MANY_ROWS = 500_000
 CHAINS, DRAWS = 4, 1_000
@@ -48,16 +50,32 @@ def measure(shape: Shape, rows: int, groups: int, repeats: int, nuts: bool) -> I
         yield {**size, "program": FEWER, **_guarded(lambda: own(folder, repeats, FEWER_DRAWS))}
         often = repeats if rows < MANY_ROWS or shape.family == "gaussian" else 1
         yield {**size, "program": "lme4", **_guarded(lambda: lme4(shape, folder, often))}
-        if rows > NUTS_ROWS or not nuts:
-            return
-        for sampler in ("nutpie", "numpyro"):
-            yield {**size, "program": f"bambi, {sampler}", **_guarded(lambda s=sampler: bambi(shape, folder, s))}
-        yield {**size, "program": "brms's program, CmdStan", **_guarded(lambda: brms(shape, folder))}
-        for centred in (False, True):
-            how = "centred" if centred else "non-centred"
-            data = by_hand(shape, folder, centred)
-            yield {**size, "program": f"by hand, CmdStan, {how}", **_guarded(lambda d=data: hand_stan(shape, d))}
-            yield {**size, "program": f"by hand, NumPyro, {how}", **_guarded(lambda d=data: hand_numpyro(shape, d))}
+        if rows <= NUTS_ROWS and nuts:
+            once = [{**size, "program": name, **sampled(name, shape, folder, 1)} for name in SAMPLERS]
+            yield from repeated(once, shape, folder, repeats)
+
+
+def repeated(once: list[Answer], shape: Shape, folder: Path, repeats: int) -> Iterator[Answer]:
+    """Yield what the programs that sample took, the best of them with the medians of `repeats` runs of other seeds."""
+    best = best_of({each["program"]: each for each in once})
+    for each in once:
+        if best is None or each["program"] != best[0]:
+            yield each
+            continue
+        more = [sampled(each["program"], shape, folder, seed) for seed in range(2, repeats + 1)]
+        runs = [{key: run[key] for key in ("wall", "cpu", "ess")} for run in [each, *more] if "ess" in run]
+        yield {**each, **{key: median(run[key] for run in runs) for key in runs[0]}, "runs": runs}
+
+
+def best_of(here: Mapping[str, Mapping[str, Any]]) -> tuple[str, float] | None:
+    """Return the program with the most effective draws a CPU second of those that sample, and how many."""
+    others = {name: each["ess"] / each["cpu"] for name, each in here.items() if name in SAMPLERS and "ess" in each}
+    return max(others.items(), key=lambda pair: pair[1]) if others else None
+
+
+def sampled(program: str, shape: Shape, folder: Path, seed: int) -> Answer:
+    """Draw with one of `SAMPLERS`; one that is not installed, or fails, says why."""
+    return _guarded(lambda: SAMPLERS[program](shape, folder, seed))
 
 
 def _guarded(run: Callable[[], Answer]) -> Answer:
@@ -83,8 +101,8 @@ def lme4(shape: Shape, folder: Path, repeats: int) -> Answer:
     return {**found, **times}
 
 
-def bambi(shape: Shape, folder: Path, sampler: str) -> Answer:
-    """Fit with bambi in its own environment, `.cache/peers`; compiling is counted, as its users wait for it."""
+def bambi(shape: Shape, folder: Path, seed: int, sampler: str) -> Answer:
+    """Fit with bambi in the peers' environment, `.cache/peers`; compiling is counted, as its users wait for it."""
     groups = GROUPING.findall(shape.formula)
     spec = {
         "table": str(folder / "bench.csv"),
@@ -96,6 +114,7 @@ def bambi(shape: Shape, folder: Path, sampler: str) -> Answer:
         "chains": CHAINS,
         "draws": DRAWS,
         "tune": 1_000,
+        "seed": seed,
     }
     (folder / "spec.json").write_text(json.dumps(spec))
     return _asked([str(peers_python()), str(PEERS / "fit_bambi.py"), str(folder / "spec.json")])
@@ -139,7 +158,7 @@ def peers_python() -> Path:
     return python
 
 
-def brms(shape: Shape, folder: Path) -> Answer:
+def brms(shape: Shape, folder: Path, seed: int) -> Answer:
     """Draw with the Stan program that brms writes; compiling is not counted."""
     stated = json.dumps(shape.priors)
     command = ["Rscript", str(PEERS / "brms.R"), str(folder / "bench.csv"), shape.formula, shape.family, stated]
@@ -147,7 +166,7 @@ def brms(shape: Shape, folder: Path) -> Answer:
     version = json.loads(done.stdout.splitlines()[-1])["version"]
     program = folder / "brms.stan"
     program.write_text(ARRAY.sub(r"\1array[\4] \2 \3;", program.read_text()))
-    return {**_cmdstan(folder / "brms.stan", folder / "brms.json"), "version": version}
+    return {**_cmdstan(folder / "brms.stan", folder / "brms.json", seed), "version": version}
 
 
 def by_hand(shape: Shape, folder: Path, centred: bool) -> Path:
@@ -175,20 +194,33 @@ def _columns(table: Any) -> dict[str, Any]:
     return dict(zip(table.column_names, table.columns, strict=True))
 
 
-def hand_stan(shape: Shape, data: Path) -> Answer:
+def hand_stan(shape: Shape, folder: Path, seed: int, centred: bool) -> Answer:
     """Draw with the Stan program written by hand; compiling is not counted."""
-    return _cmdstan(HERE / "hand" / "against" / f"{shape.by_hand}.stan", data)
+    return _cmdstan(HERE / "hand" / "against" / f"{shape.by_hand}.stan", by_hand(shape, folder, centred), seed)
 
 
-def hand_numpyro(shape: Shape, data: Path) -> Answer:
-    """Draw with the NumPyro program written by hand; compiling is not counted."""
-    return _asked([sys.executable, "-m", "benchmarks.hand.against.with_numpyro", shape.by_hand, str(data), str(DRAWS)])
+def hand_numpyro(shape: Shape, folder: Path, seed: int, centred: bool) -> Answer:
+    """Draw with the NumPyro program written by hand, in the peers' environment; compiling is not counted."""
+    program = [str(peers_python()), "-m", "benchmarks.hand.against.with_numpyro", shape.by_hand]
+    return _asked([*program, str(by_hand(shape, folder, centred)), str(DRAWS), str(seed)])
 
 
-def _cmdstan(program: Path, data: Path) -> Answer:
+def _cmdstan(program: Path, data: Path, seed: int) -> Answer:
     if "CMDSTAN" not in os.environ:
         raise RuntimeError("CMDSTAN is not set")
-    return _asked([sys.executable, "-m", "benchmarks.cmdstan", str(program), str(data), str(CHAINS), str(DRAWS)])
+    asked = [str(program), str(data), str(CHAINS), str(DRAWS), str(seed)]
+    return _asked([sys.executable, "-m", "benchmarks.cmdstan", *asked])
+
+
+SAMPLERS: Mapping[str, Callable[[Shape, Path, int], Answer]] = {
+    "bambi, nutpie": partial(bambi, sampler="nutpie"),
+    "bambi, numpyro": partial(bambi, sampler="numpyro"),
+    "brms's program, CmdStan": brms,
+    "by hand, CmdStan, non-centred": partial(hand_stan, centred=False),
+    "by hand, NumPyro, non-centred": partial(hand_numpyro, centred=False),
+    "by hand, CmdStan, centred": partial(hand_stan, centred=True),
+    "by hand, NumPyro, centred": partial(hand_numpyro, centred=True),
+}
 
 
 def _asked(command: list[str]) -> Answer:
@@ -205,17 +237,45 @@ def run(*, quick: bool, only: list[str], nuts: bool, output: Path) -> None:
 
     Without `nuts` the figures of the programs that sample by NUTS are kept too.
     """
-    kept: Answer = json.loads(output.read_text()) if output.exists() else {"results": []}
-    found: list[Answer] = kept["results"]
-    for shape in SHAPES:
-        if only and shape.name not in only:
+    for shape, rows, groups in _sizes(quick, only):
+        kept = [each for each in _read(output)["results"] if not _measured_again(each, shape.name, rows, nuts)]
+        for answer in measure(shape, rows, groups, 2 if quick else REPEATS, nuts):
+            kept.append(answer)
+            print(told(answer), flush=True)
+        _write(output, kept)
+
+
+def run_best(*, only: list[str], output: Path) -> None:
+    """Run the best of the programs that sample as often as hdsl, where it ran once; all else is kept."""
+    for shape, rows, groups in _sizes(False, only):
+        results = _read(output)["results"]
+        here = {each["program"]: each for each in results if (each["shape"], each["rows"]) == (shape.name, rows)}
+        best = best_of(here)
+        if best is None:
             continue
-        for rows, groups in shape.sizes[: 1 if quick else None]:
-            found = [each for each in found if not _measured_again(each, shape.name, rows, nuts)]
-            for answer in measure(shape, rows, groups, 2 if quick else 5, nuts):
-                found.append(answer)
-                print(told(answer), flush=True)
-            output.write_text(json.dumps({**kept, "machine": machine(), "results": found}, indent=1) + "\n")
+        size = {"shape": shape.name, "rows": rows, "groups": groups, "program": best[0]}
+        with tempfile.TemporaryDirectory() as place:
+            shape.write(Path(place), rows, groups)
+            once = {**size, **sampled(best[0], shape, Path(place), 1)}
+            (answer,) = repeated([once], shape, Path(place), REPEATS)
+        print(told(answer), flush=True)
+        _write(output, [answer if each is here[best[0]] else each for each in results])
+
+
+def _sizes(quick: bool, only: list[str]) -> Iterator[tuple[Shape, int, int]]:
+    for shape in SHAPES:
+        if not only or shape.name in only:
+            for rows, groups in shape.sizes[: 1 if quick else None]:
+                yield shape, rows, groups
+
+
+def _read(output: Path) -> Answer:
+    return json.loads(output.read_text()) if output.exists() else {"results": []}
+
+
+def _write(output: Path, results: list[Answer]) -> None:
+    text = json.dumps({**_read(output), "machine": machine(), "results": results}, indent=1)
+    output.write_text(text + "\n")
 
 
 def _measured_again(answer: Answer, shape: str, rows: int, nuts: bool) -> bool:
@@ -228,7 +288,7 @@ def run_curves(output: Path) -> None:
     """Measure the curves and write them beside the other results."""
     from benchmarks.curves import curves
 
-    kept = json.loads(output.read_text()) if output.exists() else {"machine": machine(), "results": []}
+    kept = {"machine": machine(), **_read(output)}
     found: list[Mapping[str, Any]] = []
     for each in curves():
         found.append(each)
@@ -254,6 +314,7 @@ def machine() -> dict[str, str]:
     from importlib.metadata import version
 
     names = ("numpy", "scipy", "jax", "numpyro", "cmdstanpy", "duckdb", "polars")
+    others = {"R": _r_version(), "CmdStan": _cmdstan_version()}
     processor = (
         next(
             (
@@ -267,4 +328,19 @@ def machine() -> dict[str, str]:
         else platform.processor()
     )
     cores = {"processor": processor, "cores": str(os.cpu_count()), "python": platform.python_version()}
-    return {**cores, **{name: version(name) for name in names}}
+    return {**cores, **{name: version(name) for name in names}, **{name: told for name, told in others.items() if told}}
+
+
+def _r_version() -> str:
+    try:
+        asked = ["Rscript", "-e", "cat(as.character(getRversion()))"]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    except (subprocess.SubprocessError, FileNotFoundError):
+        return ""
+
+
+def _cmdstan_version() -> str:
+    makefile = Path(os.environ.get("CMDSTAN", "")) / "makefile"
+    text = makefile.read_text() if makefile.exists() else ""
+    found = re.search(r"^CMDSTAN_VERSION\s*:?=\s*(\S+)", text, re.MULTILINE)
+    return "" if found is None else found[1]

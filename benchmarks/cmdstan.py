@@ -1,4 +1,4 @@
-"""A Stan program on CmdStan: python -m benchmarks.cmdstan PROGRAM DATA CHAINS DRAWS, one line of JSON."""
+"""A Stan program on CmdStan: python -m benchmarks.cmdstan PROGRAM DATA CHAINS DRAWS SEED, one line of JSON."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.own import least_effective
-from benchmarks.programs import Clock
+from benchmarks.measures import Clock, least_effective, memory
 
 
 def main() -> None:
@@ -27,12 +26,12 @@ def main() -> None:
         copy = shutil.copy(program, Path(folder) / program.name)
         with compiling.on():
             model = cmdstanpy.CmdStanModel(stan_file=str(copy))
-        options: Any = {"chains": chains, "parallel_chains": 2, "iter_warmup": 1000, "iter_sampling": draws, "seed": 1}
+        options: Any = {"chains": chains, "parallel_chains": 2, "iter_warmup": 1000, "iter_sampling": draws}
         with clock.on():
-            found = model.sample(data=data, show_progress=False, **options)
+            found = model.sample(data=data, show_progress=False, seed=int(sys.argv[5]), **options)
         values = {name: np.swapaxes(np.asarray(found.draws_xr([name])[name]), 0, 0) for name in wanted(found)}
     answer = {"wall": clock.wall, "cpu": clock.cpu, "ess": least_effective(values), "compile": compiling.wall}
-    print("ANSWER " + json.dumps(answer), flush=True)
+    print("ANSWER " + json.dumps({**answer, "memory": memory()}), flush=True)
 
 
 def wanted(found: object) -> list[str]:

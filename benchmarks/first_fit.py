@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.programs import Clock, in_parallel
+from benchmarks.measures import Clock, in_parallel
 
 STUDY = """study bench "A simulated multi-site trial"
 data "bench.csv"

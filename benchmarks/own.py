@@ -14,10 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.programs import Clock
-from benchmarks.worker import memory
-
-MOST_UNITS = 500
+from benchmarks.measures import Clock, least_effective, memory
 
 
 def main() -> None:
@@ -48,21 +45,6 @@ def main() -> None:
         answer["fixed"] = {role: float(np.mean(values)) for role, values in found.roles.items() if values.ndim == 2}
         answer["sd"] = {role: float(np.std(values)) for role, values in found.roles.items() if values.ndim == 2}
     print("ANSWER " + json.dumps({**answer, "memory": memory()}), flush=True)
-
-
-def least_effective(roles: Any) -> float:
-    """Return the fewest effective draws, bulk, of the parameters and of up to 500 units' effects each."""
-    import arviz_stats
-
-    rng, least = np.random.default_rng(1), np.inf
-    for values in roles.values():
-        flat = np.asarray(values, np.float64).reshape(*values.shape[:2], -1)
-        if flat.shape[2] > MOST_UNITS:
-            flat = flat[:, :, rng.choice(flat.shape[2], MOST_UNITS, replace=False)]
-        found = np.atleast_1d(arviz_stats.ess(np.moveaxis(flat, 2, 0), method="bulk", chain_axis=1, draw_axis=2))
-        if np.any(np.isfinite(found)):
-            least = min(least, float(np.nanmin(found)))
-    return least
 
 
 if __name__ == "__main__":

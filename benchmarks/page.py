@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.against import FEWER, FEWER_DRAWS, NUTS_ROWS
+from benchmarks.against import FEWER, FEWER_DRAWS, NUTS_ROWS, best_of
 from benchmarks.shapes import SHAPES, Shape
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -61,9 +61,9 @@ END = """
 ## Measuring again
 
 `python -m benchmarks run`, `python -m benchmarks curves` and `python -m benchmarks.stream measure` write their results
-as JSON, and `python -m benchmarks page` writes this page from them. lme4 and brms are those of the system's R,
-bambi is installed from `benchmarks/peers/requirements.txt` into an environment of its own, CmdStan is found by the
-variable `CMDSTAN`. How the three backends compare with programs by hand that run the same sampler, and NUTS on binary
+as JSON, and `python -m benchmarks page` writes this page from them. R, lme4 and brms are the Debian packages listed, with their
+versions, in `benchmarks/peers/debian.txt` (`apt-get install $(cat benchmarks/peers/debian.txt)`); bambi and the programs by hand in
+NumPyro run in an environment of their own, made from `benchmarks/peers/requirements.txt`; CmdStan is found by the variable `CMDSTAN`. How the three backends compare with programs by hand that run the same sampler, and NUTS on binary
 outcomes of a million rows, is in `benchmarks/README.md`.
 """
 
@@ -79,6 +79,7 @@ HEAD = (
     "hdsl: ESS / CPU s",
     "ESS ratio",
     "first fit: s",
+    "peak MiB: hdsl, lme4",
 )
 
 
@@ -122,19 +123,6 @@ def table(rows: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def best_of(here: Mapping[str, Result]) -> tuple[str, float] | None:
-    """Return the fastest of the programs that sample by NUTS, with its effective draws a CPU second."""
-    others = {
-        name: each["ess"] / each["cpu"]
-        for name, each in here.items()
-        if not name.startswith("hdsl") and "ess" in each and "failed" not in each
-    }
-    if not others:
-        return None
-    name = max(others, key=lambda each: others[each])
-    return name, others[name]
-
-
 def _line(
     what: str,
     size: int,
@@ -169,6 +157,7 @@ def _line(
             f"{speed:,.0f}",
             compared[1],
             f"{own['first']:.1f}",
+            ", ".join(f"{each['memory']:,.0f}" if "memory" in each else "-" for each in (own, lme4)),
         )
     )
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.measures import Clock, in_parallel
 from benchmarks.studies import HERE, Case
 from hdsl.backend import Settings
 
@@ -27,23 +25,6 @@ ENGINES: Mapping[str, tuple[str, ...]] = {
     "stan": ("stanli", "cmdstan"),
 }
 SHORT = Settings(chains=1, warmup=10, draws=1)
-
-
-@dataclass
-class Clock:
-    """Wall and CPU seconds of what runs within `on`, child processes included."""
-
-    wall: float = 0.0
-    cpu: float = 0.0
-
-    @contextmanager
-    def on(self) -> Generator[None]:
-        wall, cpu = time.perf_counter(), cpu_seconds()
-        try:
-            yield
-        finally:
-            self.wall += time.perf_counter() - wall
-            self.cpu += cpu_seconds() - cpu
 
 
 @dataclass
@@ -58,12 +39,6 @@ class Fit:
 
 Run = Callable[[Settings], Fit]
 Roles = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-
-
-def cpu_seconds() -> float:
-    """Return the CPU seconds of this process and of its children that have ended."""
-    found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in found)
 
 
 def prepared(case: Case, language: str, engine: str, who: str, folder: Path) -> Run:
@@ -241,24 +216,6 @@ def _numpyro_mcmc(name: str, data: Mapping[str, Any], roles: Roles) -> Run:
         return Fit(roles(values), clock, int(extra["num_steps"].sum()), int(extra["diverging"].sum()))
 
     return run
-
-
-def in_parallel(clock: Clock) -> Callable[[Any], Any]:
-    """Return NumPyro's parallel chains as a `chain_method` that has only the sampling on the clock.
-
-    With `chain_method="parallel"` each run compiles anew, which here is done before the clock starts.
-    """
-    import jax
-
-    def method(chain: Any) -> Any:
-        def run(arguments: Any) -> Any:
-            compiled = jax.pmap(chain).lower(arguments).compile()
-            with clock.on():
-                return jax.block_until_ready(compiled(arguments))
-
-        return run
-
-    return method
 
 
 def _pymc(engine: str, study: Any, roles: Roles, names: list[str] | None = None, starts: Any = None) -> Run:

@@ -9,7 +9,6 @@ settings makes a run, whose draws go to FOLDER/draws.npz; an empty line ends it.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from dataclasses import replace
@@ -21,7 +20,8 @@ def main() -> None:
     """Build, make the short run, and then what is asked for."""
     began = float(sys.argv[6])
     name, language, engine, who, folder = sys.argv[1:6]
-    from benchmarks.programs import SHORT, cpu_seconds, prepared
+    from benchmarks.measures import cpu_seconds, memory
+    from benchmarks.programs import SHORT, prepared
     from benchmarks.studies import CASES
     from hdsl.backend import Settings
 
@@ -51,12 +51,6 @@ def save(path: Path, values: Any) -> None:
     import numpy as np
 
     np.savez(path, **values)
-
-
-def memory() -> float:
-    """Return the peak resident size in MiB of this process or of one of its children, whichever is larger."""
-    found = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return max(found) / 1024
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """bambi's fit, in an environment of its own: python fit_bambi.py SPEC.json, one line of JSON.
 
-SPEC: table, formula, family, priors (name to [distribution, numbers by name]), sampler, chains, draws, tune.
+SPEC: table, formula, family, priors (name to [distribution, numbers by name]), sampler, chains, draws, tune, seed.
 """
 
 import json
@@ -14,6 +14,10 @@ from pathlib import Path
 def cpu() -> float:
     found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in found)
+
+
+def memory() -> float:
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
 
 
 def main() -> None:
@@ -30,7 +34,7 @@ def main() -> None:
     priors = {name: prior(bmb, given) for name, given in spec["priors"].items()}
     model = bmb.Model(spec["formula"], table, family=spec["family"], priors=priors)
     model.build()
-    options = {"chains": spec["chains"], "draws": spec["draws"], "tune": spec["tune"], "random_seed": 1}
+    options = {"chains": spec["chains"], "draws": spec["draws"], "tune": spec["tune"], "random_seed": spec["seed"]}
     began, used = time.perf_counter(), cpu()
     if spec["sampler"] == "numpyro":
         found = model.fit(inference_method="numpyro", **options)
@@ -42,7 +46,8 @@ def main() -> None:
     ess = arviz_stats.ess(posterior[chosen], method="bulk")
     least = min(float(np.nanmin(ess[name].values)) for name in chosen)
     version = f"bambi {bmb.__version__}"
-    print("ANSWER " + json.dumps({"wall": wall, "cpu": cpu_used, "ess": least, "version": version}), flush=True)
+    answer = {"wall": wall, "cpu": cpu_used, "ess": least, "version": version, "memory": memory()}
+    print("ANSWER " + json.dumps(answer), flush=True)
 
 
 def prior(bmb, given):

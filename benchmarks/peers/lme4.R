@@ -10,6 +10,7 @@ once <- function() {
   list(wall = took[["elapsed"]], cpu = sum(took[1:2]), fixed = as.list(fixef(fit)))
 }
 runs <- lapply(seq_len(as.integer(given[4])), function(k) once())
-answer <- list(wall = sapply(runs, `[[`, "wall"), cpu = sapply(runs, `[[`, "cpu"), fixed = runs[[1]]$fixed,
+peak <- grep("^VmHWM", readLines("/proc/self/status"), value = TRUE)
+answer <- list(wall = sapply(runs, `[[`, "wall"), cpu = sapply(runs, `[[`, "cpu"), fixed = runs[[1]]$fixed, memory = as.numeric(gsub("[^0-9]", "", peak)) / 1024,
                version = paste("lme4", packageVersion("lme4")))
 cat(jsonlite::toJSON(answer, auto_unbox = TRUE, digits = NA), "\n")

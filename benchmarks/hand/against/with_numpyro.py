@@ -1,6 +1,6 @@
 """The designs of `benchmarks.shapes` by hand in NumPyro.
 
-    python -m benchmarks.hand.against.with_numpyro PROGRAM DATA DRAWS
+    python -m benchmarks.hand.against.with_numpyro PROGRAM DATA DRAWS SEED
 
 DATA is what the Stan programs beside read; `centred` says whether effects are sampled as they are, or as standard
 normal draws times their spread. One line of JSON; compiling is not counted.
@@ -76,8 +76,7 @@ def main() -> None:
     import jax.numpy as jnp
     from numpyro.infer import MCMC, NUTS
 
-    from benchmarks.own import least_effective
-    from benchmarks.programs import Clock, in_parallel
+    from benchmarks.measures import Clock, in_parallel, least_effective, memory
 
     stated, draws = json.loads(Path(sys.argv[2]).read_text()), int(sys.argv[3])
     data = {name: jnp.asarray(value) if isinstance(value, list) else value for name, value in stated.items()}
@@ -86,10 +85,10 @@ def main() -> None:
     clock = Clock()
     counts = {"num_warmup": 1000, "num_samples": draws, "num_chains": 4}
     mcmc = MCMC(NUTS(model), **counts, chain_method=in_parallel(clock), progress_bar=False)
-    mcmc.run(jax.random.key(1), data)
+    mcmc.run(jax.random.key(int(sys.argv[4])), data)
     drawn = mcmc.get_samples(group_by_chain=True)
     values = {name: np.asarray(value) for name, value in drawn.items() if not name.startswith(("z", "L"))}
-    answer = {"wall": clock.wall, "cpu": clock.cpu, "ess": least_effective(values)}
+    answer = {"wall": clock.wall, "cpu": clock.cpu, "ess": least_effective(values), "memory": memory()}
     print("ANSWER " + json.dumps(answer), flush=True)
 
 
