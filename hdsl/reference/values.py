@@ -70,6 +70,8 @@ def expand(value: Value, dims: Dims) -> Array:
     ValueError
         If the value has a dim that is not in `dims`.
     """
+    if value.dims == dims:
+        return value.real
     foreign = [dim for dim in value.dims if dim not in dims]
     if foreign:
         raise ValueError(f"dims {tuple(foreign)} do not belong to {dims}")
@@ -83,7 +85,8 @@ def broadcast(value: Value, dims: Dims, sizes: Mapping[str, int]) -> Array:
     full = union(value.dims, dims)
     known = {**sizes, **value.sizes}
     order = (*(dim for dim in BATCH if dim in full), *without_batch(dims))
-    return np.broadcast_to(expand(value, order), [known[dim] for dim in order])
+    array, shape = expand(value, order), tuple(known[dim] for dim in order)
+    return array if array.shape == shape else np.broadcast_to(array, shape)
 
 
 def common_sizes(values: Sequence[Value]) -> dict[str, int]:
