@@ -85,8 +85,7 @@ def test_processes(folder: Path) -> None:
     same_as_here(folder, "sum_on_cluster.py", "--workers", "2")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(find_spec("distributed") is None, reason="no Dask here: pip install distributed")
+@pytest.mark.skipif(find_spec("distributed") is None, reason='no Dask here: pip install "hdsl[cluster]"')
 def test_dask(folder: Path) -> None:
     same_as_here(folder, "sum_on_cluster.py", "--scheduler", "local")
 
@@ -94,7 +93,7 @@ def test_dask(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(
     find_spec("pyspark") is None or find_spec("ibis") is None or shutil.which("java") is None,
-    reason='no Spark here: pip install "ibis-framework[pyspark]", and Java',
+    reason='no Spark here: pip install "hdsl[spark]", and Java',
 )
 def test_spark(folder: Path) -> None:
     same_as_here(folder, "sum_on_spark.py")
