@@ -4,8 +4,9 @@
     python scripts/sum_on_cluster.py study.hdm stats.parquet --scheduler tcp://host:8786 /shared/part-*.parquet
     hdsl run study.hdm --shards stats.parquet
 
-With `--scheduler` the work is done by the workers of a Dask cluster (`pip install "hdsl[cluster]"`), which see the study
-and the files under the same names; `--scheduler local` starts a cluster on this machine. Without it, by processes here.
+With `--scheduler` the work is done by the workers of a Dask cluster (`pip install "hdsl[cluster]"`), which see the
+study and the files under the same names; `--scheduler local` starts a cluster on this machine. Without it, by
+processes here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sum up the rows of a table on a Spark cluster, through Ibis, for a fit here: Spark adds up, hdsl fits the sums.
 
-    pip install "ibis-framework[pyspark]"
+    pip install "hdsl[spark]"
     python scripts/sum_on_spark.py study.hdm stats.parquet /shared/part-*.parquet
     python scripts/sum_on_spark.py study.hdm stats.parquet --master spark://host:7077 --table lab.pupils
     hdsl run study.hdm --shards stats.parquet
