@@ -27,7 +27,7 @@ from hdsl.passes.marginal.structure import Grouping
 from hdsl.reference.values import Array
 from hdsl.storage import Pages, room
 
-LOGISTIC_SCALE = 0.6
+LOGISTIC_SCALE = 0.65
 LEAST = 2.0**-54
 NEAR = 1e-3
 MOST_STEPS = 60
