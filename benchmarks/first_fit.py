@@ -172,7 +172,7 @@ def main() -> None:
     numpyro.enable_x64()
     with tempfile.TemporaryDirectory() as folder:
         study = write_study(Path(folder), rows=1000, sites=20)
-        command = (sys.executable, "-m", "hdsl.cli")
+        command = (sys.executable, "-m", "hdsl")
         figures: dict[str, Any] = {
             "check_seconds": median(timed(*command, "check", str(study)) for _ in range(5)),
             "first_fit_seconds": timed(*command, "run", str(study)),

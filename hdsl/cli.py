@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 Command = Callable[[argparse.Namespace], int]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 fine, 1 findings, 2 usage, 3 sampling failed its diagnostics."""
+def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
+    """Run a command and return its exit code: 0 fine, 1 findings, 2 usage, 3 sampling failed its diagnostics.
+
+    `alone`: the process runs nothing else, so that no one hands its libraries data frames of pandas.
+    """
     given = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
     arguments = _parsed(parser, given)
@@ -45,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return USAGE
     try:
+        if alone and hasattr(arguments, "data"):
+            from hdsl.data.table import arrow_without_pandas
+
+            arrow_without_pandas()
         return command(arguments)
     except KeyboardInterrupt:
         print("\nStopped. Nothing was written.", file=sys.stderr)

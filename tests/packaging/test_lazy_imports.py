@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ["jax", "numpyro", "arviz", "pymc", "stanli", "matplotlib", "scipy"]
+HEAVY = ["jax", "numpyro", "arviz", "pymc", "stanli", "duckdb", "matplotlib", "xarray", "pandas", "scipy"]
 STUDY = """\
 study coaching "Coaching, completely randomised"
 data "coaching.csv"
@@ -22,7 +22,7 @@ import json, sys
 from hdsl.cli import main
 sys.argv = ["hdsl", *sys.argv[1:]]
 try:
-    code = main()
+    code = main(alone=True)
 except SystemExit as stop:
     code = stop.code
 print("\\n" + json.dumps([code or 0, sorted(name for name in sys.modules if "." not in name)]))
@@ -39,6 +39,13 @@ def loaded_by(*arguments: str, folder: Path) -> set[str]:
     return set(modules)
 
 
+def write_study(folder: Path) -> None:
+    """Write a small study and its data."""
+    rows = [f"{person},{person % 2},{person * 0.5}" for person in range(20)]
+    (folder / "coaching.csv").write_text("\n".join(["person,coach,after", *rows]) + "\n")
+    (folder / "coaching.hdm").write_text(STUDY)
+
+
 def test_help_loads_no_numerical_library(tmp_path: Path) -> None:
     loaded = loaded_by("--help", folder=tmp_path)
     assert loaded & {*HEAVY, "numpy", "pandas", "duckdb", "pyarrow", "lark"} == set()
@@ -46,9 +53,24 @@ def test_help_loads_no_numerical_library(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["check", "fmt"])
 def test_reading_commands_load_no_sampler(tmp_path: Path, command: str) -> None:
-    rows = [f"{person},{person % 2},{person * 0.5}" for person in range(20)]
-    (tmp_path / "coaching.csv").write_text("\n".join(["person,coach,after", *rows]) + "\n")
-    (tmp_path / "coaching.hdm").write_text(STUDY)
+    write_study(tmp_path)
     loaded = loaded_by(command, "coaching.hdm", folder=tmp_path)
     assert loaded & set(HEAVY) == set()
     assert "hdsl" in loaded
+
+
+def test_pandas_is_there_for_arrow_where_it_is_wanted() -> None:
+    probe = """
+import sys
+from hdsl.data.table import arrow_without_pandas
+arrow_without_pandas()
+import pyarrow as pa
+table = pa.table({"x": pa.array([1, None])})
+assert "pandas" not in sys.modules
+assert table.to_pandas()["x"].isna().tolist() == [False, True]
+import pandas as pd
+assert pa.array(pd.Series([1.0, None])).null_count == 1
+assert pa.Table.from_pandas(pd.DataFrame({"x": [2]})).to_pydict() == {"x": [2]}
+"""
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
