@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hdsl.data.bound import Bound, Reals
 from hdsl.diagnostics import Diagnostic
+from hdsl.inference.groups import Group, Named
 from hdsl.model.derive.calibration import Calibration
 from hdsl.model.derive.propensity import (
     EDGE,
@@ -24,9 +24,6 @@ from hdsl.model.derive.propensity import (
     weights_of,
 )
 from hdsl.reference.values import Array
-
-if TYPE_CHECKING:
-    from xarray import Dataset
 
 OUTSIDE = 0.05
 EFFECTIVE = 0.2
@@ -190,17 +187,15 @@ def warnings_of(balance: Balance) -> list[Diagnostic]:
     return found
 
 
-def dataset(found: tuple[Balance, ...]) -> Dataset:
-    """Return scores and balance as a dataset: for each treatment its chances, arms, names and differences."""
-    from xarray import Dataset
-
-    variables: dict[str, object] = {}
-    coords: dict[str, object] = {}
+def group(found: tuple[Balance, ...]) -> Group:
+    """Return scores and balance as a group: for each treatment its chances, arms, names and differences."""
+    arrays: dict[str, Named] = {}
+    labels: dict[str, Named] = {}
     for each in found:
         name, unit, covariate = each.treatment, f"{each.treatment}_unit", f"{each.treatment}_covariate"
-        coords[covariate] = np.asarray(each.names, dtype=str)
-        variables[f"{name}_{CHANCE}"] = (("score_draw", unit), np.asarray(each.chances))
-        variables[f"{name}_treated"] = ((unit,), each.treated)
-        variables[f"{name}_before"] = ((covariate,), each.before)
-        variables[f"{name}_after"] = ((covariate,), each.after)
-    return Dataset(variables, coords, attrs={"treatments": ", ".join(each.treatment for each in found)})
+        labels[covariate] = Named((covariate,), np.asarray(each.names, dtype=str))
+        arrays[f"{name}_{CHANCE}"] = Named(("score_draw", unit), np.asarray(each.chances))
+        arrays[f"{name}_treated"] = Named((unit,), each.treated)
+        arrays[f"{name}_before"] = Named((covariate,), each.before)
+        arrays[f"{name}_after"] = Named((covariate,), each.after)
+    return Group(arrays, labels, {"treatments": ", ".join(each.treatment for each in found)})

@@ -1,4 +1,4 @@
-"""The posterior as an ArviZ DataTree with named coordinates, and its file."""
+"""The groups of the posterior, with named coordinates, and its file."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hdsl.inference.fit import Fit
+from hdsl.inference.groups import SAMPLES, Group, Named, Posterior, in_process, is_large, pieces, read, write
 from hdsl.model.ir import Dims
 from hdsl.reference.density import log_likelihood
-from hdsl.storage import blocks, in_memory, let_go, room
+from hdsl.storage import let_go, room
 
 if TYPE_CHECKING:
-    from xarray import DataArray, Dataset, DataTree
+    from xarray import DataArray, DataTree
 
 LIKELIHOOD_CELLS = 20_000_000
 ALMOST_FULL = 64_000_000
 PART = 1 << 24
 SEAL, SEAL_BYTES = b"hdsl whole\n", 16
-SAMPLES: Dims = ("chain", "draw")
 # Trees and NetCDF take a slash for a path; the role `slope(x / y)` has a division sign in its place.
 SLASH, DIVISION_SLASH = "/", "∕"
 
 
-def posterior(fit: Fit, attributes: Mapping[str, str]) -> DataTree:
+def posterior(fit: Fit, attributes: Mapping[str, str]) -> Posterior:
     """Return the draws and what they were made from.
 
     Parameters
@@ -37,17 +37,15 @@ def posterior(fit: Fit, attributes: Mapping[str, str]) -> DataTree:
     fit : Fit
         The draws of the plain model.
     attributes : mapping
-        What else to note on the tree: study, versions, hash of the data.
+        What else to note on it: study, versions, hash of the data.
 
     Returns
     -------
-    DataTree
+    Posterior
         Groups: `posterior` (by role, with a division slash ∕ for /; levels labelled by their ids), `parameters`
         (the plain model's random variables), `sample_stats`, `observed_data`, `constant_data`, and
         `log_likelihood` unless rows times draws exceed 20 million (the attribute `log_likelihood` then says so).
     """
-    from xarray import DataTree
-
     model, data = fit.model, fit.data
     observed = {observation.slot for observation in (*model.observations, *model.margins)}
     slots = {slot.name: slot.dims for slot in model.slots}
@@ -55,8 +53,8 @@ def posterior(fit: Fit, attributes: Mapping[str, str]) -> DataTree:
         "posterior": _drawn(fit, fit.roles, {each.role: each.dims for each in model.reported}),
         "parameters": _drawn(fit, fit.parameters, {each.name: each.dims for each in model.variables}),
         "sample_stats": _drawn(fit, fit.sampled.statistics, {}),
-        "observed_data": _dataset(fit, {name: data.values[name] for name in slots if name in observed}, slots),
-        "constant_data": _dataset(fit, {name: data.values[name] for name in slots if name not in observed}, slots),
+        "observed_data": _group(fit, {name: data.values[name] for name in slots if name in observed}, slots),
+        "constant_data": _group(fit, {name: data.values[name] for name in slots if name not in observed}, slots),
     }
     noted: dict[str, str | float] = {
         **attributes,
@@ -71,30 +69,26 @@ def posterior(fit: Fit, attributes: Mapping[str, str]) -> DataTree:
         groups["log_likelihood"] = _drawn(fit, _log_likelihood(fit, chains, draws), dims)
     else:
         noted["log_likelihood"] = "left out: rows times draws exceed 20 million"
-    tree = DataTree.from_dict({name: group for name, group in groups.items() if group.data_vars})
-    tree.attrs.update(noted)
-    return tree
+    return Posterior({name: group for name, group in groups.items() if group.arrays}, noted)
 
 
-def _drawn(fit: Fit, values: Mapping[str, Any], dims: Mapping[str, Dims]) -> Dataset:
-    """Return draws of shape (chain, draw, *dims) as a dataset."""
-    return _dataset(fit, values, {name: (*SAMPLES, *dims.get(name, ())) for name in values})
+def _drawn(fit: Fit, values: Mapping[str, Any], dims: Mapping[str, Dims]) -> Group:
+    """Return draws of shape (chain, draw, *dims) as a group."""
+    return _group(fit, values, {name: (*SAMPLES, *dims.get(name, ())) for name in values})
 
 
-def _dataset(fit: Fit, values: Mapping[str, Any], dims: Mapping[str, Dims]) -> Dataset:
-    """Return arrays as a dataset whose dims bear the labels of the index sets they range over."""
-    from xarray import Dataset
-
-    variables: dict[str, tuple[Dims, Any]] = {}
-    coords: dict[str, Any] = {}
+def _group(fit: Fit, values: Mapping[str, Any], dims: Mapping[str, Dims]) -> Group:
+    """Return arrays as a group whose dims bear the labels of the index sets they range over."""
+    arrays: dict[str, Named] = {}
+    labels: dict[str, Named] = {}
     for name, value in values.items():
         array = np.asarray(value)
         own = dims[name][: array.ndim]
-        variables[name.replace(SLASH, DIVISION_SLASH)] = (own, array)
+        arrays[name.replace(SLASH, DIVISION_SLASH)] = Named(own, array)
         for dim, size in zip(own, array.shape, strict=True):
-            labels = fit.data.coords.get(dim)
-            coords[dim] = np.arange(size) if labels is None else np.asarray(labels, dtype=str)
-    return Dataset(variables, coords)
+            known = fit.data.coords.get(dim)
+            labels[dim] = Named((dim,), np.arange(size) if known is None else np.asarray(known, dtype=str))
+    return Group(arrays, labels)
 
 
 def _log_likelihood(fit: Fit, chains: int, draws: int) -> dict[str, Any]:
@@ -109,7 +103,7 @@ def _log_likelihood(fit: Fit, chains: int, draws: int) -> dict[str, Any]:
     return {name: np.asarray(value).reshape(chains, draws, *value.shape[1:]) for name, value in found.items()}
 
 
-def save(tree: DataTree, path: Path) -> None:
+def save(posterior: Posterior, path: Path) -> None:
     """Write a posterior as NetCDF, whole or not at all; large draws block by block.
 
     The file ends in a seal, a hash of all before it, which programs that read NetCDF pass over.
@@ -121,9 +115,7 @@ def save(tree: DataTree, path: Path) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        small = {node.path: node.to_dataset(inherit=False).drop_vars(_large_in(node)) for node in tree.subtree}
-        type(tree).from_dict(small).to_netcdf(temporary, engine="netcdf4")
-        _append_large(tree, temporary)
+        write(posterior, temporary)
         with temporary.open("ab") as file:
             file.write(_seal(temporary))
         temporary.replace(path)
@@ -131,45 +123,6 @@ def save(tree: DataTree, path: Path) -> None:
         raise _unwritten(path.parent, error) from None
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _large_in(node: DataTree) -> list[str]:
-    """Return the names of the draws in a group that would take too much memory."""
-    drawn = {str(name): each for name, each in node.data_vars.items() if each.dims[:2] == SAMPLES}
-    return [name for name, each in drawn.items() if each.dtype.kind == "f" and each.nbytes > in_memory()]
-
-
-def _append_large(tree: DataTree, path: Path) -> None:
-    """Write the large draws into a file that has all else; what they fill is not filled before."""
-    from netCDF4 import Dataset as File
-
-    large = [(node, name) for node in tree.subtree for name in _large_in(node)]
-    if not large:
-        return
-    with File(path, "a") as file:
-        file.set_fill_off()
-        for node, name in large:
-            values = node.data_vars[name]
-            group: Any = file if node.path == "/" else file[node.path]
-            for dim, size in zip(values.dims, values.shape, strict=True):
-                if dim not in group.dimensions:
-                    group.createDimension(dim, size)
-            made = group.createVariable(name, values.dtype, values.dims, fill_value=float("nan"))
-            for chain, some in _pieces(values.shape):
-                made[chain, some] = values[chain, some].values
-                if in_process(values):
-                    let_go(values.values)
-
-
-def _pieces(shape: Sequence[int]) -> Iterator[tuple[int, slice]]:
-    """Yield parts of draws of shape (chain, draw, ...), in the order of memory."""
-    for chain in range(shape[0]):
-        yield from ((chain, some) for some in blocks(shape[1], int(np.prod(shape[2:]))))
-
-
-def in_process(values: DataArray) -> bool:
-    """Return whether draws were read, into memory or a file of draws; else they are in the file that was saved."""
-    return bool(values.variable._in_memory)  # pyright: ignore[reportPrivateUsage]
 
 
 def values_of(values: DataArray) -> Any:
@@ -182,7 +135,7 @@ def values_of(values: DataArray) -> Any:
     """
     if values.dims[:2] == SAMPLES and not in_process(values):
         found = room(values.shape, values.dtype)
-        for chain, some in _pieces(values.shape):
+        for chain, some in pieces(values.shape):
             found[chain, some] = values[chain, some].values
             let_go(found)
         values.variable.data = found
@@ -219,21 +172,22 @@ def _seal(path: Path, size: int | None = None) -> bytes:
     return SEAL + found.digest()
 
 
-def load(path: Path) -> DataTree:
+def load(path: Path) -> Posterior:
     """Read a saved posterior; large draws stay in the file until `values_of` them.
 
     Raises OSError where there is none.
     """
+    found = read(path)
+    return Posterior.of_tree(_tree_of(path)) if found is None else found
+
+
+def _tree_of(path: Path) -> DataTree:
+    """Return the tree of a file; its large draws stay there."""
     import xarray as xr
 
     tree = xr.open_datatree(path, engine="netcdf4")
-    large = False
     for node in tree.subtree:
-        kept = _large_in(node)
-        large = large or bool(kept)
-        for name, values in node.variables.items():
-            if name not in kept:
+        for values in node.variables.values():
+            if not is_large([str(dim) for dim in values.dims], values.dtype.kind, values.nbytes):
                 values.load()
-    if not large:
-        tree.close()
     return tree

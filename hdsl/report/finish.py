@@ -6,7 +6,8 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hdsl.backend import Backend, Progress, Settings
 from hdsl.data.bound import Bound
@@ -16,9 +17,10 @@ from hdsl.estimands import Computed, EstimandError, compute, with_defaults
 from hdsl.estimands.crossing import crossing
 from hdsl.estimands.instrument import against_instrument
 from hdsl.estimands.quantile_effects import quantile_effects
-from hdsl.inference.balance import Balance, balances, dataset, warnings_of
+from hdsl.inference.balance import Balance, balances, group, warnings_of
 from hdsl.inference.diagnose import diagnose
 from hdsl.inference.fit import Fit, fit
+from hdsl.inference.groups import SAMPLES, Group, Named, Posterior
 from hdsl.inference.limits import beyond_limits
 from hdsl.inference.posterior import posterior
 from hdsl.inference.propensity import interleaved
@@ -31,9 +33,6 @@ from hdsl.report.result import Result
 from hdsl.report.summary import Summary, summarise
 from hdsl.report.words import assigned_briefly
 from hdsl.source import Source
-
-if TYPE_CHECKING:
-    from xarray import DataTree
 
 PACKAGES = ("numpy", "scipy", "xarray", "arviz-stats")
 
@@ -87,7 +86,7 @@ def fit_and_finish(
         parameter_summaries=tuple(_parameters(fitted)),
         diagnosis=diagnosis,
         warnings=(*warnings, *more),
-        posterior=_with_scores(_with_estimands(posterior(fitted, _attributes(bound, fitted)), found), scored),
+        kept=_with_scores(_with_estimands(posterior(fitted, _attributes(bound, fitted)), found), scored),
         source=source,
         heading=heading_of(bound),
         seconds=fitted.sampled.seconds,
@@ -136,31 +135,23 @@ def _on_quantiles(bound: Bound, fitted: Fit) -> list[Computed]:
     return [replace(same[0], draws=interleaved([one.draws for one in same])) for same in zip(*each, strict=True)]
 
 
-def _with_estimands(tree: DataTree, found: Sequence[Computed]) -> DataTree:
+def _with_estimands(found: Posterior, estimands: Sequence[Computed]) -> Posterior:
     """Return the posterior with a group `estimands`, whose dims are the levels of their indices."""
-    from xarray import Dataset, DataTree
-
-    if not found:
-        return tree
-    coords = {level: list(labels) for computed in found for level, labels in computed.index.items()}
-    values = {computed.name: (("chain", "draw", *computed.index), computed.draws) for computed in found}
-    tree["estimands"] = DataTree(Dataset(values, coords))
-    return tree
+    if not estimands:
+        return found
+    index = {level: labels for computed in estimands for level, labels in computed.index.items()}
+    labels = {level: Named((level,), np.asarray(list(labels), dtype=str)) for level, labels in index.items()}
+    arrays = {each.name: Named((*SAMPLES, *each.index), each.draws) for each in estimands}
+    return found.with_groups({"estimands": Group(arrays, labels)})
 
 
-def _with_scores(tree: DataTree, scored: tuple[Balance, ...]) -> DataTree:
+def _with_scores(found: Posterior, scored: tuple[Balance, ...]) -> Posterior:
     """Return the posterior with a group `propensity`, where there are propensity scores."""
-    from xarray import DataTree
-
-    if scored:
-        tree["propensity"] = DataTree(dataset(scored))
-    return tree
+    return found.with_groups({"propensity": group(scored)}) if scored else found
 
 
 def _first_problem(estimands: Sequence[Estimand], bound: Bound, model: Model, data: ModelData) -> Diagnostic | None:
     """Compute each estimand on one prior draw (trees: a typical point), so that an impossible one is known early."""
-    import numpy as np
-
     from hdsl.passes.informed import typical
     from hdsl.reference.simulate import prior_draw
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +19,12 @@ from hdsl.data.bound import Audit, Bound, BoundLag, BoundLevel, BoundTreatment, 
 from hdsl.design.study import Study, StudyError
 from hdsl.diagnostics import Diagnostic
 from hdsl.inference.diagnose import Diagnosis
+from hdsl.inference.groups import Group, Named, Posterior
 from hdsl.model.ir import Model, ModelData
 from hdsl.report.result import Result
 from hdsl.report.summary import Summary
 from hdsl.source import Source, Span
 from hdsl.storage import NotStored
-
-if TYPE_CHECKING:
-    from xarray import Dataset, DataTree
 
 FORMAT = 2
 RECORD, BOUND = "record", "bound"
@@ -44,16 +42,12 @@ def save(result: Result, path: Path) -> None:
     OSError
         The file cannot be written; nothing is left behind.
     """
-    from xarray import Dataset
-
-    from hdsl.inference.posterior import save as save_tree
+    from hdsl.inference.posterior import save as save_groups
 
     arrays: Arrays = {}
     record = json.dumps(_record(result, arrays), ensure_ascii=False)
-    tree = result.posterior.copy()
-    tree[BOUND] = _node(_dataset(arrays))
-    tree[RECORD] = _node(Dataset({RECORD: ((), record)}, attrs={"format": FORMAT}))
-    save_tree(tree, path)
+    text = Group({RECORD: Named((), np.asarray(record, dtype=object))}, {}, {"format": FORMAT})
+    save_groups(result.kept.now().with_groups({BOUND: _group(arrays), RECORD: text}), path)
 
 
 def load(path: Path) -> Result:
@@ -66,17 +60,17 @@ def load(path: Path) -> Result:
         environment says no usable size of draws in memory.
     """
     from hdsl.inference.posterior import is_whole
-    from hdsl.inference.posterior import load as load_tree
+    from hdsl.inference.posterior import load as load_groups
 
     if not path.is_file():
         raise _unusable(f"There is no file {path}.", "Save a result with `--out FILE.nc` or `result.save(...)`.")
     try:
         if not is_whole(path):
             raise OSError("cut off or damaged")
-        tree = load_tree(path)
-        record = tree[RECORD]
-        written = int(record.attrs["format"])
-        content = json.loads(str(record[RECORD].values))
+        found = load_groups(path)
+        record = found.groups[RECORD]
+        written = int(record.notes["format"])
+        content = json.loads(str(record.arrays[RECORD].values))
     except NotStored as problem:
         raise StudyError([problem.diagnostic]) from None
     except (OSError, KeyError, ValueError, RuntimeError) as error:
@@ -84,7 +78,7 @@ def load(path: Path) -> Result:
     if written != FORMAT:
         help_ = "Run the study again, or read it with the hdsl that wrote it."
         raise _unusable(f"{path} is a result in format {written}; this hdsl reads format {FORMAT}.", help_)
-    return _result(tree, content)
+    return _result(found, content)
 
 
 def _said(error: Exception) -> str:
@@ -95,16 +89,8 @@ def _unusable(message: str, help_: str) -> StudyError:
     return StudyError([Diagnostic("HDM117", message, help=help_)])
 
 
-def _node(dataset: Dataset) -> DataTree:
-    from xarray import DataTree
-
-    return DataTree(dataset)
-
-
-def _dataset(arrays: Arrays) -> Dataset:
-    from xarray import Dataset
-
-    return Dataset({name: (tuple(f"{name}_{i}" for i in range(a.ndim)), a) for name, a in arrays.items()})
+def _group(arrays: Arrays) -> Group:
+    return Group({name: Named(tuple(f"{name}_{i}" for i in range(a.ndim)), a) for name, a in arrays.items()}, {})
 
 
 def _record(result: Result, arrays: Arrays) -> dict[str, Any]:
@@ -128,20 +114,18 @@ def _record(result: Result, arrays: Arrays) -> dict[str, Any]:
     }
 
 
-def _result(tree: DataTree, content: Mapping[str, Any]) -> Result:
-    arrays: Arrays = {str(name): values.values for name, values in tree[BOUND].data_vars.items()}
+def _result(found: Posterior, content: Mapping[str, Any]) -> Result:
+    arrays: Arrays = {name: each.values for name, each in found.groups[BOUND].arrays.items()}
     study = Study.from_json(json.dumps(content["study"]))
     model = Model.model_validate(content["model"])
     names = {slot.name for slot in model.slots}
     stored = {
-        str(name): values.values
+        name: each.values
         for group in ("constant_data", "observed_data")
-        if group in tree
-        for name, values in tree[group].data_vars.items()
+        if group in found.groups
+        for name, each in found.groups[group].arrays.items()
     }
     data = ModelData(values={n: stored[n] for n in stored if n in names}, coords=_tuples(content["coords"]))
-    posterior = tree.copy()
-    del posterior[BOUND], posterior[RECORD]
     return Result(
         study=study,
         backend=content["backend"],
@@ -152,7 +136,7 @@ def _result(tree: DataTree, content: Mapping[str, Any]) -> Result:
         parameter_summaries=tuple(_unflat(Summary, each, arrays) for each in content["parameters"]),
         diagnosis=_unflat(Diagnosis, content["diagnosis"], arrays),
         warnings=tuple(_finding_back(each) for each in content["warnings"]),
-        posterior=posterior,
+        kept=found.without((BOUND, RECORD)),
         source=None if content["source"] is None else Source.of(*content["source"]),
         heading=content["heading"],
         seconds=content["seconds"],

@@ -12,6 +12,7 @@ from hdsl.backend import Settings
 from hdsl.data.bound import Bound
 from hdsl.diagnostics import Diagnostic, to_json
 from hdsl.inference.diagnose import Diagnosis
+from hdsl.inference.groups import Posterior
 from hdsl.model.ir import Model, ModelData
 from hdsl.report.frames import Frames, frame, table
 from hdsl.report.summary import Summary
@@ -43,8 +44,8 @@ class Result:
         R-hat, effective sample sizes, divergences and the verdict.
     warnings : tuple of Diagnostic
         Of the checks, the derivation and the sampling; waived ones too, with their reasons.
-    posterior : DataTree
-        The draws by role with named coordinates, sampler statistics, data.
+    kept : Posterior
+        The draws by role with named coordinates, sampler statistics, data; `posterior` is the same as a DataTree.
     model, data, bound
         The plain model, its arrays, and the study bound to its data.
     intervals : str
@@ -73,7 +74,7 @@ class Result:
     parameter_summaries: tuple[Summary, ...]
     diagnosis: Diagnosis
     warnings: tuple[Diagnostic, ...]
-    posterior: DataTree
+    kept: Posterior
     source: Source | None
     heading: str
     seconds: Mapping[str, float]
@@ -86,6 +87,11 @@ class Result:
     frames: Frames = "pandas"
     saved: Path | None = None
     recalled: str = ""
+
+    @property
+    def posterior(self) -> DataTree:
+        """The draws by role with named coordinates, sampler statistics and data, as ArviZ takes them."""
+        return self.kept.tree
 
     @property
     def verdict(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +46,8 @@ class Scores:
 
 def treatments_in(result: Result) -> tuple[str, ...]:
     """Return the treatments that have propensity scores."""
-    if GROUP not in result.posterior.children:
-        return ()
-    return tuple(str(result.posterior[GROUP].attrs["treatments"]).split(", "))
+    group = result.kept.groups.get(GROUP)
+    return () if group is None else tuple(str(group.notes["treatments"]).split(", "))
 
 
 def scores_in(result: Result, treatment: str | None = None) -> Scores:
@@ -65,17 +64,18 @@ def scores_in(result: Result, treatment: str | None = None) -> Scores:
         what = f"`{name}`" if name else "any treatment"
         help_ = "It is asked for by `analysis { propensity for z with x, ... as weight }`."
         raise StudyError([Diagnostic("HDM118", f"The study has no propensity score of {what}.", help=help_)])
-    group: Any = result.posterior[GROUP]
+    group = result.kept.groups[GROUP]
+    arrays = {each: named.values for each, named in (*group.arrays.items(), *group.labels.items())}
     declared = treatment_named(result.study, name)
     arms = () if declared is None else tuple(arm.name for arm in declared.arms)
     return Scores(
         name,
         arms,
-        group[f"{name}_chance"].values.mean(axis=0),
-        group[f"{name}_treated"].values,
-        tuple(str(each) for each in group[f"{name}_covariate"].values),
-        group[f"{name}_before"].values,
-        group[f"{name}_after"].values,
+        arrays[f"{name}_chance"].mean(axis=0),
+        arrays[f"{name}_treated"],
+        tuple(str(each) for each in arrays[f"{name}_covariate"]),
+        arrays[f"{name}_before"],
+        arrays[f"{name}_after"],
     )
 
 

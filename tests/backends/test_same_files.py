@@ -75,7 +75,7 @@ def _run(study: Path, backend: str, seed: int = 3, again: bool = False) -> Resul
 def _saved(study: Path, backend: str, folder: Path) -> DataTree:
     path = folder / f"{backend}.nc"
     _run(study, backend).save(path)
-    return load(path)
+    return load(path).tree
 
 
 def _description(tree: DataTree) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Commands that only read text answer without the weight of the numerical libraries."""
+"""Commands answer without the weight of the libraries that they do not need."""
 
 from __future__ import annotations
 
@@ -57,6 +57,18 @@ def test_reading_commands_load_no_sampler(tmp_path: Path, command: str) -> None:
     loaded = loaded_by(command, "coaching.hdm", folder=tmp_path)
     assert loaded & set(HEAVY) == set()
     assert "hdsl" in loaded
+
+
+def test_exact_draws_are_made_kept_and_recalled_without_samplers_or_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run whose effects are integrated out needs SciPy, and neither JAX nor a tree of xarray."""
+    monkeypatch.delenv("HDSL_RUNS", raising=False)
+    write_study(tmp_path)
+    needless = set(HEAVY) - {"scipy"}
+    assert loaded_by("run", "coaching.hdm", "--json", folder=tmp_path) & needless == set()
+    assert len(list((tmp_path / ".hdsl" / "coaching").glob("*.nc"))) == 1
+    assert loaded_by("run", "coaching.hdm", folder=tmp_path) & needless == set()
 
 
 def test_pandas_is_there_for_arrow_where_it_is_wanted() -> None:

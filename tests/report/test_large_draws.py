@@ -20,7 +20,7 @@ from xarray import DataArray
 
 from hdsl import Result, Settings, StudyError, run, storage
 from hdsl.cli import main
-from hdsl.inference.posterior import in_process
+from hdsl.inference.groups import in_process
 from hdsl.report.effects import parameters
 from tests.report.made import STUDY, write
 

@@ -201,7 +201,7 @@ class TestFiles:
         file = tmp_path / "r.nc"
         with pytest.raises(StudyError, match="HDM117"):
             Result.load(file)
-        save(found.posterior, file)
+        save(found.kept, file)
         with pytest.raises(StudyError, match="HDM117"):
             Result.load(file)
         found.save(file)

@@ -20,6 +20,7 @@ import xarray as xr
 
 from hdsl import Result, Settings, StudyError, run
 from hdsl.cli import main
+from hdsl.inference import posterior
 from hdsl.report import runs as kept
 from tests.report.made import STUDY, write
 
@@ -222,7 +223,7 @@ class TestCommands:
         def full(*_: object, **__: object) -> None:
             raise RuntimeError("NetCDF: HDF error")
 
-        monkeypatch.setattr(xr.DataTree, "to_netcdf", full)
+        monkeypatch.setattr(posterior, "write", full)
         monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
         found = again(capsys)
         (told,) = (each for each in found["warnings"] if each["code"] == "HDM115")
