@@ -49,9 +49,10 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
         return USAGE
     try:
         if alone and hasattr(arguments, "data"):
-            from hdsl.data.table import arrow_without_pandas
+            from hdsl.commands.unloaded import arrow_without_pandas, numpy_without_f2py
 
             arrow_without_pandas()
+            numpy_without_f2py()
         return command(arguments)
     except KeyboardInterrupt:
         print("\nStopped. Nothing was written.", file=sys.stderr)

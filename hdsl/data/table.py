@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.abc import MetaPathFinder
 from typing import Any
 
 import numpy as np
@@ -110,29 +108,6 @@ def compute() -> Any:
     import pyarrow.compute
 
     return pyarrow.compute
-
-
-class _NoPandas(MetaPathFinder):
-    """Finds no pandas."""
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError(fullname)
-
-
-def arrow_without_pandas() -> None:
-    """Keep pyarrow from loading pandas (0.1 seconds) with the first value it is given, to see whether that is pandas'.
-
-    It looks for pandas once in a process; what returns a data frame loads it all the same.
-    """
-    import pyarrow as pa
-
-    hidden = _NoPandas()
-    sys.meta_path.insert(0, hidden)
-    try:
-        pa.scalar(0)
-    finally:
-        sys.meta_path.remove(hidden)
 
 
 def numbers(values: Any) -> NDArray[Any]:

@@ -71,10 +71,25 @@ def test_exact_draws_are_made_kept_and_recalled_without_samplers_or_frames(
     assert loaded_by("run", "coaching.hdm", folder=tmp_path) & needless == set()
 
 
+def test_f2py_is_there_where_it_is_wanted() -> None:
+    probe = """
+import sys
+from hdsl.commands.unloaded import numpy_without_f2py
+numpy_without_f2py()
+import scipy.optimize
+assert "numpy.f2py.crackfortran" not in sys.modules
+from numpy import f2py
+assert f2py.get_include().endswith("src") and f2py.f2py2e.main
+assert "numpy.f2py.crackfortran" in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_pandas_is_there_for_arrow_where_it_is_wanted() -> None:
     probe = """
 import sys
-from hdsl.data.table import arrow_without_pandas
+from hdsl.commands.unloaded import arrow_without_pandas
 arrow_without_pandas()
 import pyarrow as pa
 table = pa.table({"x": pa.array([1, None])})
