@@ -142,9 +142,9 @@ def _surely(groups: int) -> float:
 
     Of few groups a spread near zero stays possible, and with it the funnel of the centred form.
     """
-    from scipy.stats import chi2
+    from scipy.special import chdtri
 
-    return (groups - 1) / float(chi2.ppf(0.995, groups - 1))
+    return (groups - 1) / float(chdtri(groups - 1, 0.005))
 
 
 def _ratio(model: Model, data: ModelData, variable: RandomVariable, point: dict[str, Array], place: int) -> float:
