@@ -224,7 +224,6 @@ def run(
     chosen = backends.load(backend)
     if isinstance(chosen, Diagnostic):
         raise StudyError([*derived.diagnostics, chosen], derived.checked.opened.source)
-    from hdsl.report.finish import fit_and_finish
     from hdsl.report.runs import Shelf, key_of
     from hdsl.storage import NotStored
 
@@ -235,6 +234,8 @@ def run(
     kept = None if shelf is None or fresh else shelf.recall(bound, source, derived.diagnostics)
     if kept is not None:
         return kept
+    from hdsl.report.finish import fit_and_finish
+
     try:
         found = fit_and_finish(bound, model, values, chosen, given, progress, derived.diagnostics, source)
     except NotStored as problem:

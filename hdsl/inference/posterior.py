@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hdsl.inference.fit import Fit
 from hdsl.inference.groups import SAMPLES, Group, Named, Posterior, in_process, is_large, pieces, read, write
 from hdsl.model.ir import Dims
-from hdsl.reference.density import log_likelihood
 from hdsl.storage import let_go, room
 
 if TYPE_CHECKING:
     from xarray import DataArray, DataTree
+
+    from hdsl.inference.fit import Fit
 
 LIKELIHOOD_CELLS = 20_000_000
 ALMOST_FULL = 64_000_000
@@ -97,6 +97,8 @@ def _log_likelihood(fit: Fit, chains: int, draws: int) -> dict[str, Any]:
 
         each = [_log_likelihood(part, chains, draws // len(fit.parts)) for part in fit.parts]
         return {name: interleaved([found[name] for found in each]) for name in each[0]}
+    from hdsl.reference.density import log_likelihood
+
     drawn = fit.parameters if fit.likelihood is None else fit.likelihood
     flat = {name: value.reshape(chains * draws, *value.shape[2:]) for name, value in drawn.items()}
     found = log_likelihood(fit.model, fit.data, flat)

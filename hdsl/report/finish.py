@@ -31,7 +31,7 @@ from hdsl.model.ir import Model, ModelData
 from hdsl.model.walk import distributions_used
 from hdsl.report.result import Result
 from hdsl.report.summary import Summary, summarise
-from hdsl.report.words import assigned_briefly
+from hdsl.report.words import heading_of
 from hdsl.source import Source
 
 PACKAGES = ("numpy", "scipy", "xarray", "arviz-stats")
@@ -212,12 +212,3 @@ def _attributes(bound: Bound, fitted: Fit) -> Mapping[str, str]:
         "python": platform.python_version(),
         "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
     }
-
-
-def heading_of(bound: Bound) -> str:
-    """Return the two lines that head a result: the study, and its sizes with what was assigned to what."""
-    study = bound.study
-    title = f"{study.name}: {study.title}" if study.title else study.name
-    known = {name: level.size for name, level in bound.levels.items()} | {bound.row: round(bound.total)}
-    sizes = ", ".join(f"{name}: {size:,}" for name, size in known.items())
-    return f"{title}\n{'; '.join([sizes, *assigned_briefly(study)])}"

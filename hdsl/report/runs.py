@@ -29,9 +29,9 @@ from hdsl.data.bound import Bound
 from hdsl.design.snippets import StudyError
 from hdsl.diagnostics import Diagnostic
 from hdsl.model.ir import Model, ModelData
-from hdsl.report.finish import heading_of
 from hdsl.report.record import FORMAT, load, save
 from hdsl.report.result import Result
+from hdsl.report.words import heading_of
 from hdsl.source import Source
 
 FOLDER = ".hdsl"

@@ -6,25 +6,19 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
 from rich.table import Table
 
 from hdsl.backend import Progress, Settings
-from hdsl.report.compare import WANTED_ESS, Agreement, side_by_side
 from hdsl.report.numbers import format_number
 from hdsl.report.result import Result
 from hdsl.report.scores import scores_in, treatments_in
 from hdsl.report.summary import Summary
+
+if TYPE_CHECKING:
+    from hdsl.report.compare import Agreement
 
 FEW = 12
 WIDTH = 28
@@ -40,16 +34,19 @@ def progress_bars(settings: Settings, *, quiet: bool) -> Generator[Callable[[Pro
     if quiet or not sys.stderr.isatty():
         yield None
         return
+    from rich import progress as bars
+
     screen = Console(stderr=True)
-    waiting = Bars(SpinnerColumn(), TextColumn("working"), TimeElapsedColumn(), console=screen, transient=True)
-    chains = Bars(
-        TextColumn("chain {task.fields[chain]}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[phase]}"),
-        TextColumn("{task.fields[divergences]} divergences"),
-        TextColumn("time left"),
-        TimeRemainingColumn(),
+    elapsed = bars.TimeElapsedColumn()
+    waiting = bars.Progress(bars.SpinnerColumn(), bars.TextColumn("working"), elapsed, console=screen, transient=True)
+    chains = bars.Progress(
+        bars.TextColumn("chain {task.fields[chain]}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[phase]}"),
+        bars.TextColumn("{task.fields[divergences]} divergences"),
+        bars.TextColumn("time left"),
+        bars.TimeRemainingColumn(),
         console=screen,
         transient=True,
     )
@@ -191,6 +188,8 @@ def _interval(row: Summary, low: float, high: float) -> str:
 
 def show_comparison(results: Mapping[str, Result], found: Agreement, console: Console | None = None) -> None:
     """Print each backend's mean (sd) side by side, how far they are apart, and whether that is Monte Carlo error."""
+    from hdsl.report.compare import WANTED_ESS
+
     screen = console or Console()
     screen.print(_comparison(results, found))
     for name, result in results.items():
@@ -211,6 +210,8 @@ def show_comparison(results: Mapping[str, Result], found: Agreement, console: Co
 def _comparison(results: Mapping[str, Result], found: Agreement) -> Table:
     """Return the table of quantities by backends; its last column is the largest of their differences."""
     from rich.markup import escape
+
+    from hdsl.report.compare import side_by_side
 
     apart: dict[str, float] = {}
     for each in found.differences:

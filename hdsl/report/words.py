@@ -81,3 +81,12 @@ def assigned_how(mechanism: ir.Mechanism) -> str:
 
 def _share(probability: study.Expr | None) -> str:
     return "" if probability is None else f" with probability {role_text(probability)}"
+
+
+def heading_of(bound: Bound) -> str:
+    """Return the two lines that head a result: the study, and its sizes with what was assigned to what."""
+    study = bound.study
+    title = f"{study.name}: {study.title}" if study.title else study.name
+    known = {name: level.size for name, level in bound.levels.items()} | {bound.row: round(bound.total)}
+    sizes = ", ".join(f"{name}: {size:,}" for name, size in known.items())
+    return f"{title}\n{'; '.join([sizes, *assigned_briefly(study)])}"

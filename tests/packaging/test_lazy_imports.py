@@ -68,7 +68,7 @@ def test_exact_draws_are_made_kept_and_recalled_without_samplers_or_frames(
     needless = {*HEAVY, "scipy.stats", "numpy.f2py.crackfortran"} - {"scipy"}
     assert loaded_by("run", "coaching.hdm", "--json", folder=tmp_path) & needless == set()
     assert len(list((tmp_path / ".hdsl" / "coaching").glob("*.nc"))) == 1
-    assert loaded_by("run", "coaching.hdm", folder=tmp_path) & needless == set()
+    assert loaded_by("run", "coaching.hdm", folder=tmp_path) & {*needless, "scipy"} == set()
 
 
 def test_a_program_for_a_sampler_is_made_without_the_distributions_of_scipy(tmp_path: Path) -> None:
