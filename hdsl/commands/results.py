@@ -27,13 +27,21 @@ def result_of(name: str) -> tuple[Result, list[Diagnostic]]:
 
     path = Path(name)
     if path.suffix != ".hdm":
-        return Result.load(path), []
+        result = Result.load(path)
+        return result, _unusable(result)
     runs = runs_in([folder_of(path)]) if path.exists() else []
     if not runs:
         missing = f"No run of {name} is kept." if path.exists() else f"There is no file {name}."
         raise StudyError([Diagnostic("HDM117", missing, help=f"Run it first: hdsl run {name}")])
     result = Result.load(runs[0].path)
-    return result, [_changed(name)] if _key_now(path, result) != runs[0].key else []
+    return result, [*([_changed(name)] if _key_now(path, result) != runs[0].key else []), *_unusable(result)]
+
+
+def _unusable(result: Result) -> list[Diagnostic]:
+    if not result.unusable:
+        return []
+    help_ = "Read the warnings of the run, mend the model or draw more, and run it again."
+    return [Diagnostic("HDM730", result.unusable, severity="warning", help=help_)]
 
 
 def _key_now(path: Path, result: Result) -> str:

@@ -222,6 +222,20 @@ def _warning(code: str, message: str, help_: str) -> Diagnostic:
     return Diagnostic(code, message, severity="warning", help=help_)
 
 
+def why_unusable(diagnosis: Diagnosis) -> str:
+    """Return what is said before estimates of a sampling that failed, with the reasons; else an empty text."""
+    if diagnosis.verdict != "fail":
+        return ""
+    total = diagnosis.chains * diagnosis.draws
+    reasons = [
+        (diagnosis.max_rhat > RHAT_FAIL, f"the chains disagree (R-hat {diagnosis.max_rhat:.3f})"),
+        (diagnosis.divergences > DIVERGENT_FAIL * total, f"{diagnosis.divergences} of {total} draws diverged"),
+        (diagnosis.not_finite > 0, f"{diagnosis.not_finite} of {total} draws are no finite numbers"),
+    ]
+    told = "; ".join(text for true, text in reasons if true)
+    return f"SAMPLING FAILED: {told}. The numbers are not the posterior's: do not use or report them."
+
+
 def in_words(diagnosis: Diagnosis) -> str:
     """Return one line on the sampling."""
     verdict = {"ok": "Sampling looks sound", "warn": "Sampling has warnings", "fail": "Sampling failed"}

@@ -24,6 +24,7 @@ def result_html(result: Result) -> str:
     plain = [summary for summary in result.parameter_summaries if not summary.index]
     parts = [
         f"<div class='hdsl-result'><p><strong>{escape(title)}</strong><br>{escape(rest)}</p>",
+        *([f"<p><strong>{escape(result.unusable)}</strong></p>"] if result.unusable else []),
         _summaries("Estimands", result.estimand_summaries),
         _summaries("Parameters", plain),
         *([f"<p>{escape(result.intervals)}</p>"] if result.intervals else []),

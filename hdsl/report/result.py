@@ -101,6 +101,19 @@ class Result:
         return in_words(self.diagnosis)
 
     @property
+    def unusable(self) -> str:
+        """Why the estimates must not be used, where the sampling failed; else an empty text.
+
+        Examples
+        --------
+        >>> result.unusable
+        ''
+        """
+        from hdsl.inference.diagnose import why_unusable
+
+        return why_unusable(self.diagnosis)
+
+    @property
     def estimands(self) -> Any:
         """The estimands as a data frame.
 

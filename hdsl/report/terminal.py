@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FEW = 12
 WIDTH = 28
+_UNUSABLE = " (not to be used: the sampling failed)"
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -78,21 +79,28 @@ def progress_bars(settings: Settings, *, quiet: bool) -> Generator[Callable[[Pro
 
 
 def show_result(result: Result, console: Console | None = None) -> None:
-    """Print the design in two lines, the estimands, the parameters and the verdict on the sampling."""
+    """Print the design in two lines, the estimands, the parameters and the verdict on the sampling.
+
+    Where the sampling failed, that stands before the numbers and in the title of each table.
+    """
     screen = console or Console()
     screen.print(result.heading, highlight=False, markup=False, soft_wrap=True)
     screen.print()
+    mark = _UNUSABLE if result.unusable else ""
+    if mark:
+        screen.print(result.unusable, highlight=False, markup=False, style=STYLES["fail"], soft_wrap=True)
+        screen.print()
     many = {name: group for name, group in _groups(result.estimand_summaries) if len(group) > FEW}
     listed = [row for row in result.estimand_summaries if row.name not in many]
     if listed:
-        _titled(screen, "Estimands", _table(listed, chance=True))
+        _titled(screen, f"Estimands{mark}", _table(listed, chance=True))
     for name, group in many.items():
-        _titled(screen, *_group(name, group))
+        _titled(screen, *_group(name, group, mark))
     plain = [p for p in result.parameter_summaries if not p.index]
     if plain:
-        _titled(screen, "Parameters", _table(plain))
+        _titled(screen, f"Parameters{mark}", _table(plain))
     for role, group in _groups(result.parameter_summaries):
-        _titled(screen, *_group(role, group))
+        _titled(screen, *_group(role, group, mark))
     for treatment in treatments_in(result):
         _titled(screen, f"Balance given the propensity of {treatment}", _balance(result, treatment))
     if result.intervals:
@@ -153,10 +161,10 @@ def _groups(rows: Sequence[Summary]) -> Iterator[tuple[str, list[Summary]]]:
     yield from found.items()
 
 
-def _group(role: str, rows: Sequence[Summary]) -> tuple[str, Table]:
+def _group(role: str, rows: Sequence[Summary], mark: str = "") -> tuple[str, Table]:
     """Return the title and small intervals of a group's effects on one scale; the extremes where there are many.
 
-    A curve keeps its order, thinned to two dozen values.
+    A curve keeps its order, thinned to two dozen values. `mark` ends the title.
     """
     from rich.markup import escape
 
@@ -173,7 +181,7 @@ def _group(role: str, rows: Sequence[Summary]) -> tuple[str, Table]:
     low, high = min(row.q5 for row in rows), max(row.q95 for row in rows)
     for row in shown:
         table.add_row(escape(", ".join(row.index.values())), format_number(row.q50, row.sd), _interval(row, low, high))
-    return title, table
+    return f"{title}{mark}", table
 
 
 def _interval(row: Summary, low: float, high: float) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from hdsl import Result, Settings
 from hdsl.backend import Progress
+from hdsl.report.notebook import result_html
 from hdsl.report.summary import Summary
 from hdsl.report.terminal import progress_bars, show_result
 
@@ -34,6 +35,21 @@ def test_the_design_is_told_in_two_lines(found: Result) -> None:
     assert lines[-2] == f"{found.inference}."
     assert "\x1b[" not in shown(found)
     assert "\x1b[" in shown(found, colour=True)
+
+
+def test_a_sampling_that_failed_is_told_before_the_numbers_and_in_every_title(found: Result) -> None:
+    failed = replace(found, diagnosis=replace(found.diagnosis, verdict="fail", divergences=70, max_rhat=1.2))
+    text = shown(failed)
+    total = found.diagnosis.chains * found.diagnosis.draws
+    assert f"SAMPLING FAILED: the chains disagree (R-hat 1.200); 70 of {total} draws diverged." in text
+    assert text.index("do not use or report") < text.index("Estimands")
+    begin = ("Estimands", "Parameters", "effect(tutor)[school],")
+    titles = [line for line in text.splitlines() if line.startswith(begin)]
+    assert len(titles) == 3
+    assert all(line.endswith("(not to be used: the sampling failed)") for line in titles)
+    assert "not to be used" not in shown(found)
+    page = result_html(failed)
+    assert page.index("SAMPLING FAILED") < page.index("Estimands")
 
 
 def test_estimands_have_the_probability_of_their_direction(found: Result) -> None:
