@@ -15,6 +15,8 @@ from hdsl.commands import compare, fit_check, lsp, pictures, report, run, runs, 
 from hdsl.commands.output import (
     FINDINGS,
     FINE,
+    INTERRUPTED,
+    TERMINATED,
     USAGE,
     findings_json,
     markdown,
@@ -25,7 +27,8 @@ from hdsl.commands.output import (
     unwritable,
     write,
 )
-from hdsl.diagnostics import Diagnostic, has_errors
+from hdsl.commands.watch import Terminated, terminable
+from hdsl.diagnostics import Diagnostic, has_errors, short_of_memory
 
 if TYPE_CHECKING:
     from hdsl.source import Source
@@ -53,17 +56,18 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
 
             arrow_without_pandas()
             numpy_without_f2py()
-        return command(arguments)
-    except KeyboardInterrupt:
+        with terminable():
+            return command(arguments)
+    except KeyboardInterrupt as stop:
         print("\nStopped. Nothing was written.", file=sys.stderr)
-        return 130
+        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
     except Exception as error:
         if os.environ.get("HDSL_TRACEBACK"):
             raise
-        return refused(arguments, [_defect(error)], None, FINDINGS)
+        return refused(arguments, [_unforeseen(error)], None, FINDINGS)
 
 
 def _parsed(parser: argparse.ArgumentParser, given: Sequence[str]) -> argparse.Namespace | None:
@@ -83,9 +87,13 @@ def _parsed(parser: argparse.ArgumentParser, given: Sequence[str]) -> argparse.N
     return None
 
 
-def _defect(error: Exception) -> Diagnostic:
-    """Return what a user is told of an error that hdsl did not foresee."""
+def _unforeseen(error: Exception) -> Diagnostic:
+    """Return what a user is told of an error that hdsl did not foresee: memory ran out, or it has a defect."""
     said = str(error).splitlines()[0] if str(error) else "no message"
+    if short_of_memory(error):
+        detail = f": {said}" if str(error) else ""
+        help_ = "Nothing was written. Run where there is more memory, or with fewer draws; `ulimit -v` shows a limit."
+        return Diagnostic("HDM729", f"There is not enough memory{detail.rstrip('.')}.", help=help_)
     message = f"hdsl has a defect: {type(error).__name__}: {said}."
     help_ = "Nothing was written. Please report it with the study and what HDSL_TRACEBACK=1 prints."
     return Diagnostic("HDM799", message, help=help_)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.backend import Array, Draws, Program, Progress, SamplingFailed, Settings
-from hdsl.diagnostics import Diagnostic
+from hdsl.diagnostics import Diagnostic, short_of_memory
 from hdsl.model.ir import Model, ModelData
 from hdsl_numpyro.bart import build_with_trees, surface_of
 from hdsl_numpyro.kernel import BLOCK, Arrays, Kernel, build
@@ -122,10 +122,8 @@ def _failures() -> Generator[None]:
         yield
     except SamplingFailed:
         raise
-    except MemoryError as error:
-        raise SamplingFailed([_out_of_memory()]) from error
     except Exception as error:
-        if "RESOURCE_EXHAUSTED" in str(error):
+        if short_of_memory(error):
             raise SamplingFailed([_out_of_memory()]) from error
         lines = str(error).strip().splitlines() or [""]
         text = f"NumPyro stopped: {type(error).__name__}: {lines[0][:300]}"

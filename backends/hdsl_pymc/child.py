@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from hdsl_pymc.sample import Run
 
 _WORKER = Path(__file__).with_name("worker.py")
-_FAILED = 3
 _WAIT = 0.2
 # Chains have a processor each; sums that BLAS splits among threads need not come out the same bit for bit.
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -84,11 +83,17 @@ def _wait(folder: Path, progress: Callable[[Progress], None] | None) -> None:
                     progress(report)
         finally:
             _end(child)
-    if child.returncode == _FAILED:
+    refuse_incomplete(folder, child.returncode)
+
+
+def refuse_incomplete(folder: Path, status: int) -> None:
+    """Raise SamplingFailed unless the draws are there: what the process left tells, and not how it went afterwards."""
+    if (folder / "draws.npz").exists():
+        return
+    if (folder / "failed.json").exists():
         told = json.loads((folder / "failed.json").read_text())
         raise SamplingFailed([Diagnostic(each["code"], each["message"], help=each["help"]) for each in told])
-    if child.returncode != 0 or not (folder / "draws.npz").exists():
-        raise ended(child.returncode, (folder / "said.txt").read_text(errors="replace"))
+    raise ended(status, (folder / "said.txt").read_text(errors="replace"))
 
 
 def _reports(child: subprocess.Popen[str]) -> Iterator[Progress]:

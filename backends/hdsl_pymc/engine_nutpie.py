@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -99,7 +100,8 @@ def _wait(sampler: Any, news: SimpleQueue[list[Progress]], progress: Callable[[P
     except BaseException as error:
         if type(error).__name__ == "PanicException":  # nutpie's threads are lost, and so is its lock
             raise RuntimeError(f"nutpie broke down: {error}") from error
-        sampler.cancel()
+        with suppress(Exception):  # a chain that failed meanwhile would hide why this one ends
+            sampler.cancel()
         raise
     return trace
 

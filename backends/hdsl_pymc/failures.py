@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from hdsl.backend import SamplingFailed
-from hdsl.diagnostics import Diagnostic
+from hdsl.diagnostics import Diagnostic, short_of_memory
 
 NO_START = "HDM711"
 BROKEN = "HDM712"
@@ -41,10 +41,12 @@ def out_of_memory() -> SamplingFailed:
 
 def ended(status: int | None, said: str) -> SamplingFailed:
     """Return the failure of a process that ended with `status` before it had all draws; None where that is unknown."""
+    if short_of_memory(said):
+        return out_of_memory()
     how = "was ended from outside" if status is None else f"ended with status {status}"
     if status is not None and status < 0:
         how = f"was ended by signal {-status}"
-    short = status in (None, -9, 137) or "memory allocation" in said
+    short = status in (None, -9, 137)
     memory = " The system may have run out of memory." if short else ""
     last = [line.strip() for line in said.splitlines() if line.strip()][-1:]
     detail = f" It said: {last[0][:300]}" if last and not short else ""
@@ -62,11 +64,11 @@ def diagnosed() -> Generator[None]:
         yield
     except SamplingFailed:
         raise
-    except MemoryError as error:
-        raise out_of_memory() from error
     except (ConnectionResetError, BrokenPipeError, EOFError) as error:  # how PyMC finds a chain's process gone
         raise ended(None, "") from error
     except Exception as error:
+        if short_of_memory(error):
+            raise out_of_memory() from error
         text = str(error).strip()
         if "initialization points failed" in text or "Initial evaluation of model" in text:
             raise no_start("No starting point with a finite density was found.") from error

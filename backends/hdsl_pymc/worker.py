@@ -2,8 +2,11 @@
 
 Run as a script with the folder as its argument. The folder holds `program.py`, `data.npz` and `job.json`;
 `draws.npz` is there only when everything that was asked for is complete, `failed.json` where the sampling gave
-a reason why there are no draws. Progress goes to standard output, one line a report. The process ends itself when
-its parent has gone.
+a reason why there are no draws; each is written under another name and renamed. Progress goes to standard output, one
+line a report. The process ends itself when its parent has gone.
+
+Where one chain finds no start, nutpie's threads of the others go on: they would crash the interpreter while it winds
+up. So the process leaves without that.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -53,7 +56,8 @@ def main(folder: Path) -> int:
             _sample(folder, job, _say if job["talk"] else None)
     except SamplingFailed as failure:
         told = [{"code": d.code, "message": d.message, "help": d.help} for d in failure.diagnostics]
-        (folder / "failed.json").write_text(json.dumps(told))
+        (folder / "unfinished.json").write_text(json.dumps(told))
+        (folder / "unfinished.json").rename(folder / "failed.json")
         return FAILED
     return 0
 
@@ -77,5 +81,11 @@ def _sample(folder: Path, job: dict[str, Any], progress: Callable[[Progress], No
     (folder / "unfinished.npz").rename(folder / "draws.npz")
 
 
+def _leave(status: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    _leave(main(Path(sys.argv[1])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,13 @@ from queue import Empty, SimpleQueue
 
 _WAIT = 0.2
 _LAST_LINES = 200
+# Linux ends a process that asks for it (PR_SET_PDEATHSIG, 1, with SIGKILL, 9) together with the one that started it.
+_END_WITH_PARENT = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class ChainFailed(Exception):
@@ -20,6 +28,13 @@ class ChainFailed(Exception):
         super().__init__(said)
         self.status = status
         self.said = said
+
+
+def ending_with_parent(command: Sequence[str]) -> list[str]:
+    """Return a command whose process does not outlive this one, where the system can see to that."""
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", _END_WITH_PARENT, str(os.getpid()), *command]
 
 
 @dataclass
@@ -34,14 +49,16 @@ def run(
     at_once: int,
     environment: Mapping[str, str],
     tell: Callable[[int, str], None],
-) -> None:
+) -> str:
     """Run processes, `at_once` at a time, and pass on each line of each: its number and the line.
 
-    Raises ChainFailed at the first that fails; then, and where `tell` raises, the others are ended.
+    Returns what they wrote last. Raises ChainFailed at the first that fails; then, and where `tell` raises, the others
+    are ended.
     """
     lines: SimpleQueue[tuple[int, str]] = SimpleQueue()
     waiting = list(enumerate(commands))
     running: dict[int, _Chain] = {}
+    said: list[str] = []
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
@@ -53,6 +70,8 @@ def run(
                 chain = running.pop(number)
                 if chain.process.wait() != 0:
                     raise ChainFailed(chain.process.returncode, "".join(chain.said))
+                said += chain.said
+        return "".join(said)
     finally:
         for chain in running.values():
             chain.process.kill()

@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.backend import Draws, Progress, SamplingFailed, Settings
+from hdsl.diagnostics import short_of_memory
 from hdsl_stan import chains, options
 from hdsl_stan.draws import STATISTICS, Shapes, complete_statistics, complete_values, report
 from hdsl_stan.engines import cmdstan_folder, installation_version
-from hdsl_stan.failures import ended, refused, uncompiled
+from hdsl_stan.failures import INCOMPLETE, ended, failed, out_of_memory, refused, uncompiled
 
 if TYPE_CHECKING:
-    from cmdstanpy import CmdStanMCMC, CmdStanModel
+    from cmdstanpy import CmdStanModel
 
 OPTIONS: Mapping[str, options.Option] = {
     "parallel_chains": options.PARALLEL,
@@ -41,6 +42,7 @@ _FILE = "hdsl_model.stan"
 _DIGITS = 12
 _COMPILING = "compiling-"
 _DAY = 86_400
+_GAVE_UP = "Exception initializing step size."
 
 
 def sample(
@@ -63,10 +65,11 @@ def sample(
     with tempfile.TemporaryDirectory(prefix="hdsl-stan-") as name, _quiet():
         folder = Path(name)
         (folder / "data.json").write_text(json.dumps(data))
-        fit = _run(model, folder, settings, progress)
+        said = _run(model, folder, settings, progress)
         took = time.perf_counter() - ready
         _keep(folder, settings)
-        return _draws(fit, shapes, settings, ready - began, took)
+        with reading(said):
+            return _draws(folder, shapes, settings, ready - began, took)
 
 
 def compiled(source: str, threads: bool = False) -> CmdStanModel:
@@ -149,12 +152,9 @@ def _sweep(folder: Path) -> None:
 
 def _run(
     model: CmdStanModel, folder: Path, settings: Settings, progress: Callable[[Progress], None] | None
-) -> CmdStanMCMC:
-    import cmdstanpy
-
+) -> str:
     threads = bool(settings.options.get("threads", False))
-    files = [folder / "csv" / f"draws_{chain + 1}.csv" for chain in range(settings.chains)]
-    files[0].parent.mkdir()
+    (folder / "csv").mkdir()
     at_once = settings.options.get("parallel_chains", min(settings.chains, os.cpu_count() or 1))
     assert isinstance(at_once, int)
 
@@ -162,14 +162,10 @@ def _run(
         report(line if threads else f"Chain [{number + 1}] {line}", progress)
 
     try:
-        chains.run(_commands(model, folder, settings), at_once, {"STAN_NUM_THREADS": str(at_once)}, tell)
-        found = cmdstanpy.from_csv([str(file) for file in files], method="sample")
+        commands = [chains.ending_with_parent(each) for each in _commands(model, folder, settings)]
+        return chains.run(commands, at_once, {"STAN_NUM_THREADS": str(at_once)}, tell)
     except chains.ChainFailed as failure:
-        raise _failed(failure) from failure
-    except (RuntimeError, ValueError) as failure:
-        raise refused("CmdStan", str(failure)) from failure
-    assert isinstance(found, cmdstanpy.CmdStanMCMC)
-    return found
+        raise why_failed(failure) from failure
 
 
 def _commands(model: CmdStanModel, folder: Path, settings: Settings) -> list[list[str]]:
@@ -202,11 +198,11 @@ def _commands(model: CmdStanModel, folder: Path, settings: Settings) -> list[lis
     return [arguments.compose_command(each, str(folder / "csv" / f"draws_{each + 1}.csv")) for each in numbers]
 
 
-def _failed(failure: chains.ChainFailed) -> SamplingFailed:
+def why_failed(failure: chains.ChainFailed) -> SamplingFailed:
     """Return why there are no draws: a chain that was ended, or what it said where it did not begin."""
     lines = [line.strip() for line in failure.said.splitlines() if line.strip()]
     if failure.status < 0:
-        return ended("CmdStan", failure.status, "")
+        return ended("CmdStan", failure.status, failure.said if short_of_memory(failure.said) else "")
     if any("Iteration:" in line for line in lines):
         return ended("CmdStan", failure.status, lines[-1])
     return refused("CmdStan", lines[-1] if lines else "")
@@ -221,7 +217,31 @@ def _keep(folder: Path, settings: Settings) -> None:
             shutil.copy(file, target / file.name)
 
 
-def _draws(fit: CmdStanMCMC, shapes: Shapes, settings: Settings, compiling: float, took: float) -> Draws:
+@contextmanager
+def reading(said: str) -> Generator[None]:
+    """Turn what keeps the chains' files from being read whole into a diagnostic.
+
+    CmdStan ends with status 0 where it finds no step size, with a reason among what it `said`.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, ValueError, OSError) as failure:
+        if short_of_memory(failure):
+            raise out_of_memory("CmdStan") from failure
+        if _GAVE_UP in said:
+            raise refused("CmdStan", said[said.index(_GAVE_UP) :]) from failure
+        why = next(iter(str(failure).splitlines()), type(failure).__name__)[:300].rstrip(", ")
+        message = f"The draws that CmdStan wrote cannot be read: {why}."
+        advice = "Is the disk full? Name a larger folder for its files in TMPDIR."
+        raise failed(INCOMPLETE, message, advice) from failure
+
+
+def _draws(folder: Path, shapes: Shapes, settings: Settings, compiling: float, took: float) -> Draws:
+    import cmdstanpy
+
+    files = [str(folder / "csv" / f"draws_{chain + 1}.csv") for chain in range(settings.chains)]
+    fit = cmdstanpy.from_csv(files, method="sample")
+    assert isinstance(fit, cmdstanpy.CmdStanMCMC)
     lead = (settings.chains, settings.draws)
     values: dict[str, NDArray[np.generic] | None] = {}
     for name, shape in shapes.items():

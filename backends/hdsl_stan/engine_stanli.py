@@ -31,7 +31,6 @@ OPTIONS: Mapping[str, options.Option] = {
 }
 GUARDS: Mapping[str, str] = {"STANLI_NO_INTERPRETER": "1", "STANLI_NO_REROLL": "1"}
 _WORKER = Path(__file__).with_name("stanli_worker.py")
-_GAVE_REASON = 3
 
 
 def installed() -> str | None:
@@ -86,11 +85,18 @@ def _run(folder: Path, progress: Callable[[Progress], None] | None) -> None:
     try:
         chains.run([command], 1, environment, lambda _, line: report(line, progress))
     except chains.ChainFailed as failure:
-        if failure.status == _GAVE_REASON:
-            raise refused("stanli", (folder / "error.txt").read_text()) from failure
-        raise ended("stanli", failure.status, failure.said) from failure
-    if not (folder / "draws.npz").exists():
-        raise ended("stanli", 0, "")
+        refuse_incomplete(folder, failure.status, failure.said)
+    else:
+        refuse_incomplete(folder, 0, "")
+
+
+def refuse_incomplete(folder: Path, status: int, said: str) -> None:
+    """Raise SamplingFailed unless the draws are there: what the process left tells, and not how it went afterwards."""
+    if (folder / "draws.npz").exists():
+        return
+    if (folder / "error.txt").exists():
+        raise refused("stanli", (folder / "error.txt").read_text())
+    raise ended("stanli", status, said)
 
 
 def _draws(arrays: Mapping[str, NDArray[np.generic]], shapes: Shapes, settings: Settings) -> Draws:

@@ -40,7 +40,8 @@ def main(folder: Path) -> int:
         compiled = time.perf_counter() - began
         fit = model.sample(**job["settings"])
     except (RuntimeError, ValueError) as failure:
-        (folder / "error.txt").write_text(str(failure))
+        (folder / "unfinished.txt").write_text(str(failure))
+        (folder / "unfinished.txt").rename(folder / "error.txt")
         return 3
     took = time.perf_counter() - began - compiled
     arrays = {f"value:{name}": fit.draws(name) for name in job["columns"] if name in fit.variables}

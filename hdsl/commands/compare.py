@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hdsl.commands.output import FAILED, FINDINGS, FINE, USAGE, print_json, refused, say, unwritable, write
 from hdsl.commands.pictures import PICTURES
 from hdsl.commands.settings import add_settings, failed, settings_of
+from hdsl.commands.watch import watched
 from hdsl.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ def compare(arguments: argparse.Namespace) -> int:
     if no_place is not None:
         return refused(arguments, [no_place], None, FINDINGS)
     try:
-        if len(arguments.studies) == 1 and arguments.pooling is None:
-            return _backends(arguments)
-        return _models(arguments)
+        with watched(arguments):
+            if len(arguments.studies) == 1 and arguments.pooling is None:
+                return _backends(arguments)
+            return _models(arguments)
     except StudyError as error:
         return refused(arguments, error.diagnostics, error.source, failed(error, FINDINGS))
     except SamplingFailed as error:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hdsl.source import Source
 
 FINE, FINDINGS, USAGE, FAILED = 0, 1, 2, 3
+INTERRUPTED, TERMINATED = 130, 143  # as shells say it of signals 2 and 15
 
 
 def refused(arguments: argparse.Namespace, found: Sequence[Diagnostic], source: Source | None, code: int) -> int:

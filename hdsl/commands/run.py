@@ -21,6 +21,7 @@ from hdsl.commands.output import (
 )
 from hdsl.commands.report import write_report
 from hdsl.commands.settings import add_engine_options, add_inference, add_settings, add_stream, failed, settings_of
+from hdsl.commands.watch import watched
 from hdsl.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         return refused(arguments, [no_place], None, FINDINGS)
     runs = arguments.out if arguments.out and file is None else True
     try:
-        with progress_bars(settings, quiet=arguments.json) as progress:
+        with watched(arguments), progress_bars(settings, quiet=arguments.json) as progress:
             result = fit(
                 arguments.study,
                 backend=arguments.backend,

@@ -16,7 +16,7 @@ from typing import Any
 
 from hdsl.data import databases, textfile
 from hdsl.data.table import ArrowTable, Table, composed, find_columns, suggest
-from hdsl.diagnostics import Diagnostic
+from hdsl.diagnostics import Diagnostic, short_of_memory
 
 PACKED_SUFFIXES = frozenset({".gz", ".bz2", ".zst"})
 PARQUET = (".parquet", ".pq", ".parq")
@@ -89,6 +89,9 @@ def list_columns(locator: str, base: Path) -> tuple[str, ...] | list[Diagnostic]
 def unreadable(source: str, error: BaseException | str) -> Diagnostic:
     """HDM211: the file is there but cannot be read."""
     said = str(error).strip().splitlines()
+    if isinstance(error, BaseException) and short_of_memory(error):
+        help_ = "Run where there is more memory; `--stream` sums up rows without holding them."
+        return Diagnostic("HDM729", f"{source} cannot be read: there is not enough memory.", help=help_)
     detail = f" ({said[0][:200].rstrip('. ')})" if said else ""
     return Diagnostic(
         "HDM211",

@@ -276,6 +276,8 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM726": CodeInfo("strata of the propensity score with one arm", "warning"),
         "HDM727": CodeInfo("arms that differ given the propensity score", "warning"),
         "HDM728": CodeInfo("draws for which there is no room"),
+        "HDM729": CodeInfo("memory that does not suffice"),
+        "HDM730": CodeInfo("numbers of a sampling that failed", "warning"),
         "HDM799": CodeInfo("a defect of hdsl itself"),
     }
 )

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,7 +182,7 @@ except SamplingFailed as failure:
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_AS"), reason="limits its own memory")
 @pytest.mark.parametrize(("name", "engine"), _ENGINES[:-1])
 def test_too_little_memory(name: str, engine: str) -> None:
-    """Draws that no machine can hold. (CmdStan writes them to the disk as it goes.)"""
+    """Draws that no machine can hold. (CmdStan writes them to the disk as it goes: see below.)"""
     _backend(name, engine)
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", _LITTLE_MEMORY, name, engine, str(10**9 if engine == "stanli" else 10**12)]
@@ -192,6 +193,30 @@ def test_too_little_memory(name: str, engine: str) -> None:
     assert code == "HDM712"
     assert "memory" in message
     assert "fewer" in help_.lower()
+
+
+@pytest.mark.slow
+@pytest.mark.stan
+@_CMDSTAN
+@pytest.mark.parametrize("kilobytes", [10_000, 14_000, 16_000])
+def test_too_little_memory_for_cmdstan(kilobytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain that gets no memory says so in several ways: as it reads its data, starts, or draws."""
+    from hdsl_stan import chains
+
+    limited = ["/bin/sh", "-c", f'ulimit -v {kilobytes}; exec "$@"', "sh"]
+    monkeypatch.setattr(chains, "ending_with_parent", lambda command: [*limited, *command])
+    model, data = models.observed("normal")
+    rows = 60_000
+    sets = tuple(each.model_copy(update={"size": rows}) if each.name == "row" else each for each in model.index_sets)
+    large: dict[str, Any] = {name: np.resize(each, rows) for name, each in data.values.items() if each.ndim == 1}
+    coords = {**data.coords, "row": tuple(map(str, range(rows)))}
+    large = {**data.values, **large}
+    case = (model.model_copy(update={"index_sets": sets}), ModelData(large, coords))
+    with pytest.raises(SamplingFailed) as failure:
+        _run("stan", case, Settings(chains=2, draws=50, warmup=50, engine="cmdstan"))
+    code, message = _finding(failure)
+    assert code == "HDM712"
+    assert "memory" in message
 
 
 def _walls() -> models.Case:
@@ -220,3 +245,94 @@ def test_divergences_throughout(name: str, engine: str) -> None:
     assert diagnosis.verdict == "fail"
     (told,) = [each for each in found if each.code == "HDM703"]
     assert told.help
+
+
+def test_what_a_sampler_left_counts_and_not_how_it_ended(tmp_path: Path) -> None:
+    """A process may crash while it winds up, after it gave its reason or its draws."""
+    from hdsl_pymc import child
+    from hdsl_stan import engine_stanli
+
+    (tmp_path / "failed.json").write_text(json.dumps([{"code": "HDM711", "message": "No start.", "help": "Look."}]))
+    (tmp_path / "error.txt").write_text("chain 1: initialization failed")
+    (tmp_path / "said.txt").write_text("")
+    with pytest.raises(SamplingFailed) as of_pymc:
+        child.refuse_incomplete(tmp_path, -11)
+    with pytest.raises(SamplingFailed) as of_stanli:
+        engine_stanli.refuse_incomplete(tmp_path, -11, "")
+    assert _finding(of_pymc)[0] == _finding(of_stanli)[0] == "HDM711"
+    (tmp_path / "draws.npz").write_bytes(b"")
+    child.refuse_incomplete(tmp_path, -11)
+    engine_stanli.refuse_incomplete(tmp_path, -11, "")
+
+
+@pytest.mark.parametrize("status", [1, -6, 127])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Exception: std::bad_alloc (in 'hdsl_model.stan', line 61) [origin: bad_alloc]",
+        "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc",
+        "error while loading shared libraries: libc.so.6: failed to map segment from shared object",
+    ],
+)
+def test_what_cmdstan_says_without_memory(said: str, status: int) -> None:
+    """The words are CmdStan 2.39's own under a limit of its address space."""
+    from hdsl_stan import engine_cmdstan
+    from hdsl_stan.chains import ChainFailed
+
+    failure = engine_cmdstan.why_failed(ChainFailed(status, said))
+    (found,) = failure.diagnostics
+    assert found.code == "HDM712"
+    assert "ran out of memory" in found.message
+
+
+def test_a_compiler_that_is_stopped_says_why() -> None:
+    from hdsl_stan.failures import uncompiled
+
+    said = (
+        "Failed to compile Stan model 'm.stan'. Console:\n\n--- Translating Stan model to C++ code ---\n"
+        "bin/stanc --o=m.hpp m.stan\nmake: *** [make/program:66: m.hpp] File size limit exceeded\n"
+    )
+    assert uncompiled("CmdStan", said).diagnostics[0].message.endswith("the program: File size limit exceeded")
+    killed = "g++ -O3 -c m.hpp\ng++: fatal error: Killed signal terminated program cc1plus\n"
+    assert "ran out of memory" in uncompiled("CmdStan", killed).diagnostics[0].message
+
+
+def test_chains_without_a_step_size_are_no_draws(tmp_path: Path) -> None:
+    """CmdStan ends with status 0 there, and its files hold no draws."""
+    from hdsl_stan import engine_cmdstan
+
+    said = "Exception initializing step size.\nPosterior is improper. Please check your model.\n"
+    for told, code in ((said, "HDM711"), ("", "HDM715")):
+        with pytest.raises(SamplingFailed) as failure, engine_cmdstan.reading(told):
+            raise ValueError("Invalid or corrupt Stan CSV output file, ")
+        assert _finding(failure)[0] == code
+    with pytest.raises(SamplingFailed) as failure, engine_cmdstan.reading(""):
+        raise MemoryError
+    assert "memory" in _finding(failure)[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends children with their parent")
+def test_a_chain_does_not_outlive_hdsl() -> None:
+    code = (
+        "import subprocess, sys, time; from hdsl_stan.chains import ending_with_parent\n"
+        "chain = subprocess.Popen(ending_with_parent(['/bin/sleep', '60']))\n"
+        "print(chain.pid, flush=True); time.sleep(60)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        chain = Path("/proc") / parent.stdout.readline().strip()
+        deadline = time.monotonic() + 20
+        while b"/bin/sleep" not in (chain / "cmdline").read_bytes()[:10] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        parent.kill()
+    while _runs(chain) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _runs(chain)
+
+
+def _runs(process: Path) -> bool:
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
