@@ -342,7 +342,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
         print_json({"found": [{"name": f.name, "available": f.available, "note": f.note} for f in found]})
     else:
         for each in found:
-            say(f"{'yes' if each.available else 'no '}  {each.name}: {each.note}")
+            say(f"{'yes' if each.available else 'no '}  {each.name}: " + each.note.replace("\n", "\n     "))
     return FINE
 
 

@@ -10,9 +10,14 @@ from typing import NamedTuple
 from hdsl_stan import engine_stanli
 from hdsl_stan.failures import NO_ENGINE, failed
 
+_INSTALL = (
+    'Install it (downloads; needs make and a C++ compiler): python -c "import cmdstanpy; cmdstanpy.install_cmdstan()"'
+)
+_EXISTING = "Or use one that is there: export CMDSTAN=/path/to/cmdstan (it holds `makefile` and `bin/stanc`)"
+
 
 class Engine(NamedTuple):
-    """An engine: whether it can run, its version ("" where unknown) and how to get it."""
+    """An engine: whether it can run, its version ("" where unknown) and how to get it, a step a line."""
 
     name: str
     available: bool
@@ -35,14 +40,18 @@ def choose(wanted: str | None) -> str:
         ready = [engine for engine in found if engine.available]
         if ready:
             return ready[0].name
-        raise failed(NO_ENGINE, "No Stan engine is installed.", found[-1].hint)
+        raise failed(NO_ENGINE, "No Stan engine is installed.", _in_one_line(found[-1].hint))
     for engine in found:
         if engine.name == wanted:
             if engine.available:
                 return wanted
-            raise failed(NO_ENGINE, f"The Stan engine {wanted!r} is not available.", engine.hint)
+            raise failed(NO_ENGINE, f"The Stan engine {wanted!r} is not available.", _in_one_line(engine.hint))
     names = ", ".join(engine.name for engine in found)
     raise failed(NO_ENGINE, f"There is no Stan engine called {wanted!r}.", f"Engines: {names}.")
+
+
+def _in_one_line(hint: str) -> str:
+    return "; ".join(hint.splitlines())
 
 
 def cmdstan_folder() -> Path | None:
@@ -76,10 +85,13 @@ def _usable(folder: Path) -> bool:
 
 def _cmdstan() -> Engine:
     folder = cmdstan_folder()
-    if find_spec("cmdstanpy") is None:
-        return Engine("cmdstan", False, "", "pip install cmdstanpy, then: install_cmdstan")
+    package = [] if find_spec("cmdstanpy") else ["pip install cmdstanpy"]
     if folder is None:
-        return Engine("cmdstan", False, "", "Run `install_cmdstan`, or set CMDSTAN to an installation.")
+        given = os.environ.get("CMDSTAN")
+        wrong = [f"CMDSTAN is {given}, which holds no built CmdStan (`makefile` and `bin/stanc`)"] if given else []
+        return Engine("cmdstan", False, "", "\n".join([*wrong, *package, _INSTALL, _EXISTING]))
+    if package:
+        return Engine("cmdstan", False, "", package[0])
     return Engine("cmdstan", True, installation_version(folder), "")
 
 

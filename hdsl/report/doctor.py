@@ -11,7 +11,7 @@ from hdsl.diagnostics import Diagnostic
 
 @dataclass(frozen=True)
 class Found:
-    """A backend or one of its engines: whether it can be used, and what to do where it cannot."""
+    """A backend or one of its engines: whether it can be used, and what to do where it cannot, a step a line."""
 
     name: str
     available: bool
@@ -32,7 +32,7 @@ def findings() -> list[Found]:
         if isinstance(loaded, Diagnostic):
             found.append(Found(name, False, f"{loaded.message} {loaded.help}"))
             continue
-        found.append(Found(name, True, entry.value))
+        found.append(Found(name, True, f"installed ({entry.value.partition(':')[0]})"))
         found += _engines(name, loaded)
     return found
 

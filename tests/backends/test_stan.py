@@ -300,7 +300,10 @@ def test_engines_are_listed_with_hints(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("CMDSTAN", str(tmp_path))
     by_name = {engine.name: engine for engine in engines()}
     assert not by_name["cmdstan"].available
-    assert "CMDSTAN" in by_name["cmdstan"].hint
+    wrong, install, existing = by_name["cmdstan"].hint.splitlines()
+    assert str(tmp_path) in wrong
+    assert "cmdstanpy.install_cmdstan()" in install
+    assert "export CMDSTAN=" in existing
     assert by_name["stanli"].available
     assert choose(None) == "stanli"
 

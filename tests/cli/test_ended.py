@@ -43,11 +43,12 @@ def _started(code: str, *arguments: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("how", ["abort", "wait"])
 def test_an_end_that_python_does_not_see_is_told(how: str, form: str) -> None:
     process = _started(_SAMPLING, how, form)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "began\n"
     if how == "wait":
+        assert process.stdout is not None
+        assert process.stdout.readline() == "began\n"
         process.kill()
     out, error = process.communicate(timeout=30)
+    out = out.removeprefix("began\n")
     assert process.returncode == (-signal.SIGABRT if how == "abort" else -signal.SIGKILL)
     if form == "json":
         (found,) = json.loads(out)["diagnostics"]
@@ -73,6 +74,20 @@ def test_signals_stop_a_command(number: signal.Signals, status: int) -> None:
     out, error = process.communicate(timeout=30)
     assert time.monotonic() - began < 10
     assert (process.returncode, out, error.strip()) == (status, "", "Stopped. Nothing was written.")
+
+
+def test_doctor_says_step_by_step_how_to_get_an_engine(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hdsl import cli
+
+    monkeypatch.setenv("CMDSTAN", "/no/cmdstan")
+    assert cli.main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (place,) = [place for place, line in enumerate(lines) if line.startswith("no   stan, engine cmdstan: ")]
+    assert "CMDSTAN is /no/cmdstan" in lines[place]
+    assert "install_cmdstan()" in "".join(lines[place + 1 :])
+    assert all(line.startswith("     ") for line in lines[place + 1 : place + 3])
 
 
 def test_the_package_runs_as_a_module() -> None:
