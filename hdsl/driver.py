@@ -278,7 +278,8 @@ def compare(
     By default on all that are installed and can express the study. A name may give the engine as well:
     `stan:cmdstan`. Effects are integrated out only where `settings` ask for it.
 
-    Raises StudyError and SamplingFailed as `run` does.
+    Raises StudyError and SamplingFailed as `run` does, the latter with the name of what failed; StudyError (HDM116)
+    also where there are not two to compare. Backends and engines that are not there are told before any runs.
 
     Examples
     --------
@@ -287,27 +288,40 @@ def compare(
     >>> sorted(agreement.weakest)
     ['numpyro', 'stan']
     """
-    from hdsl.backend import Settings
-    from hdsl.report.compare import agreement
+    from hdsl.backend import SamplingFailed, Settings
+    from hdsl.design.snippets import StudyError
+    from hdsl.report.compare import agreement, not_comparable
 
     given = settings or Settings()
     given = replace(given, inference="nuts") if given.inference == "auto" else given
     results: dict[str, Result] = {}
-    for name in names or _able(study, data):
+    chosen = names or _able(study, data)
+    problem = not_comparable(chosen)
+    if problem is not None:
+        raise StudyError([problem], None)
+    for name in chosen:
         backend, _, engine = name.partition(":")
         own = replace(given, engine=engine) if engine else given
-        results[name] = run(study, backend=backend, data=data, settings=own)
+        try:
+            results[name] = run(study, backend=backend, data=data, settings=own)
+        except SamplingFailed as error:
+            told = [replace(each, message=f"{name}: {each.message}") for each in error.diagnostics]
+            raise SamplingFailed(told) from error
     return results, agreement(results)
 
 
 def _able(study: str | Path | Study, data: str | None) -> list[str]:
-    """Return the backends that are installed and can express a study; the default one alone where it has errors."""
+    """Return the backends that are installed and can express a study.
+
+    Raises StudyError where the study has errors.
+    """
     from hdsl import backend as backends
+    from hdsl.design.snippets import StudyError
     from hdsl.passes import prepare
 
     derived = derive(study, data)
     if derived.model is None or derived.data is None:
-        return ["numpyro"]
+        raise StudyError(list(derived.diagnostics), derived.checked.opened.source)
     model, _ = prepare(derived.model, derived.data)
     found = {name: backends.load(name) for name in sorted(backends.installed())}
     usable = {name: each for name, each in found.items() if not isinstance(each, Diagnostic)}

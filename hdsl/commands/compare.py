@@ -77,6 +77,8 @@ def _backends(arguments: argparse.Namespace) -> int:
         print_json({"results": {n: r.to_json() for n, r in results.items()}, "comparison": found.to_json()})
     else:
         show_comparison(results, found)
+    if any(result.unusable for result in results.values()):
+        return FAILED
     return FINE if found.agrees else FINDINGS
 
 

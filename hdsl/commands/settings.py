@@ -109,4 +109,4 @@ def _share(text: str) -> float:
 def failed(error: StudyError | SamplingFailed, code: int) -> int:
     """Return the exit code: a backend, engine or setting that there is not is a matter of usage."""
     wrong = {found.code for found in error.diagnostics if found.severity == "error"}
-    return USAGE if wrong <= {"HDM601", "HDM713", "HDM714"} else code
+    return USAGE if wrong <= {"HDM116", "HDM601", "HDM713", "HDM714"} else code

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hdsl import backend as backends
+from hdsl.diagnostics import Diagnostic
 from hdsl.inference.convergence import convergence
 from hdsl.inference.posterior import values_of
 
 if TYPE_CHECKING:
     from hdsl.report.result import Result
+    from hdsl.report.summary import Summary
 
 Array = NDArray[np.float64]
 LEVEL = 0.001
@@ -96,14 +99,45 @@ class Agreement:
         }
 
 
+def not_comparable(names: Sequence[str]) -> Diagnostic | None:
+    """Return why backends, named as NAME or NAME:ENGINE, cannot be compared, before any runs."""
+    if len(set(names)) < max(len(names), 2):
+        message = f"A comparison needs two or more different backends, not: {', '.join(names) or 'none'}."
+        return Diagnostic("HDM116", message, help="Name two, such as `--backends numpyro stan`; see `hdsl doctor`.")
+    for name in names:
+        backend, _, engine = name.partition(":")
+        loaded = backends.load(backend)
+        if isinstance(loaded, Diagnostic):
+            return loaded
+        told: Any = getattr(loaded, "engines", None)
+        known = {each.name: each for each in told()} if told is not None and engine else {}
+        if known and (engine not in known or not known[engine].available):
+            hint = known[engine].hint if engine in known else f"Engines: {', '.join(known)}."
+            message = f"The backend {backend!r} has no engine {engine!r} that can run here."
+            return Diagnostic("HDM714", message, help="; ".join(hint.splitlines()))
+    return None
+
+
 def agreement(results: Mapping[str, Result]) -> Agreement:
-    """Compare every estimated scalar of the results, each pair of backends."""
-    return agreement_of(
-        {
-            name: {str(role): values_of(values) for role, values in result.posterior["posterior"].data_vars.items()}
-            for name, result in results.items()
-        }
-    )
+    """Compare every estimand and every estimated scalar of the results, each pair of backends."""
+    return agreement_of({name: {**_estimands(result), **_parameters(result)} for name, result in results.items()})
+
+
+def _parameters(result: Result) -> dict[str, Array]:
+    return {str(role): values_of(values) for role, values in result.posterior["posterior"].data_vars.items()}
+
+
+def _estimands(result: Result) -> dict[str, Array]:
+    """Return the draws of each estimand, of indexed ones each value under its own labels."""
+    found: dict[str, Array] = {}
+    for summary in result.estimand_summaries:
+        draws = result.draws(summary.name)
+        found[_called(summary)] = np.asarray(draws.sel(dict(summary.index)).values, dtype=np.float64)
+    return found
+
+
+def _called(summary: Summary) -> str:
+    return f"{summary.name}[{', '.join(summary.index.values())}]" if summary.index else summary.name
 
 
 def agreement_of(draws: Mapping[str, Mapping[str, Array]]) -> Agreement:
@@ -190,6 +224,5 @@ def side_by_side(results: Mapping[str, Result]) -> list[tuple[str, Sequence[tupl
     rows: dict[str, list[tuple[float, float]]] = {}
     for result in results.values():
         for summary in (*result.estimand_summaries, *(p for p in result.parameter_summaries if not p.index)):
-            index = f"[{', '.join(summary.index.values())}]" if summary.index else ""
-            rows.setdefault(f"{summary.name}{index}", []).append((summary.mean, summary.sd))
+            rows.setdefault(_called(summary), []).append((summary.mean, summary.sd))
     return list(rows.items())

@@ -202,7 +202,10 @@ def show_comparison(results: Mapping[str, Result], found: Agreement, console: Co
     screen.print(_comparison(results, found))
     for name, result in results.items():
         screen.print(f"{name}: {result.inference}. {result.verdict}", highlight=False, markup=False)
-    if found.agrees:
+    failed = [name for name, result in results.items() if result.unusable]
+    for name in failed:
+        screen.print(f"{name}: {results[name].unusable}", highlight=False, markup=False, style=STYLES["fail"])
+    if found.agrees and not failed:
         count = len(found.differences)
         screen.print(f"The posteriors agree: {count} comparisons, none beyond {found.limit:.1f} standard errors.")
     for each in [each for each in found.differences if abs(each.z) > found.limit][:10]:

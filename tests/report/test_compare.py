@@ -16,7 +16,7 @@ def result(draws: np.ndarray) -> Any:
     """Return what `agreement` reads of a result: draws by role."""
     effects = xr.DataArray(draws, dims=("chain", "draw", "school"))
     dataset = xr.Dataset({"effect(z)[school]": effects, "effect(z)": effects[:, :, 0]})
-    return SimpleNamespace(posterior={"posterior": dataset})
+    return SimpleNamespace(posterior={"posterior": dataset}, estimand_summaries=())
 
 
 def normal(seed: int) -> np.ndarray:
