@@ -138,11 +138,15 @@ def scale_of(outcome: BoundVariable, family: Family, offset: Reals | None, frequ
 
 
 def _measured(y: Reals, text: str, frequency: Reals | None = None) -> Scale:
-    if frequency is None:
-        middle, sd = float(np.mean(y)), float(np.std(y, ddof=1)) if len(y) > 1 else 1.0
-    else:
-        middle, number = float(np.average(y, weights=frequency)), float(frequency.sum())
-        sd = float(np.sqrt(frequency @ (y - middle) ** 2 / max(number - 1, 1.0)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        if frequency is None:
+            middle, sd = float(np.mean(y)), float(np.std(y, ddof=1)) if len(y) > 1 else 1.0
+        else:
+            middle, number = float(np.average(y, weights=frequency)), float(frequency.sum())
+            sd = float(np.sqrt(frequency @ (y - middle) ** 2 / max(number - 1, 1.0)))
+    if not np.isfinite(sd):
+        message = f"The spread of {text} is no finite number: its values are too large."
+        raise NotDerivable("HDM365", message, "Bring the outcome to a smaller scale, such as thousands of its unit.")
     sd = sd if sd > 0 else 1.0
     return Scale(middle, sd, sd, f"sd({text})")
 
