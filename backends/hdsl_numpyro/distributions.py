@@ -100,7 +100,8 @@ HELPERS: Mapping[str, str] = {
 class LowRankNormal(dist.Distribution):
     """Normal vectors with the covariance diag(sd^2) + factor factor'.
 
-    Of all vectors at once: entry L[i, j] holds those of their Cholesky factors, z = L^-1 (value - mean).
+    Of all vectors at once: entry L[i, j] holds those of their Cholesky factors,
+    z = L^-1 (value - mean).
     """
 
     support = dist.constraints.real_vector

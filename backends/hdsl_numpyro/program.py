@@ -21,6 +21,7 @@ from hdsl.model.ir import (
     Observation,
     RandomVariable,
 )
+from hdsl.model.python_text import folded, notes_paragraph, plain
 from hdsl.model.roles import in_words
 from hdsl.model.walk import needed
 from hdsl_numpyro.distributions import DISTRIBUTIONS, HELPERS, SURVIVAL
@@ -160,13 +161,7 @@ def _shape(dims: Dims, scope: Scope) -> str:
 
 
 def _comment(role: str | None, reason: str) -> str:
-    return ": ".join(_plain(part) for part in (in_words(role or ""), reason) if part)
-
-
-def _plain(text: str) -> str:
-    """Return text on one line that neither ends a comment nor a string."""
-    shown = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(shown.replace("\\", "/").replace('"', "'").split())
+    return ": ".join(plain(part) for part in (in_words(role or ""), reason) if part)
 
 
 def _definition(definition: Definition, scope: Scope) -> tuple[_Line, Scope]:
@@ -223,20 +218,15 @@ def _text(model: Model, scope: Scope, body: list[_Line], kept: frozenset[str]) -
     helpers = _helpers(words)
     file = re.sub(r"\W+", "_", model.name) or "study"
     imports = _imports("".join([code, *helpers]))
-    head = _HEAD.format(title=_plain(model.name), notes=_notes(model), file=file, imports=imports)
+    head = _HEAD.format(title=plain(model.name), notes=notes_paragraph(model.notes, WIDTH), file=file, imports=imports)
     slots = [
-        _Line(f"{scope.names[slot.name]} = data[{json.dumps(slot.name)}]", _plain(slot.source))
+        _Line(f"{scope.names[slot.name]} = data[{json.dumps(slot.name)}]", plain(slot.source))
         for slot in model.slots
         if slot.name in kept
     ]
     lines = ["def model(data):", *_indented(_slot_lines(slots)), *_indented(_commented(body))]
     parts = [head, "\n".join([*sizes, ""]) if sizes else "", *helpers]
-    return _joined(parts) + "\n\n" + "\n".join(lines) + "\n" + _TAIL
-
-
-def _notes(model: Model) -> str:
-    """Return the notes as a paragraph, "" where there are none."""
-    return "".join(f"\n{line}" for note in model.notes for line in wrap(_plain(note), WIDTH)) + "\n" * bool(model.notes)
+    return folded(_joined(parts) + "\n\n" + "\n".join(lines) + "\n" + _TAIL, WIDTH)
 
 
 def _imports(code: str) -> str:

@@ -21,7 +21,8 @@ def log_ndtr(z):
 def groups_logp(rows, value, mean, sd, factor):
     """Log density of normal vectors with the covariance diag(sd^2) + factor factor'.
 
-    Of all groups at once: entry L[i, j] holds those of their Cholesky factors, z = L^-1 (value - mean).
+    Of all groups at once: entry L[i, j] holds those of their Cholesky factors,
+    z = L^-1 (value - mean).
     """
     L, z, total = {}, [], -0.5 * rows * np.log(2.0 * np.pi)
     for i in range(rows):

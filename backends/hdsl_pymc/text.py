@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from textwrap import wrap
 
 from hdsl.backend import Settings
+from hdsl.model.python_text import folded, notes_paragraph, plain
 from hdsl_pymc.helpers import HELPERS
 
 WIDTH = 100
@@ -44,12 +45,6 @@ if __name__ == "__main__":
         trace = pm.sample(draws=1000, tune=1000, chains=4, target_accept={target_accept}, random_seed=1)
     print(az.summary(trace))
 """
-
-
-def plain(text: str) -> str:
-    """Return text on one line that neither ends a comment nor a string."""
-    shown = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(shown.replace("\\", "/").replace('"', "'").split())
 
 
 def call(function: str, *args: str) -> str:
@@ -94,9 +89,8 @@ def source_text(
         body="\n".join(f"        {line}" if line else "" for line in body),
     )
     file = re.sub(r"\W+", "_", title) or "study"
-    lines = [line for note in notes for line in wrap(plain(note), WIDTH)]
-    noted = "".join(f"\n{line}" for line in lines) + "\n" * bool(lines)
+    noted = notes_paragraph(notes, WIDTH)
     head = _HEAD.format(title=plain(title), notes=noted, file=file)
     if "pymc_bart." in tail:
         head = head.replace("import pymc as pm\n", "import pymc as pm\nimport pymc_bart\n")
-    return head + tail
+    return folded(head + tail, WIDTH)
