@@ -61,9 +61,11 @@ END = """
 ## Measuring again
 
 `python -m benchmarks run`, `python -m benchmarks curves` and `python -m benchmarks.stream measure` write their results
-as JSON, and `python -m benchmarks page` writes this page from them. R, lme4 and brms are the Debian packages listed, with their
-versions, in `benchmarks/peers/debian.txt` (`apt-get install $(cat benchmarks/peers/debian.txt)`); bambi and the programs by hand in
-NumPyro run in an environment of their own, made from `benchmarks/peers/requirements.txt`; CmdStan is found by the variable `CMDSTAN`. How the three backends compare with programs by hand that run the same sampler, and NUTS on binary
+as JSON, and `python -m benchmarks page` writes this page from them. R, lme4 and brms are the Debian packages listed,
+with their versions, in `benchmarks/peers/debian.txt` (`apt-get install $(cat benchmarks/peers/debian.txt)`); bambi and
+the programs by hand in NumPyro run in an environment of their own, made from `benchmarks/peers/requirements.txt`;
+CmdStan is found by the variable `CMDSTAN`.
+How the three backends compare with programs by hand that run the same sampler, and NUTS on binary
 outcomes of a million rows, is in `benchmarks/README.md`.
 """
 
