@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hdsl import backend as backends
@@ -12,6 +12,7 @@ from hdsl.diagnostics import Diagnostic
 from hdsl.inference.choose import INFERENCES, choose, drawn
 from hdsl.inference.integrated import Integrated, given_back, to_sample
 from hdsl.inference.recover import recover
+from hdsl.inference.words import sampled_in_words
 from hdsl.model.ir import Model, ModelData
 from hdsl.passes import prepare
 from hdsl.reference.density import reported
@@ -36,7 +37,7 @@ class Fit:
         Reported role to draws of shape (chain, draw, *dims), likewise.
     settings : Settings
     how : str
-        Why it was sampled as it was, in words.
+        How it was sampled and why, in words: what was integrated out, else in which forms NUTS had the effects.
     parts : tuple of Fit
         The fits of which these draws are a mixture, where the data differ between draws.
     intervals : str
@@ -91,7 +92,8 @@ def fit(
         return not_integrated(how, settings.inference)
     chosen = to_sample(model, data, settings, backend)
     if isinstance(chosen, Integrated):
-        return _on_integrated(model, data, chosen, backend, settings, progress)
+        why = [f"exact draws were not made: {how}"] if settings.inference == "auto" else []
+        return _on_integrated(model, data, chosen, backend, settings, progress, why)
     if settings.inference == "marginal":
         return not_integrated(chosen.reason, settings.inference)
     prepared, values = prepare(model, data)
@@ -101,6 +103,8 @@ def fit(
     program = backend.lower(prepared, values)
     sampled = backend.sample(program, prepared, values, settings, progress)
     parameters = recover(prepared, values, model, sampled.values)
+    reasons = dict.fromkeys([how, chosen.reason] if settings.inference == "auto" else [how])
+    how = "; ".join([f"NUTS on the whole model: {'; '.join(reasons)}", *sampled_in_words(model, prepared, values)])
     return Fit(model, data, backend.name, sampled, parameters, reported(model, data, parameters), settings, how)
 
 
@@ -135,6 +139,7 @@ def _on_integrated(
     backend: Backend,
     settings: Settings,
     progress: Callable[[Progress], None] | None,
+    why: Sequence[str],
 ) -> Fit:
     """Sample a model with effects integrated out, and put these back."""
     program = backend.lower(chosen.prepared, chosen.values)
@@ -144,4 +149,6 @@ def _on_integrated(
     seconds = {**sampled.seconds, "effects": time.perf_counter() - began}
     sampled = replace(sampled, engine=f"{sampled.engine}, {INTEGRATED}", seconds=seconds)
     roles = reported(model, data, parameters)
-    return Fit(model, data, backend.name, sampled, parameters, roles, settings, chosen.in_words())
+    forms = sampled_in_words(chosen.model, chosen.prepared, chosen.values)
+    how = "; ".join(["NUTS with effects integrated out", chosen.in_words(), *forms, *why])
+    return Fit(model, data, backend.name, sampled, parameters, roles, settings, how)

@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdsl.passes import wide
+from hdsl.passes.marginal.forms import unit_dims
 from hdsl.passes.marginal.recognise import Linear
 from hdsl.passes.marginal.scope import NotLinear
 from hdsl.passes.marginal.structure import CELLS_AT_MOST, Expanded, Grouping, Structure, parents, width
+from hdsl.passes.near import Fixed, Near, is_fixed, near
 from hdsl.reference.values import Array
 
 Codes = NDArray[np.int64]
@@ -79,21 +81,15 @@ class Coarser:
 
 @dataclass(frozen=True)
 class Block:
-    """Where a grouping stands among the columns that are integrated out together, `size` units of K columns each."""
+    """Where a grouping stands among the columns that are integrated out together, `size` units of K columns each.
+
+    `centre` is the deviation in whose neighbourhood the statistics were computed, of a coefficient of known scale.
+    """
 
     grouping: Grouping
     start: int
     scales: Array
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """A coefficient whose law has a known scale: its column is in units of that scale."""
-
-    effect: str
-    place: int
-    unit: int
-    sd: float
+    centre: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -112,8 +108,9 @@ class Statistics:
     together : array, shape (classes, q, q)
         Cross-products of the columns integrated out together, the outcome and the offsets, of what is left within
         the finest groups.
-    middle : array, shape (fixed,)
-        The coefficients in whose neighbourhood the statistics were computed, in units of their scales.
+    middle : array, shape (draws,)
+        The deviations in whose neighbourhood the statistics were computed, of all that is integrated out together, as
+        standard normal draws: in units of their scales, zero where these are unknown.
     weight : array, shape (classes,)
         Rows, or sums of weights, of each variance class.
     """
@@ -169,16 +166,13 @@ def suffice(linear: Linear, structure: Structure, scales: dict[str, Array | None
     if structure.chain and len(linear.outcome) * _columns(structure) > CELLS_AT_MOST:
         first, *rest = structure.chain
         return _wide(linear, Structure((first,), (*rest, *structure.together)), scales)
-    fixed, columns = _fixed(structure, scales)
-    middle = _middle(linear, columns)
-    outcome = linear.outcome - columns @ middle
-    blocks, spread = _blocks(structure, columns.shape[1], scales, linear.weights)
+    fit = near(linear, structure, scales)
+    blocks, spread = _blocks(structure, fit, scales, linear.weights)
     parts = [_spread_out(own, block.grouping) for own, block in zip(spread, blocks, strict=True)]
     root = None if linear.weights is None else np.sqrt(linear.weights)
     upper = [_scaled(grouping, root) for grouping in structure.chain]
-    offsets = [array for _, array in linear.offsets]
     _check_size(linear, structure)
-    others = np.column_stack([*(own for own, _ in upper[1:]), columns, *parts, outcome, *offsets])
+    others = np.column_stack([*(own for own, _ in upper[1:]), fit.columns, *parts, fit.outcome, *fit.offsets])
     if root is not None:
         others[:, sum(own.shape[1] for own, _ in upper[1:]) :] *= root[:, None]
     if _few_rows(linear, structure):
@@ -191,7 +185,7 @@ def suffice(linear: Linear, structure: Structure, scales: dict[str, Array | None
         last = whole[:, sum(own.shape[1] for own, _ in upper) :]
     together = _by_class(last, of_class, linear.classes.size)
     weight = _class_weights(linear)
-    return Statistics(finest, coarser, fixed, blocks, together, middle, weight)
+    return Statistics(finest, coarser, fit.fixed, blocks, together, _draws(linear, fit, blocks), weight)
 
 
 def _wide(linear: Linear, structure: Structure, scales: dict[str, Array | None]) -> Statistics:
@@ -199,14 +193,12 @@ def _wide(linear: Linear, structure: Structure, scales: dict[str, Array | None])
     if not _few_rows(linear, structure):
         raise NotLinear(f"{len(linear.outcome)} rows of {_columns(structure)} columns")
     _check_size(linear, structure, dense=False)
-    fixed, columns = _fixed(structure, scales)
-    middle = _middle(linear, columns)
-    blocks, spread = _blocks(structure, columns.shape[1], scales, linear.weights)
+    fit = near(linear, structure, scales)
+    blocks, spread = _blocks(structure, fit, scales, linear.weights)
     parts = [wide.spread_out(own, block.grouping) for own, block in zip(spread, blocks, strict=True)]
     root = np.ones(len(linear.outcome)) if linear.weights is None else np.sqrt(linear.weights)
-    offsets = [array[:, None] for _, array in linear.offsets]
-    outcome = (linear.outcome - columns @ middle)[:, None]
-    others = wide.side_by_side([columns, *parts, outcome, *offsets], root)
+    last = [array[:, None] for array in (fit.outcome, *fit.offsets)]
+    others = wide.side_by_side([fit.columns, *parts, *last], root)
     grouping, classes = structure.chain[0], linear.classes
     assert grouping.unit_of_row is not None
     own, sizes = _scaled(grouping, root)
@@ -223,7 +215,8 @@ def _wide(linear: Linear, structure: Structure, scales: dict[str, Array | None])
     finest = Finest(grouping, held, np.zeros((grouping.size, most, 0)), kinds, sizes, None, sparse)
     ordered = None if classes.of_row is None else classes.of_row[order]
     together = wide.by_class(left, ordered, classes.size)
-    return Statistics(finest, (), fixed, blocks, together, middle, _class_weights(linear))
+    middle = _draws(linear, fit, blocks)
+    return Statistics(finest, (), fit.fixed, blocks, together, middle, _class_weights(linear))
 
 
 def _columns(structure: Structure) -> int:
@@ -245,52 +238,6 @@ def _check_size(linear: Linear, structure: Structure, dense: bool = True) -> Non
         raise NotLinear(f"{linear.classes.size} variance classes of {wide} columns")
 
 
-def _fixed(structure: Structure, scales: dict[str, Array | None]) -> tuple[tuple[Fixed, ...], Array]:
-    """Return the coefficients of known scale and their columns in units of it."""
-    found: list[Fixed] = []
-    columns: list[Array] = []
-    for part in structure.together:
-        if isinstance(part, Expanded):
-            known = scales[part.effect.name]
-            if known is None:
-                raise NotLinear(f"{part.effect.role} enters through several units at once, and its spread is unknown")
-            for unit in range(part.columns.shape[1]):
-                found.append(Fixed(part.effect.name, 0, unit, float(known[unit])))
-            columns.append(part.columns * known)
-        elif is_fixed(part, scales):
-            (sd,) = scales[part.effects[0].name]  # pyright: ignore[reportGeneralTypeIssues, reportOptionalIterable]
-            found.append(Fixed(part.effects[0].name, 0, 0, float(sd)))
-            columns.append(part.entries[0].known[:, None] * sd)
-    rows = _rows(structure)
-    return tuple(found), np.column_stack(columns) if columns else np.zeros((rows, 0))
-
-
-def _rows(structure: Structure) -> int:
-    first = (*structure.chain, *structure.together)[0]
-    return len(first.columns) if isinstance(first, Expanded) else len(first.entries[0].known)
-
-
-def is_fixed(part: Grouping | Expanded, scales: dict[str, Array | None]) -> bool:
-    """Return whether a part is a single coefficient with a known standard deviation."""
-    if isinstance(part, Expanded):
-        return True
-    from hdsl.model.ir import Const
-
-    single = part.size == 1 and len(part.entries) == 1 and isinstance(part.entries[0].unknown, Const)
-    return single and scales[part.effects[0].name] is not None
-
-
-def _middle(linear: Linear, columns: Array) -> Array:
-    """Return coefficients near which the outcome is small: numbers then keep their digits."""
-    if columns.shape[1] == 0:
-        return np.zeros(0)
-    weighted = columns if linear.weights is None else columns * linear.weights[:, None]
-    gram = weighted.T @ columns
-    ridge = gram + np.eye(len(gram)) * max(1e-10 * float(np.trace(gram)) / len(gram), 1e-300)
-    found = np.linalg.solve(ridge, weighted.T @ linear.outcome)
-    return found + np.linalg.solve(ridge, weighted.T @ (linear.outcome - columns @ found))
-
-
 def _scaled(grouping: Grouping, root: Array | None) -> tuple[Array, Array]:
     """Return the columns of a grouping divided by their sizes, times the roots of the weights, and the sizes."""
     columns = np.column_stack([entry.known for entry in grouping.entries])
@@ -309,10 +256,22 @@ def _sizes(columns: Array, weights: Array | None) -> Array:
     return found
 
 
+def _draws(linear: Linear, first: Near, blocks: Sequence[Block]) -> Array:
+    """Return the first fit as standard normal draws of all that is integrated out together."""
+    sizes, found = linear.model.sizes, [first.middle]
+    for block in blocks:
+        across = [unit_dims(effect, linear.model)[1] for effect in block.grouping.effects]
+        places = sum(1 if dim is None else sizes[dim] for dim in across)
+        centre, _ = first.centres.get(block.grouping.effects[0].name, (0.0, 1.0))
+        found.append(np.full(block.grouping.size * places, centre))
+    return np.concatenate(found)
+
+
 def _blocks(
-    structure: Structure, start: int, scales: dict[str, Array | None], weights: Array | None
+    structure: Structure, first: Near, scales: dict[str, Array | None], weights: Array | None
 ) -> tuple[tuple[Block, ...], list[Array]]:
     """Return where each grouping integrated out with others stands, and its columns."""
+    start = len(first.fixed)
     blocks: list[Block] = []
     columns: list[Array] = []
     for part in structure.together:
@@ -320,7 +279,8 @@ def _blocks(
             continue
         own = np.column_stack([entry.known for entry in part.entries])
         sizes = _sizes(own, weights)
-        blocks.append(Block(part, start, sizes))
+        centre, sd = first.centres.get(part.effects[0].name, (0.0, 1.0))
+        blocks.append(Block(part, start, sizes, centre * sd))
         columns.append(own / sizes)
         start += part.size * len(sizes)
     return tuple(blocks), columns

@@ -32,23 +32,35 @@ def inference_words(model: Model, data: ModelData) -> str:
     """Return how a plain model will be sampled by default, and on a backend that is named, and why."""
     from hdsl.backend import Settings
     from hdsl.inference.choose import DEFAULT_BACKEND, choose
-    from hdsl.inference.integrated import Integrated, integrated
+    from hdsl.inference.words import criteria
 
     choice = choose(model, data, DEFAULT_BACKEND, Settings())
-    marginal = integrated(model, data)
-    if isinstance(marginal, Integrated):
-        nuts = "NUTS with effects integrated out"
-        details = ["they are then drawn given the rest", *marginal.in_words().split("; ")]
-    else:
-        nuts = "NUTS on the whole model"
-        details = [f"because {marginal.reason if choice.exact else choice.reason}", *_cells(model, data)]
-    details += _corrected(model)
+    nuts, details = _by_nuts(model, data, None if choice.exact else choice.reason)
     if not choice.exact:
         return _section("Inference", [nuts, *details])
-    how = "exact: effects are integrated out, what is left is drawn by importance sampling"
-    check = f"accepted if the Pareto k-hat of the weights is below 0.5; {nuts} otherwise"
-    named = _section("Inference where a backend or an engine is named", [nuts, *details])
-    return _section("Inference", [how, check, *choice.reason.split("; ")]) + "\n" + named
+    gone = choice.grouped is None or choice.grouped.size > 0
+    how = f"exact: {'effects are integrated out, what is left' if gone else 'all'} is drawn by importance sampling"
+    proposals = "from t distributions around its modes, with the curvature there, then fitted to the draws"
+    accepted = [*criteria(choice, Settings()), f"{nuts} otherwise"]
+    title = "Inference where a backend or an engine is named, or exact draws are not accepted"
+    found = _section("Inference", [how, proposals, *choice.reason.split("; "), *accepted])
+    return found + "\n" + _section(title, [nuts, *details])
+
+
+def _by_nuts(model: Model, data: ModelData, reason: str | None) -> tuple[str, list[str]]:
+    """Return what NUTS runs on, and the details; `reason` is why there are no exact draws."""
+    from hdsl.inference.integrated import Integrated, integrated
+    from hdsl.inference.words import sampled_in_words
+    from hdsl.passes import prepare
+
+    marginal = integrated(model, data)
+    if isinstance(marginal, Integrated):
+        forms = sampled_in_words(marginal.model, marginal.prepared, marginal.values)
+        details = ["they are then drawn given the rest", *marginal.in_words().split("; "), *forms]
+        return "NUTS with effects integrated out", [*details, *_corrected(model)]
+    forms = sampled_in_words(model, *prepare(model, data))
+    details = [f"because {reason or marginal.reason}", *_cells(model, data), *forms]
+    return "NUTS on the whole model", [*details, *_corrected(model)]
 
 
 def _corrected(model: Model) -> list[str]:

@@ -18,9 +18,11 @@ LEVELS = {
     "three": ("region", "district", "school"),
     "crossed": ("person", "month"),
     "serial": ("person",),
+    "summaries": (),
 }
 CODES = {"person": "school"}
-VARIABLES = "{ covariate x : real covariate w : real WEIGHT outcome y : real }\n"
+VARIABLES = "{ covariate x : real covariate w : real WEIGHT outcome y : OUTCOME }\n"
+OUTCOMES = ("real", "real", "positive", "real known sd s")
 CHAINS = ("one", "two", "three")
 COLUMNS_X = ("any", "any", "binary", "of group")
 COLUMNS_W = ("any", "2x", "x", "z")
@@ -42,7 +44,10 @@ def drawn(draw: st.DrawFn) -> Drawn:
     levels = draw(st.sampled_from(sorted(LEVELS)))
     groups = LEVELS[levels]
     clustered = levels in CHAINS and draw(st.booleans())
-    weighted = levels != "serial" and draw(st.integers(0, 4)) == 0
+    outcome = OUTCOMES[-1] if levels == "summaries" else draw(st.sampled_from(OUTCOMES))
+    known = "known" in outcome
+    assume(not (known and levels == "serial"))
+    weighted = levels != "serial" and not known and draw(st.integers(0, 4)) == 0
     terms = draw(st.lists(st.sampled_from(["x", "w", "x * w"]), unique=True))
     statements = [f"adjust for {', '.join(terms)}"] if terms else []
     for group in groups:
@@ -53,13 +58,14 @@ def drawn(draw: st.DrawFn) -> Drawn:
             statements.append(f"pool {group} {draw(st.sampled_from(POOLING[clustered or levels == 'serial' :]))}")
     if levels == "serial":
         statements += ["pool day completely", "correlate y within person as ar1"]
-    if draw(st.booleans()):
+    if not known and draw(st.booleans()):
         statements.append(draw(st.sampled_from(_spreads(levels))))
-    if draw(st.integers(0, 3)) == 0:
+    if levels != "summaries" and draw(st.integers(0, 3)) == 0:
         statements.append("vary z with x")
     analysis = f"analysis {{ {'  '.join(statements)} }}\n" if statements else ""
-    text = shapes.HEAD + _design(levels, groups, clustered, weighted) + analysis
-    columns = draw(tables(clustered, within="vary x across" in text))
+    design = _design(levels, groups, clustered, weighted).replace("OUTCOME", outcome)
+    text = shapes.HEAD + design + analysis
+    columns = draw(tables(clustered, within="vary x across" in text, positive=outcome == "positive"))
     for found in re.finditer(r"vary (\w+) across (\w+)", text):
         effect, group = str(found[1]), str(found[2])
         assume(_varies(columns["zs" if effect == "z" and clustered else effect], columns[CODES.get(group, group)]))
@@ -85,6 +91,8 @@ def _spreads(levels: str) -> list[str]:
 def _design(levels: str, groups: tuple[str, ...], clustered: bool, weighted: bool) -> str:
     variables = VARIABLES.replace("WEIGHT", "weight wt : real" if weighted else "")
     arms = f"treatment z {'column zs ' if clustered else ''}{{ off = 0, on = 1 }}\n"
+    if levels == "summaries":
+        return f"unit site id row {variables}"
     if levels in ("crossed", "serial"):
         wave = "wave month id month" if levels == "crossed" else "wave day id t"
         cross = "month" if levels == "crossed" else "day"
@@ -100,10 +108,13 @@ unit visit in person * {cross} {variables}{arms}assign z to visit within person 
 
 
 @st.composite
-def tables(draw: st.DrawFn, clustered: bool, within: bool) -> dict[str, np.ndarray]:
+def tables(
+    draw: st.DrawFn, clustered: bool, within: bool, positive: bool = False, scaled: bool = True
+) -> dict[str, np.ndarray]:
     """Draw columns: few rows, groups of any sizes (many of one row), arms that are missing, columns that are alike.
 
-    Where x must vary `within` some group, it does so in the largest; the arms do so there, too.
+    Where x must vary `within` some group, it does so in the largest; the arms do so there, too. A `positive` outcome is
+    lognormal. Columns are not `scaled` where priors are of their scales.
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
     rows, schools = draw(st.integers(8, 20)), draw(st.integers(4, 8))
@@ -120,8 +131,12 @@ def tables(draw: st.DrawFn, clustered: bool, within: bool) -> dict[str, np.ndarr
     arm = zs if clustered else z
     w = {"any": rng.normal(size=rows), "2x": 2 * x, "x": x, "z": arm.astype(float)}[draw(st.sampled_from(COLUMNS_W))]
     y = 1 + rng.normal(size=schools)[school] + 0.5 * x + arm + rng.normal(size=rows)
-    of_x, of_w, of_y = draw(SCALES), draw(SCALES), draw(SCALES)
+    of_x, of_w, of_y = (draw(SCALES) if scaled else 1.0 for _ in range(3))
+    if positive:
+        y = np.exp(draw(st.sampled_from([0.01, 0.3, 1.0])) * y)
+    errors = {"any": rng.uniform(0.5, 1.5, rows), "two": rng.choice([0.5, 1.25], rows), "one": np.full(rows, 0.75)}
     return {
+        "row": np.arange(rows),
         "region": school // 4,
         "district": school // 2,
         "school": school,
@@ -130,6 +145,7 @@ def tables(draw: st.DrawFn, clustered: bool, within: bool) -> dict[str, np.ndarr
         "x": x * of_x,
         "w": w * of_w,
         "wt": rng.uniform(0.3, 2, rows),
+        "s": errors[draw(st.sampled_from(sorted(errors)))] * of_y,
         "z": z,
         "zs": zs,
         "y": y * of_y,

@@ -22,6 +22,7 @@ from hdsl.reference import density as plain
 from hdsl.reference.simulate import prior_draw
 from tests import integrated as oracle
 from tests.passes.drawn import Drawn, drawn
+from tests.passes.drawn_equations import equations
 from tests.passes.shapes import model_of_text
 from tests.passes.test_marginal import by_reference, marginal, points_of
 
@@ -83,4 +84,18 @@ def test_density_is_the_plain_one_integrated(made: Drawn) -> None:
 @settings(max_examples=1500, derandomize=True)
 @given(drawn())
 def test_density_is_the_plain_one_integrated_for_many(made: Drawn) -> None:
+    check(made)
+
+
+@settings(max_examples=60, derandomize=True)
+@given(equations())
+def test_density_of_equations_is_the_plain_one_integrated(made: Drawn) -> None:
+    check(made)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@settings(max_examples=500, derandomize=True)
+@given(equations())
+def test_density_of_equations_is_the_plain_one_integrated_for_many(made: Drawn) -> None:
     check(made)

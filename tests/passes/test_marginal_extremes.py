@@ -75,11 +75,17 @@ def outcome(parts: Parts) -> np.ndarray:
 
 
 def agrees(
-    text: str, folder: Path, spreads: Mapping[str, ArrayLike], parts: Parts, x: np.ndarray, close: float
+    text: str,
+    folder: Path,
+    spreads: Mapping[str, ArrayLike],
+    parts: Parts,
+    x: np.ndarray,
+    close: float,
+    far: float = 0.0,
 ) -> None:
     """Compare the marginal log likelihood at spreads with that of a normal outcome of a known covariance."""
     columns = {"school": SCHOOL, "month": MONTH, "t": T, "z": Z, "x": x, "w": 2 * x}
-    y = outcome(parts)
+    y = outcome(parts) + far
     covariance = sum(Fraction(sd) ** 2 * matrix for sd, matrix in parts)
     found = marginal_of(*model_of_text(HEAD + text, folder, {**columns, "y": y}))
     assert isinstance(found, Marginal)
@@ -90,9 +96,9 @@ def agrees(
     assert got == pytest.approx(log_normal(y, np.asarray(covariance).tolist()), rel=1e-12, abs=close)
 
 
-def priors(sx: float, more: str = "") -> str:
+def priors(sx: float, more: str = "", given: str = PRIORS) -> str:
     """Return the priors of the coefficients, with that of the slope."""
-    return PRIORS.replace("SX", f"{sx:.20f}").replace("MORE", more)
+    return given.replace("SX", f"{sx:.20f}").replace("MORE", more)
 
 
 SIZES = [1.0, BIG, SMALL]
@@ -115,7 +121,6 @@ def test_crossed(spreads: tuple[float, float, float], size: float, tmp_path: Pat
     agrees(CROSSED + priors(2 / size), tmp_path, values, parts, X * size, 10 * closeness(*spreads))
 
 
-PAST = {SMALL: 0.1}
 SERIES = [
     *((1.0, 1.0, 0.5), (BIG, 1.0, 0.5), (SMALL**2, 1.0, 0.5), (1.0, 2.0**-16, 0.5), (1.0, SMALL, 0.5)),
     *((1.0, BIG, -0.5), (1.0, 1.0, 0.0), (1.0, 1.0, 1 - 2.0**-10), (1.0, 1.0, 2.0**-10 - 1)),
@@ -126,14 +131,21 @@ SERIES = [
     ("spreads", "size"), [*((three, 1.0) for three in SERIES), *((SERIES[0], size) for size in SIZES[1:])]
 )
 def test_serial(spreads: tuple[float, float, float], size: float, tmp_path: Path) -> None:
-    """The row before is a column, too: digits are lost where persons differ a million times as much as their rows."""
-    person, residual, rho = spreads
+    """The row before is a column, too, and a person's own level is not taken from it before products are summed."""
+    text, values, parts = serial(*spreads, size)
+    agrees(text, tmp_path, values, parts, X * size, closeness(*spreads[:2]))
+
+
+def serial(
+    person: float, residual: float, rho: float, size: float, given: str = PRIORS
+) -> tuple[str, dict[str, ArrayLike], Parts]:
+    """Return a design of serial correlation, its hyperparameters, and the parts of the covariance."""
     apart = np.abs(T[:, None] - T[None, :])
     decay = np.vectorize(lambda gap: Fraction(rho) ** int(gap), otypes=[object])(apart)
     parts = [*coefficients(X * size, 2 / size), (person, same(SCHOOL)), (residual, same(SCHOOL) * decay)]
-    values = {"sd(intercept, person)": person, "residual": residual}
+    values: dict[str, ArrayLike] = {"sd(intercept, person)": person, "residual": residual}
     values["(corr(residual, person) + 1) / 2"] = (rho + 1) / 2
-    agrees(AR1 + priors(2 / size), tmp_path, values, parts, X * size, PAST.get(residual, closeness(person, residual)))
+    return AR1 + priors(2 / size, given=given), values, parts
 
 
 @pytest.mark.parametrize(
@@ -185,3 +197,15 @@ def test_effects_of_a_covariate_and_its_double_that_vary_together(size: float, t
     text += priors(2 / size, f"slope(w) ~ normal(0, {1 / size:.20f})")
     values |= {"residual": 1.0, "corr_cholesky(school)": factor}
     agrees(text, tmp_path, values, parts, X * size, 1e-6)
+
+
+FAR = 2.0**24
+DISTANT = PRIORS.replace("normal(0, 1024)", "normal(0, 33554432)")
+
+
+@pytest.mark.parametrize("rho", [0.5, -0.5, 1 - 2.0**-10])
+@pytest.mark.parametrize("far", [FAR, -64 * FAR])
+def test_serial_far_from_zero(rho: float, far: float, tmp_path: Path) -> None:
+    """An outcome whose mean is 17 million, or a thousand million, times its residual spread loses no digits."""
+    text, values, parts = serial(1.0, 1.0, rho, 1.0, DISTANT)
+    agrees(text, tmp_path, values, [(2 * FAR, parts[0][1]), *parts[1:]], X, 1e-5, far)

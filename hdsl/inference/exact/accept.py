@@ -64,17 +64,18 @@ def _judged(draws: Weighted, settings: Settings, rng: Generator) -> Accepted | N
     if not draws.khat < KHAT_LIMIT:
         return NotAccepted(f"the importance weights have too heavy a tail (Pareto k-hat {draws.khat:.2f})")
     count = len(draws.points)
-    if draws.effective < _least(settings.chains, count):
+    if draws.effective < least_effective(settings.chains, count):
         return NotAccepted(f"{draws.effective:.0f} effective draws of {count} weighted ones")
     visited = spaced(chains_of(draws, settings.chains, rng), settings.draws)
     _, bulk, tail = convergence(draws.points[visited])
     least = np.nanmin([*bulk, *tail, np.inf])
-    if least < _least(settings.chains, visited.size):
+    if least < least_effective(settings.chains, visited.size):
         return NotAccepted(f"{least:.0f} effective draws of a hyperparameter, as chains stay at a few of them")
     return Accepted(draws, visited)
 
 
-def _least(chains: int, count: int) -> float:
+def least_effective(chains: int, count: int) -> float:
+    """Return how many of `count` draws must be effective."""
     return min(ESS_PER_CHAIN * chains, LEAST_SHARE * count)
 
 

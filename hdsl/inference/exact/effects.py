@@ -157,11 +157,11 @@ def _put_together(marginal: Marginal, hyper: Hyper, drawn: Array, loads: tuple[A
     statistics, count = marginal.statistics, len(drawn)
     fixed = len(statistics.fixed)
     deviations: Deviations = {}
-    _put_fixed(marginal, drawn[:, :fixed] + statistics.middle, deviations)
-    at = fixed
+    whole, at = drawn + statistics.middle, fixed
+    _put_fixed(marginal, whole[:, :fixed], deviations)
     for block, load in zip(statistics.blocks, loads, strict=True):
         units, per_unit = block.grouping.size, load.shape[3]
-        piece = drawn[:, at : at + units * per_unit].reshape(count, units, per_unit)
+        piece = whole[:, at : at + units * per_unit].reshape(count, units, per_unit)
         at += units * per_unit
         _put(marginal, block.grouping, _spread(piece, block.grouping, hyper, marginal), deviations)
     raw = raw_of(drawn, statistics, loads)

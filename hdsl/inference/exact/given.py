@@ -147,7 +147,7 @@ def _columns(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value]) -> Arra
     for block in statistics.blocks:
         entries = block.grouping.entries
         for k, entry in enumerate(entries):
-            own = _raw(effects[entry.effect], entry, float(block.scales[k]), env, marginal, count)
+            own = _raw(effects[entry.effect], entry, float(block.scales[k]), env, marginal, count, block.centre)
             raw[:, block.start + k : block.start + len(entries) * block.grouping.size : len(entries)] = own
     return np.concatenate([-raw, np.ones((count, 1)), -hyper.offsets], axis=1)
 
@@ -169,11 +169,17 @@ def _above(marginal: Marginal, hyper: Hyper, env: Mapping[str, Value], gone: int
 
 
 def _raw(
-    effect: RandomVariable, entry: Entry, scale: float, env: Mapping[str, Value], marginal: Marginal, count: int
+    effect: RandomVariable,
+    entry: Entry,
+    scale: float,
+    env: Mapping[str, Value],
+    marginal: Marginal,
+    count: int,
+    centre: float = 0.0,
 ) -> Array:
     """Return what multiplies the column of an entry, (b, units): of columns that were divided by `scale`."""
     unknown = np.broadcast_to(evaluate(entry.unknown, env).real, (count,)) * scale
-    return unknown[:, None] * _off_mean(effect, env, marginal, count)[:, :, entry.place]
+    return unknown[:, None] * (_off_mean(effect, env, marginal, count)[:, :, entry.place] - centre)
 
 
 def _off_mean(effect: RandomVariable, env: Mapping[str, Value], marginal: Marginal, count: int) -> Array:

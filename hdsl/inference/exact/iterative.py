@@ -185,7 +185,7 @@ def drawn_together(
     count = len(points)
     known = np.concatenate([np.zeros((count, statistics.columns)), np.ones((count, 1)), -hyper.offsets], axis=1)
     linear = precision.turned(precision.gram(known))
-    linear[:, : len(statistics.fixed)] -= statistics.middle
+    linear -= statistics.middle
     return _solved(precision, linear + precision.noise(rng), factor)
 
 

@@ -42,7 +42,7 @@ def solve_together(marginal: Marginal, hyper: Hyper, reduced: Reduced) -> Togeth
     linear = np.einsum("bij,bj->bi", left[:, :, columns:], signs)
     square = np.einsum("bi,bij,bj->b", signs, reduced.gram[:, columns:, columns:], signs)
     matrix, vector = _whitened(left[:, :, :columns], linear, statistics, loads)
-    vector[:, : len(statistics.fixed)] -= statistics.middle
+    vector -= statistics.middle
     size = matrix.shape[1]
     matrix[:, np.arange(size), np.arange(size)] += 1.0
     factor = large_factors(matrix) if size >= LARGE else _finite_factors(matrix, vector)

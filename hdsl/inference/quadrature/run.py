@@ -36,7 +36,7 @@ COUNTS = {0: (1,), 1: (3, 5, 7, 9, 13, 21), 2: (3, 5, 7, 9, 13), 3: (3, 5, 7)}
 FINEST = {0: 1, 1: 35, 2: 19, 3: 9}
 MODE_COUNT = {0: 1, 1: 5, 2: 3, 3: 3}
 NESTED_COUNTS, NESTED_FINEST = {1: (3, 5, 7, 9), 2: (3, 5), 3: (3,)}, {1: 13, 2: 9, 3: 5}
-NODE_ERROR = 0.01
+NODE_ERROR, LARGEST_ERROR = 0.01, 0.05
 CHECKED = 40
 OF_NO_WEIGHT = 15.0
 CHEAP, COSTLY = 5_000, 100_000
@@ -100,7 +100,7 @@ def _sampled(model: Grouped, settings: Settings, rng: np.random.Generator) -> Sa
 
     modes = modes_of(lambda points: density(points, coarse), coordinates.of(mode.point[None]))
     count, error = _enough_nodes(density, modes, model, rng)
-    if error > NODE_ERROR * 5:
+    if error > LARGEST_ERROR:
         return NotAccepted(f"quadrature with {count} nodes leaves an error of {error:.2g} in the log density")
     trial, final = _amounts(model, settings, count)
     guessed = None

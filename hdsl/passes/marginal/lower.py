@@ -52,7 +52,7 @@ from hdsl.passes.marginal.spread import loading_of
 from hdsl.passes.marginal.structure import Entry, Structure
 from hdsl.passes.marginal.within import Codes, Within, within
 from hdsl.passes.rewrite import in_order, reads
-from hdsl.passes.suffice import Block, Coarser, Finest, Fixed, Statistics, suffice
+from hdsl.passes.suffice import Block, Coarser, Finest, Statistics, suffice
 from hdsl.reference.values import AnyArray, Array
 
 ROWS_AT_MOST = 8
@@ -225,14 +225,16 @@ def _parts(draft: Draft, statistics: Statistics) -> list[Part]:
     for place, fixed in enumerate(statistics.fixed):
         starts.append(place)
         scales.append(fixed.sd)
-        values.append(_fixed_value(effects[fixed.effect], fixed, float(statistics.middle[place]), model))
+        guess = float(statistics.middle[place]) * fixed.sd
+        values.append(_less(_deviation(effects[fixed.effect], fixed.place, fixed.unit, model), guess))
     parts: list[Part] = []
     for block in statistics.blocks:
         if block.grouping.size == 1:
             for k, entry in enumerate(block.grouping.entries):
                 starts.append(block.start + k)
                 scales.append(1 / float(block.scales[k]))
-                values.append(mul(entry.unknown, _deviation(effects[entry.effect], entry.place, 0, model)))
+                value = _less(_deviation(effects[entry.effect], entry.place, 0, model), block.centre)
+                values.append(mul(entry.unknown, value))
         else:
             parts += _block_parts(draft, block)
     for place, (expr, _) in enumerate(draft.linear.offsets):
@@ -246,10 +248,8 @@ def _parts(draft: Draft, statistics: Statistics) -> list[Part]:
     return [Part(np.array(starts), np.array(scales), vector, dim, "X"), *parts]
 
 
-def _fixed_value(effect: RandomVariable, fixed: Fixed, middle: float, model: Model) -> Expr:
+def _less(value: Expr, guess: float) -> Expr:
     """Return a coefficient's deviation from the first fit."""
-    value = _deviation(effect, fixed.place, fixed.unit, model)
-    guess = middle * fixed.sd
     return value if guess == 0 else sub(value, const(guess))
 
 
