@@ -132,6 +132,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM321": CodeInfo("rows that no principal stratum allows"),
         "HDM322": CodeInfo("treated shares of blocks that differ by more than chance", "warning"),
         "HDM323": CodeInfo("labels that differ in capital letters only", "warning"),
+        "HDM324": CodeInfo("values that look like codes for missing ones", "warning"),
         "HDM350": CodeInfo("a value that is not a number"),
         "HDM351": CodeInfo("a value that is infinite"),
         "HDM352": CodeInfo("a positive variable that is not above zero"),

@@ -16,7 +16,7 @@ from hdsl.design.expr import Number
 from hdsl.diagnostics import Diagnostic, has_errors
 from tests.checks.studies import Edit, edited, read
 
-DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20), 21, 22, 23)) | {
+DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20), 21, 22, 23, 24)) | {
     "HDM432",
     "HDM517",
     "HDM520",
@@ -254,6 +254,30 @@ CASES: dict[str, tuple[str, str, str, tuple[Edit, ...], Columns, Columns]] = {
         (("covariate x : real", "covariate x : category"),),
         rows(x=np.where(PLACE < 3, "Male", np.where(PLACE % 3, "male", "female"))),
         rows(x=np.where(PLACE % 3, "Male", "female")),
+    ),
+    "a code for missing in an outcome": (
+        "HDM324",
+        "warning",
+        SCHOOLS,
+        (),
+        rows(y=np.where(PLACE % 20, np.sin(PLACE), -99)),
+        rows(y=np.where(PLACE % 20, np.sin(PLACE) * 50, -99)),
+    ),
+    "codes for missing in a covariate": (
+        "HDM324",
+        "warning",
+        SCHOOLS,
+        (("covariate x : real", "covariate x : count"),),
+        rows(x=np.where(PLACE % 20, 20 + PLACE % 60, 998 + PLACE % 40 // 20)),
+        rows(x=np.where(PLACE % 20, 20 + PLACE % 60, 98 + PLACE % 40 // 20)),
+    ),
+    "a code for missing among ordered levels": (
+        "HDM324",
+        "warning",
+        SCHOOLS,
+        (("y : real", "y : ordered"),),
+        rows(y=np.where(PLACE % 20, 1 + PLACE % 5, 9)),
+        rows(y=1 + PLACE % 9),
     ),
     "ids in two spellings": (
         "HDM323",
