@@ -213,6 +213,7 @@ CODES: Mapping[str, CodeInfo] = MappingProxyType(
         "HDM527": CodeInfo("a weight of the population cells that is none"),
         "HDM528": CodeInfo("population cells without a group", "warning"),
         "HDM529": CodeInfo("population cells that no estimand uses", "warning"),
+        "HDM530": CodeInfo("effects on labels, which must be asked for", "note"),
         "HDM601": CodeInfo("a backend that is not known"),
         "HDM602": CodeInfo("a backend whose packages are not installed"),
         "HDM603": CodeInfo("a stage that cannot be emitted"),
