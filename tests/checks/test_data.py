@@ -441,3 +441,22 @@ def test_an_error_cannot_be_waived() -> None:
 
 def test_a_waiver_of_what_sampling_may_find_is_left_alone() -> None:
     assert waived(SCHOOLS + 'waive HDM411 because "x"') == []
+
+
+def test_few_units_may_do_without_a_spread_where_no_treatment_was_assigned_to_them(tmp_path: Path) -> None:
+    visits = """study s data "d.csv" unit person id school wave day id day
+unit visit in person * day { outcome y : real }
+treatment z { off = 0, on = 1 } assign z to person by complete(0.5)
+"""
+    columns = rows(day=PLACE % 4, school=PLACE // 4, z=PLACE // 4 % 2)
+    few = rows(school=PLACE // 20)
+    of_people = visits.replace("to person", "to day")
+    for text, data, wanted in (
+        (SCHOOLS, few, "`pool school none`"),
+        (visits, columns, "`pool day none`"),
+        (visits + "analysis { adjust for day^2 }", columns, "`pool day completely`"),
+        (of_people, rows(day=PLACE % 4, school=PLACE // 4, z=PLACE % 2), None),
+    ):
+        (found,) = [d for d in findings(tmp_path, text, data) if d.code == "HDM309"]
+        assert ("`pool" in (found.help or "")) == (wanted is not None)
+        assert wanted is None or wanted in (found.help or "")
