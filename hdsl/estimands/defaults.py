@@ -14,8 +14,9 @@ def with_defaults(study: StudyFields) -> tuple[Estimand, ...]:
 
     With `poststratify` it is over the population cells; without a treatment it is then the average outcome.
     A dose is compared with itself plus one unit. Where a treatment was assigned only under an arm of another
-    (`if T2 = arm`), both potential outcomes have that arm. Labels, ordered or not, have no average: shares of them must be
-    asked for (HDM530). Neither has a family of quantiles, whose effects are others (`hdsl.estimands.quantile_effects`).
+    (`if T2 = arm`), both potential outcomes have that arm. Labels, ordered or not, have no average: shares of them must
+    be asked for (HDM530). Neither has a family of quantiles, whose effects are others
+    (`hdsl.estimands.quantile_effects`).
     """
     if study.estimands or quantiles_only(study) or _of_labels(study):
         return study.estimands
