@@ -87,6 +87,8 @@ def _analyse(draw: st.DrawFn, study: Study) -> Study:
 def _ask(draw: st.DrawFn, study: Study) -> Study:
     row = study.levels[-1].name
     value = f"average over {row} of y(z = z1) - y(z = z0)"
+    if any(variable.kind.name == "ordered" for variable in study.levels[-1].variables if variable.role == "outcome"):
+        value = f"(share over {row} of y(z = z1) >= 2) - (share over {row} of y(z = z0) >= 2)"
     if draw(st.booleans()):
         study = study.estimand("ate", value)
     if study.levels[-1].above and draw(st.booleans()):

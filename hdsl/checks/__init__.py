@@ -17,6 +17,7 @@ from hdsl.checks import (
     identified,
     labels,
     levels,
+    missing_codes,
     names,
     occasions,
     planning,
@@ -59,6 +60,7 @@ DATA_RULES: tuple[data.DataRule, ...] = (
     *propensity.DATA_RULES,
     *support.RULES,
     *labels.RULES,
+    *missing_codes.RULES,
     *occasions.RULES,
     *gaps.RULES,
 )

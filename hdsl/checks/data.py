@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from hdsl.checks.finding import Findings, Path, finding
 from hdsl.checks.numbers import constant
 from hdsl.checks.scope import Scope
+from hdsl.checks.terms import stated_terms
 from hdsl.data.bound import Bound, BoundTreatment, Reals
-from hdsl.design.expr import Ref, Sequence
+from hdsl.design.expr import Ref, Sequence, walk
 from hdsl.design.ir import Assignment, Pool, VaryAcross
 from hdsl.design.roles import role_text
 from hdsl.diagnostics import Diagnostic
@@ -276,8 +277,17 @@ def few_groups(scope: Scope, bound: Bound) -> Findings:
             message = (
                 f"There are {bound.levels[name].size} units of {name}: the spread between them rests on its prior."
             )
-            help = f"State it in `priors`: `sd(intercept, {name}) ~ ...`."
+            help = f"State it in `priors`: `sd(intercept, {name}) ~ ...`{_without_spread(scope, name)}."
             yield finding("HDM309", message, ("levels", i), help, severity="note")
+
+
+def _without_spread(scope: Scope, level: str) -> str:
+    """Return how else few units of a level may be treated, where they may."""
+    if any(assignment.to == level for assignment in scope.study.assignments):
+        return ""
+    if any(node == Ref(name=level) for term, _ in stated_terms(scope.study) for node in walk(term)):
+        return f"; or leave {level} to its terms, whose intervals this spread widens: `pool {level} completely`"
+    return f"; or give each {level} an intercept of its own, without a spread: `pool {level} none`"
 
 
 RULES: tuple[DataRule, ...] = (

@@ -19,9 +19,11 @@ from hdsl.design.expr import (
     Sequence,
     Text,
 )
+from hdsl.design.ir import Variable
 from hdsl.design.roles import role_text
 
 POST_TREATMENT = ("intermediate", "outcome")
+SIGNS = {"category": "= LABEL", "ordered": ">= LEVEL"}
 
 
 def expressions(scope: Scope) -> Findings:
@@ -142,10 +144,32 @@ def share_of_test(scope: Scope) -> Findings:
             if node.aggregate == "share" and not tested:
                 help = "Write a test, as in `share over UNIT of y(z = arm) > 10`."
                 yield finding("HDM516", f"`{role_text(node.of)}` is no test, so no share passes it.", place, help)
-            outcome = _category(scope, node.of)
+            outcome = _labelled(scope, node.of)
             if node.aggregate != "share" and outcome is not None:
-                message = f"`{outcome}` is a category, which has no {node.aggregate}."
-                yield finding("HDM516", message, place, f"Write `share over {node.over} of {outcome}(...) = LABEL`.")
+                kind = scope.outcomes[outcome].kind.name
+                what = "is a category, which has" if kind == "category" else "has ordered levels, which have"
+                help = f"Write `share over {node.over} of {outcome}(...) {SIGNS[kind]}`."
+                yield finding("HDM516", f"`{outcome}` {what} no {node.aggregate}.", place, help)
+
+
+def effects_to_ask_for(scope: Scope) -> Findings:
+    """HDM530: an effect on labels is asked for: no average one is computed unasked."""
+    if scope.study.estimands or not scope.study.treatments:
+        return
+    for i, level in enumerate(scope.study.levels):
+        for j, variable in enumerate(level.variables):
+            if variable.role == "outcome" and variable.kind.name in SIGNS:
+                message = f"No effect is computed unasked: `{variable.name}` has labels, which have no average."
+                help = f"Ask for shares: `estimand more = {_shares(scope, level.name, variable)}`."
+                yield finding("HDM530", message, ("levels", i, "variables", j), help)
+
+
+def _shares(scope: Scope, level: str, outcome: Variable) -> str:
+    treatment = scope.study.treatments[0]
+    name = treatment.name
+    last, first = (treatment.arms[-1].name, treatment.arms[0].name) if treatment.arms else (f"{name} + 1", name)
+    share = f"(share over {level} of {outcome.name}({name} = {{}}) {SIGNS[outcome.kind.name]})"
+    return f"{share.format(last)} - {share.format(first)}"
 
 
 def _is_binary(scope: Scope, expr: Expr) -> bool:
@@ -156,12 +180,12 @@ def _is_binary(scope: Scope, expr: Expr) -> bool:
             return False
 
 
-def _category(scope: Scope, expr: Expr) -> str | None:
-    """Return a category outcome that is used as a number."""
+def _labelled(scope: Scope, expr: Expr) -> str | None:
+    """Return an outcome of labels that is used as a number."""
     if isinstance(expr, Comparison | Logical):
         return None
     found = (node.outcome for node, _ in places(expr, ()) if isinstance(node, Potential))
-    return next((n for n in found if n in scope.outcomes and scope.outcomes[n].kind.name == "category"), None)
+    return next((n for n in found if n in scope.outcomes and scope.outcomes[n].kind.name in SIGNS), None)
 
 
-RULES: tuple[Rule, ...] = (expressions, tests, share_of_test)
+RULES: tuple[Rule, ...] = (expressions, tests, share_of_test, effects_to_ask_for)

@@ -118,16 +118,16 @@ def to_count(column: Column) -> Coerced:
 
 
 def to_binary(column: Column) -> Coerced:
-    """0 or 1, int64, from 0/1, true/false or yes/no in any case; HDM355 for the rest."""
+    """0 or 1, int64, from 0/1, true/false, yes/no or y/n in any case; HDM355 for the rest."""
     coded = to_category(column)
     sizes, low = label_numbers(coded.names), compute().utf8_lower(coded.names)
     table = np.full(len(coded.names) + 1, -2)
-    table[:-1][(sizes == 1) | equal_text(low, "yes")] = 1
-    table[:-1][(sizes == 0) | equal_text(low, "no")] = 0
+    table[:-1][(sizes == 1) | equal_text(low, "yes") | equal_text(low, "y")] = 1
+    table[:-1][(sizes == 0) | equal_text(low, "no") | equal_text(low, "n")] = 0
     table[:-1][marks_missing(coded.names)] = -1
     table[-1] = -1
     values = table[coded.codes]
-    help = "A binary variable holds 0 and 1, true and false, or yes and no; declare others as category."
+    help = "It holds 0 and 1, true and false, yes and no, or y and n: recode it, or declare a covariate as category."
     problems = bad_rows(column, values == -2, "HDM355", ("is not 0 or 1", "are not 0 or 1"), help)
     values[values == -2] = -1
     return Coerced(values, _none_if_empty(values < 0), coded.problems + problems)

@@ -271,6 +271,8 @@ def _chunk(atom: _Atom, memory: _Memory) -> Array:
         if _share_of_labels(atom):
             return _expected_share(atom, memory)
         _check_summed(atom)
+    if memory.kinds is None and _share_of_labels(atom) and _rows_apart(atom):
+        return _expected_share(atom, memory)
     if node.aggregate == "average" and is_linear(node.of):
         return _average(atom, memory)
     marginal = node.aggregate == "average" and separable(node.of)
@@ -290,6 +292,11 @@ def _share_of_labels(atom: _Atom) -> bool:
         return False
     tested = node.of.left
     return isinstance(tested, Potential) and len(atom.worlds) == 1 and bool(bound.variables[tested.outcome].labels)
+
+
+def _rows_apart(atom: _Atom) -> bool:
+    """Return whether each row's outcome has a law of its own, given the parameters."""
+    return not any(place.joint or place.observation.sequence is not None for place in atom.worlds.values())
 
 
 def _expected_share(atom: _Atom, memory: _Memory) -> Array:

@@ -6,14 +6,17 @@ from hdsl.design.expr import Aggregate, Expr, Number, Operation, Potential, Ref,
 from hdsl.design.ir import Condition, Estimand, Family, Poststratify, StudyFields, Treatment
 from hdsl.design.levels import assignment_of, outcomes, row_level
 
+LABELLED = ("category", "ordered")
+
 
 def with_defaults(study: StudyFields) -> tuple[Estimand, ...]:
     """Return the declared estimands, or one average effect per treatment arm where there are none.
 
     With `poststratify` it is over the population cells; without a treatment it is then the average outcome.
     A dose is compared with itself plus one unit. Where a treatment was assigned only under an arm of another
-    (`if T2 = arm`), both potential outcomes have that arm. A category has no average: shares of it must be asked for.
-    Neither has a family of quantiles, whose effects are others (`hdsl.estimands.quantile_effects`).
+    (`if T2 = arm`), both potential outcomes have that arm. Labels, ordered or not, have no average: shares of them must
+    be asked for (HDM530). Neither has a family of quantiles, whose effects are others
+    (`hdsl.estimands.quantile_effects`).
     """
     if study.estimands or quantiles_only(study) or _of_labels(study):
         return study.estimands
@@ -33,7 +36,7 @@ def quantiles_only(study: StudyFields) -> bool:
 
 
 def _of_labels(study: StudyFields) -> bool:
-    return any(variable.kind.name == "category" for _, variable in outcomes(study))
+    return any(variable.kind.name in LABELLED for _, variable in outcomes(study))
 
 
 def _contrasts(treatment: Treatment) -> list[tuple[str, Expr, Expr]]:

@@ -99,7 +99,7 @@ def expected(world: World, draws: Draws, rows: int, kinds: Kinds | None = None) 
     if DISTRIBUTIONS[law.distribution].support == "category":
         raise EstimandError(
             "HDM521",
-            f"{world.observation.outcome} is a category, which has no average.",
+            f"The values of `{world.observation.outcome}` are labels, which have no average.",
             "Use `share over UNIT of ...`.",
         )
     if world.observation.sequence is not None:

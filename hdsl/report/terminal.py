@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FEW = 12
 WIDTH = 28
+ENDLESS = 10_000
 _UNUSABLE = " (not to be used: the sampling failed)"
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -118,8 +119,9 @@ def _balance(result: Result, treatment: str) -> Table:
     if len(rows) > FEW:
         rows = sorted(rows, key=lambda row: -abs(row[2]))[:FEW]
     table = Table(box=None, pad_edge=False)
-    for name in ("", "before", "after"):
-        table.add_column(name, justify="right" if name else "left", no_wrap=not name)
+    table.add_column("", overflow="fold")
+    for name in ("before", "after"):
+        table.add_column(name, justify="right", no_wrap=True)
     for name, before, after in rows:
         table.add_row(escape(name), f"{before:.2f}", f"{after:.2f}")
     if len(rows) < len(scores.names):
@@ -129,14 +131,23 @@ def _balance(result: Result, treatment: str) -> Table:
 
 def _titled(screen: Console, title: str, table: Table) -> None:
     screen.print(title, style="bold", highlight=False, markup=False, soft_wrap=True)
+    _print(screen, table)
+
+
+def _print(screen: Console, table: Table) -> None:
+    """Print a table: on a terminal long names go on in the next line, in a file lines are as long as they must be."""
+    width = screen.width
+    if not screen.is_terminal:
+        screen.width = max(width, screen.measure(table, options=screen.options.update(width=ENDLESS)).maximum)
     screen.print(table)
+    screen.width = width
 
 
 def _table(rows: Sequence[Summary], *, chance: bool = False) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
     for name in ("mean", "sd", "5%", "50%", "95%", *(["P(> 0)"] if chance else [])):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     shown = rows if len(rows) <= 4 * FEW else rows[: 4 * FEW]
     for row in shown:
         numbers = [format_number(value, row.sd) for value in (row.mean, row.sd, row.q5, row.q50, row.q95)]
@@ -175,9 +186,9 @@ def _group(role: str, rows: Sequence[Summary], mark: str = "") -> tuple[str, Tab
         shown = ordered if len(rows) <= FEW else [*ordered[: FEW // 2], *ordered[-FEW // 2 :]]
         title = f"{role}, {len(rows)} in all" + ("" if len(rows) <= FEW else f", the lowest and highest {FEW // 2}")
     table = Table(box=None, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    table.add_column("50%", justify="right")
-    table.add_column("5% to 95%")
+    table.add_column("", overflow="fold")
+    table.add_column("50%", justify="right", no_wrap=True)
+    table.add_column("5% to 95%", no_wrap=True)
     low, high = min(row.q5 for row in rows), max(row.q95 for row in rows)
     for row in shown:
         table.add_row(escape(", ".join(row.index.values())), format_number(row.q50, row.sd), _interval(row, low, high))
@@ -199,7 +210,7 @@ def show_comparison(results: Mapping[str, Result], found: Agreement, console: Co
     from hdsl.report.compare import WANTED_ESS
 
     screen = console or Console()
-    screen.print(_comparison(results, found))
+    _print(screen, _comparison(results, found))
     for name, result in results.items():
         screen.print(f"{name}: {result.inference}. {result.verdict}", highlight=False, markup=False)
     failed = [name for name, result in results.items() if result.unusable]
@@ -229,9 +240,9 @@ def _comparison(results: Mapping[str, Result], found: Agreement) -> Table:
         apart.setdefault(each.quantity, abs(each.z))
     caption = "mean (sd); apart: the largest difference of means, sds, 5% or 95% quantiles, in standard errors"
     table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
     for name in (*results, "apart"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for quantity, numbers in side_by_side(results):
         cells = [f"{format_number(mean, sd)} ({format_number(sd, sd)})" for mean, sd in numbers]
         cells += [""] * (len(results) - len(cells))

@@ -16,7 +16,7 @@ from hdsl.design.expr import Number
 from hdsl.diagnostics import Diagnostic, has_errors
 from tests.checks.studies import Edit, edited, read
 
-DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20), 21, 22, 23)) | {
+DATA_CODES = frozenset(f"HDM3{number:02}" for number in (3, 4, *range(6, 20), 21, 22, 23, 24)) | {
     "HDM432",
     "HDM517",
     "HDM520",
@@ -255,6 +255,30 @@ CASES: dict[str, tuple[str, str, str, tuple[Edit, ...], Columns, Columns]] = {
         rows(x=np.where(PLACE < 3, "Male", np.where(PLACE % 3, "male", "female"))),
         rows(x=np.where(PLACE % 3, "Male", "female")),
     ),
+    "a code for missing in an outcome": (
+        "HDM324",
+        "warning",
+        SCHOOLS,
+        (),
+        rows(y=np.where(PLACE % 20, np.sin(PLACE), -99)),
+        rows(y=np.where(PLACE % 20, np.sin(PLACE) * 50, -99)),
+    ),
+    "codes for missing in a covariate": (
+        "HDM324",
+        "warning",
+        SCHOOLS,
+        (("covariate x : real", "covariate x : count"),),
+        rows(x=np.where(PLACE % 20, 20 + PLACE % 60, 998 + PLACE % 40 // 20)),
+        rows(x=np.where(PLACE % 20, 20 + PLACE % 60, 98 + PLACE % 40 // 20)),
+    ),
+    "a code for missing among ordered levels": (
+        "HDM324",
+        "warning",
+        SCHOOLS,
+        (("y : real", "y : ordered"),),
+        rows(y=np.where(PLACE % 20, 1 + PLACE % 5, 9)),
+        rows(y=1 + PLACE % 9),
+    ),
     "ids in two spellings": (
         "HDM323",
         "warning",
@@ -417,3 +441,22 @@ def test_an_error_cannot_be_waived() -> None:
 
 def test_a_waiver_of_what_sampling_may_find_is_left_alone() -> None:
     assert waived(SCHOOLS + 'waive HDM411 because "x"') == []
+
+
+def test_few_units_may_do_without_a_spread_where_no_treatment_was_assigned_to_them(tmp_path: Path) -> None:
+    visits = """study s data "d.csv" unit person id school wave day id day
+unit visit in person * day { outcome y : real }
+treatment z { off = 0, on = 1 } assign z to person by complete(0.5)
+"""
+    columns = rows(day=PLACE % 4, school=PLACE // 4, z=PLACE // 4 % 2)
+    few = rows(school=PLACE // 20)
+    of_people = visits.replace("to person", "to day")
+    for text, data, wanted in (
+        (SCHOOLS, few, "`pool school none`"),
+        (visits, columns, "`pool day none`"),
+        (visits + "analysis { adjust for day^2 }", columns, "`pool day completely`"),
+        (of_people, rows(day=PLACE % 4, school=PLACE // 4, z=PLACE % 2), None),
+    ):
+        (found,) = [d for d in findings(tmp_path, text, data) if d.code == "HDM309"]
+        assert ("`pool" in (found.help or "")) == (wanted is not None)
+        assert wanted is None or wanted in (found.help or "")

@@ -112,7 +112,7 @@ def test_decimal_commas_only_where_no_point_is_used() -> None:
         (to_positive, ["0.1", "3"], ["0", "-1"], "HDM352"),
         (to_proportion, ["0", "0.5", "1"], ["-0.1", "1.01", "50"], "HDM353"),
         (to_count, ["0", "7", "3.0"], ["-1", "2.5", "1e300"], "HDM354"),
-        (to_binary, ["0", "1", "1.0", "TRUE", "false", "Yes", "no"], ["2", "maybe", "-1"], "HDM355"),
+        (to_binary, ["0", "1", "1.0", "TRUE", "false", "Yes", "no", "Y", "n"], ["2", "maybe", "-1"], "HDM355"),
     ],
 )
 def test_kinds_refuse_what_lies_outside(coerce: Any, good: list[str], bad: list[str], code: str) -> None:
@@ -127,8 +127,8 @@ def test_kinds_refuse_what_lies_outside(coerce: Any, good: list[str], bad: list[
 def test_counts_and_binaries_are_integers() -> None:
     count = to_count(column([3.0, None, 0.0]))
     assert (count.values.dtype, count.values.tolist()) == (np.int64, [3, -1, 0])
-    binary = to_binary(column(["Yes", None, "0", "true"]))
-    assert binary.values.tolist() == [1, -1, 0, 1]
+    binary = to_binary(column(["Yes", None, "0", "true", "Y", "n"]))
+    assert binary.values.tolist() == [1, -1, 0, 1, 1, 0]
     assert to_binary(column([True, None, False])).values.tolist() == [1, -1, 0]
     assert to_binary(column([1.0, NAN, 0.0])).values.tolist() == [1, -1, 0]
 

@@ -74,6 +74,19 @@ def test_an_estimand_of_many_units_is_drawn_not_listed(found: Result, count: int
     assert ("by_site, 13 in all, the lowest and highest 6" in text) == (not listed)
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_numbers_are_whole_beside_long_names(found: Result, terminal: bool) -> None:
+    name = "corr(effect(machine)[second], effect(machine)[third], worker)"
+    rows = (Summary(name, {}, -0.17912, 0.31234, -0.65123, -0.20123, 0.37123, 0.5),)
+    stream = io.StringIO()
+    console = Console(file=stream, width=60, force_terminal=terminal, color_system=None)
+    show_result(replace(found, parameter_summaries=rows, estimand_summaries=rows), console)
+    lines = stream.getvalue().splitlines()
+    (line,) = [line for line in lines if "-0.18  0.31  -0.65  -0.20  0.37" in line and not line.endswith("0.500")]
+    assert line.startswith(name) != terminal
+    assert "…" not in stream.getvalue()
+
+
 def test_progress_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)

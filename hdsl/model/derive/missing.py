@@ -68,7 +68,8 @@ def complete(draft: Draft, priors: Priors) -> Kinds | None:
             raise NotDerivable(
                 "HDM636",
                 f"Gaps of `{variable.name}`, which is {variable.kind}, are not modelled.",
-                "Those of real, positive, binary and category covariates are. Without `missing`, rows with gaps are "
+                "Those of real, positive, binary and category covariates are: "
+                f"`{variable.name} : real missing` may serve. Without `missing`, rows with gaps are "
                 "dropped and counted.",
             )
     _refuse(draft, {variable.name for variable in gaps})

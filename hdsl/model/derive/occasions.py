@@ -41,9 +41,14 @@ class Occasions:
     apart: Reals
 
     @property
-    def whole(self) -> bool:
-        """Whether all distances are whole numbers of steps."""
-        return bool(np.all(np.abs(self.apart - np.round(self.apart)) < CLOSE * np.maximum(1.0, self.apart)))
+    def tell_signs(self) -> bool:
+        """Whether the sign of r shows in r ^ distance: distances are whole numbers of steps, half or more of them odd.
+
+        Where nearly all are even, r and -r are nearly the same correlation.
+        """
+        whole = np.abs(self.apart - np.round(self.apart)) < CLOSE * np.maximum(1.0, self.apart)
+        steps = np.round(self.apart[self.previous != np.arange(self.previous.size)])
+        return bool(np.all(whole) and np.sum(steps % 2 == 1) * 2 >= steps.size)
 
 
 def the_wave(bound: Bound, statement: str) -> str | None:

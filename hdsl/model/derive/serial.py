@@ -121,7 +121,7 @@ def _why(statement: ir.Correlate) -> str:
 def _ar1(draft: Draft, found: Occasions, standard: Var, priors: Priors) -> tuple[Expr, Expr, str]:
     """Return what the row before adds to a standardised residual, its remaining variance, and the structure."""
     role = f"corr(residual, {found.unit})"
-    rho = correlation(draft, role, -1.0 if found.whole else 0.0, priors, _reason(found))
+    rho = correlation(draft, role, -1.0 if found.tell_signs else 0.0, priors, _reason(found))
     row = draft.level(draft.bound.row)
     previous = draft.slot("previous", (row,), found.previous, indexes=row, source=f"the {found.unit}'s row before")
     carried = draft.define(
