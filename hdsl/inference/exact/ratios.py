@@ -176,7 +176,7 @@ def _given_one(marginal: Marginal, ratio: float, others: Array) -> Array:
 
 def _of_spread(marginal: Marginal, given: Array, precision: Array) -> Array:
     """Return the log likelihood, coefficients integrated out too, of n tables at n precisions of the residuals."""
-    middle = marginal.statistics.middle
+    middle = marginal.statistics.middle[: len(marginal.statistics.fixed)]
     size = len(middle)
     square = given[:, 1:].reshape(-1, size + 1, size + 1)
     matrix = precision[:, None, None] * square[:, :size, :size] + np.eye(size)
@@ -192,7 +192,7 @@ def _of_spread(marginal: Marginal, given: Array, precision: Array) -> Array:
 
 def _of_ratios(marginal: Marginal, given: Array) -> Array:
     """Return the log likelihood of n tables with the residual spread integrated out too, on the log scale."""
-    size = len(marginal.statistics.middle)
+    size = len(marginal.statistics.fixed)
     square = given[:, 1:].reshape(-1, size + 1, size + 1)
     weight = marginal.statistics.weight[0]
     left = square[:, size, size]
