@@ -49,7 +49,8 @@ def _key_now(path: Path, result: Result) -> str:
     from hdsl.driver import derive
     from hdsl.report.runs import key_of
 
-    derived = derive(path, None)
+    summed_up = result.bound.frequency is not None
+    derived = derive(path, None, stream=True if summed_up else None)
     bound, model, data = derived.checked.bound, derived.model, derived.data
     if bound is None or model is None or data is None:
         return ""

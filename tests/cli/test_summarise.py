@@ -88,6 +88,21 @@ def test_a_kept_run_of_sums_is_recalled_and_saved_whole(tmp_path: Path, monkeypa
     assert again.bound.measures == first.bound.measures == ("x", "y")
 
 
+def test_a_kept_run_of_sums_has_not_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture of it sums the rows up again to see that they are the same."""
+    monkeypatch.setenv("HDSL_RUNS", "on")
+    study = _write(tmp_path)
+    run(study, stream=True, runs=True)
+    assert main(["plot", "forest", study, "--out", str(tmp_path / "forest.svg"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["diagnostics"] == []
+    table = pq.read_table(tmp_path / "rows.parquet")
+    pq.write_table(table.slice(1), tmp_path / "rows.parquet")
+    assert main(["plot", "forest", study, "--out", str(tmp_path / "forest.svg"), "--json"]) == 0
+    assert [each["code"] for each in json.loads(capsys.readouterr().out)["diagnostics"]] == ["HDM120"]
+
+
 def test_what_needs_rows_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = Path(_write(tmp_path))
     text = study.read_text()
