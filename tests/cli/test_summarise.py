@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,13 @@ def test_a_kept_run_of_sums_is_recalled_and_saved_whole(tmp_path: Path, monkeypa
     assert again.bound.frequency is not None
     np.testing.assert_array_equal(again.bound.frequency, first.bound.frequency)
     assert again.bound.measures == first.bound.measures == ("x", "y")
+
+
+def test_the_process_ends_without_a_word(tmp_path: Path) -> None:
+    """Libraries say at the end of a process what is left of them, where it is not put away."""
+    command = [sys.executable, "-m", "hdsl", "summarise", _write(tmp_path), "rows.parquet", "--out", "stats.parquet"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_a_kept_run_of_sums_has_not_changed(
