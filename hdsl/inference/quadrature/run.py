@@ -18,7 +18,7 @@ from hdsl.inference.exact.coordinates import coordinates_of
 from hdsl.inference.exact.emulator import MOST_HYPERPARAMETERS as MOST_EMULATED
 from hdsl.inference.exact.emulator import Emulated, emulated
 from hdsl.inference.exact.hyper import size_of
-from hdsl.inference.exact.importance import adapted, refined
+from hdsl.inference.exact.importance import REFITS, adapted, refined, weighted
 from hdsl.inference.exact.mode import Mode, modes_of
 from hdsl.inference.exact.run import INTERPOLATED, MOST_THINNED
 from hdsl.inference.quadrature.density import Warm, log_density, warm_start
@@ -40,6 +40,8 @@ NODE_ERROR, LARGEST_ERROR = 0.01, 0.05
 CHECKED = 40
 OF_NO_WEIGHT = 15.0
 CHEAP, COSTLY = 5_000, 100_000
+HOPELESS = 0.7
+WORK = 200_000_000
 TRIAL, SHORT_TRIAL = 1_000, 400
 LEAST_PROPOSALS, COSTLY_PROPOSALS = 1_200, 2_000
 
@@ -109,7 +111,12 @@ def _sampled(model: Grouped, settings: Settings, rng: np.random.Generator) -> Sa
         guessed = emulated(lambda points: density(points, count), modes[0], amount, settings.chains, rng)
     if guessed is None:
         proposal = adapted(lambda points: density(points, count), modes, rng, trial)
-        candidates = refined(lambda points: density(points, count), proposal, final, rng)
+        cost = _cost(model, count)
+        tail = 0.0 if cost < CHEAP else weighted(lambda points: density(points, count), proposal, trial, rng).khat
+        if tail > HOPELESS:
+            return NotAccepted(f"the importance weights of a trial have too heavy a tail (Pareto k-hat {tail:.2f})")
+        refits = min(REFITS, WORK // (cost * final))
+        candidates = refined(lambda points: density(points, count), proposal, final, rng, refits)
     else:
         candidates = iter([guessed.draws])
     found = accepted_of(candidates, settings, rng)
