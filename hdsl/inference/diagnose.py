@@ -152,8 +152,7 @@ def _ebfmi(energy: Any) -> tuple[float, ...]:
 
 
 def _verdict(diagnosis: Diagnosis, findings: bool) -> Literal["ok", "warn", "fail"]:
-    divergent = diagnosis.divergences > DIVERGENT_FAIL * diagnosis.chains * diagnosis.draws
-    if diagnosis.max_rhat > RHAT_FAIL or divergent or diagnosis.not_finite:
+    if _reasons_to_fail(diagnosis):
         return "fail"
     return "warn" if findings else "ok"
 
@@ -203,7 +202,7 @@ def _findings_of_sampler(diagnosis: Diagnosis) -> list[Diagnostic]:
 
 def _divergent(divergences: int, total: int) -> Diagnostic:
     """Return HDM703: a warning of some divergent draws, and of many that the results cannot be used."""
-    if divergences > DIVERGENT_FAIL * total:
+    if _divergent_throughout(divergences, total):
         message = (
             f"{divergences} of {total} draws diverged: the sampler could not follow the posterior, "
             "and these results cannot be used."
@@ -226,14 +225,23 @@ def why_unusable(diagnosis: Diagnosis) -> str:
     """Return what is said before estimates of a sampling that failed, with the reasons; else an empty text."""
     if diagnosis.verdict != "fail":
         return ""
+    told = "; ".join(_reasons_to_fail(diagnosis))
+    return f"SAMPLING FAILED: {told}. The numbers are not the posterior's: do not use or report them."
+
+
+def _reasons_to_fail(diagnosis: Diagnosis) -> list[str]:
+    """Return what shows that draws are not those of the posterior."""
     total = diagnosis.chains * diagnosis.draws
     reasons = [
         (diagnosis.max_rhat > RHAT_FAIL, f"the chains disagree (R-hat {diagnosis.max_rhat:.3f})"),
-        (diagnosis.divergences > DIVERGENT_FAIL * total, f"{diagnosis.divergences} of {total} draws diverged"),
+        (_divergent_throughout(diagnosis.divergences, total), f"{diagnosis.divergences} of {total} draws diverged"),
         (diagnosis.not_finite > 0, f"{diagnosis.not_finite} of {total} draws are no finite numbers"),
     ]
-    told = "; ".join(text for true, text in reasons if true)
-    return f"SAMPLING FAILED: {told}. The numbers are not the posterior's: do not use or report them."
+    return [text for true, text in reasons if true]
+
+
+def _divergent_throughout(divergences: int, total: int) -> bool:
+    return divergences > DIVERGENT_FAIL * total
 
 
 def in_words(diagnosis: Diagnosis) -> str:

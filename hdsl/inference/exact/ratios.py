@@ -26,7 +26,6 @@ from hdsl.inference.exact.mode import Mode, mode_at, rough_mode
 from hdsl.inference.exact.together import large_factors, loads_of, solve_factor
 from hdsl.model.functions import dims_of
 from hdsl.model.ir import Const
-from hdsl.passes.suffice import Block, Finest
 from hdsl.reference.values import Array
 
 COARSE = (0.05, 0.25, 1.2)
@@ -61,30 +60,33 @@ class Grid:
         return np.ascontiguousarray(chebyshev.chebval2d(x, y, self.coefficients).T)
 
 
-def two_crossed(marginal: Marginal) -> tuple[Finest, Block] | None:
-    """Return the two groupings of a model that has no others, one column each, and one residual spread; else None."""
+def two_crossed(marginal: Marginal) -> bool:
+    """Return whether a model has two groupings that cross, one column each, no others, and one residual spread."""
     statistics = marginal.statistics
     finest, blocks = statistics.finest, statistics.blocks
     if finest is None or statistics.coarser or statistics.offsets or len(statistics.together) > 1 or len(blocks) != 1:
-        return None
+        return False
     groupings, scope = (finest.grouping, blocks[0].grouping), marginal.linear.model.dims_of()
     entries = [entry for grouping in groupings for entry in grouping.entries]
     single = len(entries) == 2 and all(isinstance(entry.unknown, Const) for entry in entries)
     alike = all(not dims_of(effect.law.args[1], scope) for each in groupings for effect in each.effects)
-    return (finest, blocks[0]) if single and alike and len(statistics.fixed) <= MOST_FIXED else None
+    return single and alike and len(statistics.fixed) <= MOST_FIXED
 
 
 def grids_of(marginal: Marginal) -> Iterator[Grid]:
     """Yield grids around the mode, each finer; none for models of another kind, or where a spread may be near zero."""
-    if two_crossed(marginal) is None:
+    if not two_crossed(marginal):
         return
     counted = _Counted(marginal)
+
+    def likelihood(ratios: Array) -> Array:
+        return _of_ratios(marginal, counted(ratios))
+
     starts = np.log(np.array([[a, b] for a in COARSE for b in COARSE]))
-    heights = _of_ratios(marginal, counted(starts))
+    heights = likelihood(starts)
     if not np.any(np.isfinite(heights)):
         return
-    top = rough_mode(lambda ratios: _of_ratios(marginal, counted(ratios)), starts[int(np.nanargmax(heights))])
-    mode = mode_at(lambda ratios: _of_ratios(marginal, counted(ratios)), top)
+    mode = mode_at(likelihood, rough_mode(likelihood, starts[int(np.argmax(heights))]))
     half = HALF_WIDTH * np.sqrt(np.diag(mode.covariance))
     if not np.isfinite(mode.height) or not np.all(half < WIDEST):
         return
@@ -97,9 +99,8 @@ def grids_of(marginal: Marginal) -> Iterator[Grid]:
 
 def ratios_of(marginal: Marginal, hyper: Hyper) -> Array:
     """Return the logarithms of the ratios of two spreads to the residual one, shape (b, 2)."""
-    found = two_crossed(marginal)
-    assert found is not None
-    finest, _ = found
+    finest = marginal.statistics.finest
+    assert finest is not None
     loads = (loading(finest.grouping, finest.scales, hyper, marginal.linear), *loads_of(marginal, hyper))
     assert all(load.shape[1:] == (1, 1, 1) for load in loads)
     with np.errstate(all="ignore"):

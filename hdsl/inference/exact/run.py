@@ -123,12 +123,11 @@ def _density_in(marginal: Marginal, coordinates: Coordinates) -> Callable[[Array
 
 def _by_grids(marginal: Marginal, settings: Settings, rng: np.random.Generator) -> Found | None:
     """Return draws from a density by polynomials, None for models of another kind, or where it is not near enough."""
-    hyper, data = marginal.linear.hyper, marginal.linear.data
     for grid in grids_of(marginal):
-        points = packed(marginal.linear, prior_draw(hyper, data, rng, draws=PRIOR_POINTS))
+        points = _from_prior(marginal, rng, PRIOR_POINTS)
         begin = points[np.argmax(log_density_by(marginal, grid, points, led_back=True))]
         centre = rough_mode(lambda free, grid=grid: log_density_by(marginal, grid, free, led_back=True), begin)
-        coordinates = coordinates_of(hyper, centre)
+        coordinates = coordinates_of(marginal.linear.hyper, centre)
         found = _stand_in(marginal, grid, coordinates, coordinates.of(centre[None]), settings, rng)
         if found is not None:
             near = share_near_edge(marginal, grid, coordinates.free(found.draws.points), found.draws.log_weights)
@@ -189,13 +188,17 @@ def _amounts(marginal: Marginal, settings: Settings) -> tuple[int, int]:
 
 def _starts(marginal: Marginal, rng: np.random.Generator) -> Array:
     """Return the best of points drawn from the prior."""
-    linear = marginal.linear
     costly = per_point(marginal) > COSTLY
-    drawn = prior_draw(linear.hyper, linear.data, rng, draws=FEWER_PRIOR_POINTS if costly else PRIOR_POINTS)
-    points = packed(linear, drawn)
-    points = points[np.all(np.isfinite(points), axis=1)]
+    points = _from_prior(marginal, rng, FEWER_PRIOR_POINTS if costly else PRIOR_POINTS)
     order = np.argsort(-log_density(marginal, points))
     return points[order[: 1 if costly else STARTS]]
+
+
+def _from_prior(marginal: Marginal, rng: np.random.Generator, count: int) -> Array:
+    """Return points drawn from the prior, those that are finite."""
+    linear = marginal.linear
+    points = packed(linear, prior_draw(linear.hyper, linear.data, rng, draws=count))
+    return points[np.all(np.isfinite(points), axis=1)]
 
 
 def _finished(

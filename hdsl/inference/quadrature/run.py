@@ -104,19 +104,21 @@ def _sampled(model: Grouped, settings: Settings, rng: np.random.Generator) -> Sa
     count, error = _enough_nodes(density, modes, model, rng)
     if error > LARGEST_ERROR:
         return NotAccepted(f"quadrature with {count} nodes leaves an error of {error:.2g} in the log density")
+
+    def exact(points: Array) -> Array:
+        return density(points, count)
+
     trial, final = _amounts(model, settings, count)
-    guessed = None
-    if _cost(model, count) > CHEAP and len(mode.point) <= MOST_EMULATED:
+    cost, guessed = _cost(model, count), None
+    if cost > CHEAP and len(mode.point) <= MOST_EMULATED:
         amount = MOST_THINNED * settings.chains * settings.draws
-        guessed = emulated(lambda points: density(points, count), modes[0], amount, settings.chains, rng)
+        guessed = emulated(exact, modes[0], amount, settings.chains, rng)
     if guessed is None:
-        proposal = adapted(lambda points: density(points, count), modes, rng, trial)
-        cost = _cost(model, count)
-        tail = 0.0 if cost < CHEAP else weighted(lambda points: density(points, count), proposal, trial, rng).khat
+        proposal = adapted(exact, modes, rng, trial)
+        tail = 0.0 if cost < CHEAP else weighted(exact, proposal, trial, rng).khat
         if tail > HOPELESS:
             return NotAccepted(f"the importance weights of a trial have too heavy a tail (Pareto k-hat {tail:.2f})")
-        refits = min(REFITS, WORK // (cost * final))
-        candidates = refined(lambda points: density(points, count), proposal, final, rng, refits)
+        candidates = refined(exact, proposal, final, rng, min(REFITS, WORK // (cost * final)))
     else:
         candidates = iter([guessed.draws])
     found = accepted_of(candidates, settings, rng)
